@@ -1,0 +1,6 @@
+"""Run shctl as `python3 -m shctl`."""
+
+from shctl.cli import main
+
+if __name__ == "__main__":
+    main()

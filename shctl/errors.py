@@ -1,0 +1,77 @@
+"""The failures that a user can meet, each with its exit code and its HTTP status."""
+
+
+class ShctlError(Exception):
+    """A failure with a one-line message that says what to do next.
+
+    The base class stands for the unexpected; expected failures are its subclasses.
+    """
+
+    exit_code = 1
+    status = 500
+    title = "Unexpected failure"
+
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
+        super().__init__(" ".join(detail.split()))
+        self.field = field
+
+    @property
+    def detail(self) -> str:
+        """Return the message, always one line."""
+        return str(self)
+
+
+class InvalidInput(ShctlError):
+    """A value is wrong, missing, or names something that does not exist."""
+
+    exit_code = 2
+    status = 400
+    title = "Invalid input"
+
+
+class NotFound(ShctlError):
+    """The host or network that was asked for does not exist."""
+
+    exit_code = 3
+    status = 404
+    title = "Not found"
+
+
+class Conflict(ShctlError):
+    """Something exists already, is in use, or is in the wrong state."""
+
+    exit_code = 4
+    status = 409
+    title = "Conflict"
+
+
+class TimedOut(ShctlError):
+    """The time was over before the condition came true."""
+
+    exit_code = 5
+    status = 504
+    title = "Time is over"
+
+
+class Unreachable(ShctlError):
+    """libvirt or Open vSwitch does not answer."""
+
+    exit_code = 6
+    status = 503
+    title = "Hypervisor not reachable"
+
+
+class InstallFailed(ShctlError):
+    """An installation failed, or its tree could not be fetched."""
+
+    exit_code = 7
+    status = 502
+    title = "Installation failed"
+
+
+class NoSpace(ShctlError):
+    """The pool or file system is full."""
+
+    exit_code = 8
+    status = 507
+    title = "No space left"
