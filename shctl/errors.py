@@ -20,6 +20,16 @@ class ShctlError(Exception):
         """Return the message, always one line."""
         return str(self)
 
+    def problem(self) -> dict[str, object]:
+        """Return the error as problem details (RFC 9457)."""
+        problem: dict[str, object] = {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        return problem | {"field": self.field} if self.field else problem
+
 
 class InvalidInput(ShctlError):
     """A value is wrong, missing, or names something that does not exist."""
@@ -75,3 +85,18 @@ class NoSpace(ShctlError):
     exit_code = 8
     status = 507
     title = "No space left"
+
+
+class Several(ShctlError):
+    """Some of several names failed; `done` is what the others returned.
+
+    The exit code is that of the first failure.
+    """
+
+    def __init__(self, failures: "list[ShctlError]", done: list[object]) -> None:
+        super().__init__("; ".join(failure.detail for failure in failures))
+        self.failures = failures
+        self.done = done
+        self.exit_code = failures[0].exit_code
+        self.status = failures[0].status
+        self.title = failures[0].title

@@ -1,0 +1,149 @@
+"""The command line: global options, the groups, printing, and exit codes."""
+
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from shctl import __version__
+from shctl.command import OUTPUTS, LazyGroup
+from shctl.errors import Several, ShctlError
+from shctl.session import DEFAULT_URI, Session
+
+INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
+MEMBERS = {
+    "hosts": ("shctl.commands.hosts:hosts", "Create, start, watch and remove hosts."),
+    "networks": ("shctl.commands.networks:networks", "Create, show and remove VLAN networks."),
+}
+
+
+class Root(LazyGroup):
+    """The root group, which turns every failure into one line and an exit code."""
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        """Run the command line and exit."""
+        session = Session()
+        extra["standalone_mode"] = False
+        try:
+            super().main(*args, obj=session, **extra)
+        except (Exception, KeyboardInterrupt) as error:
+            sys.exit(_report(error, session))
+        sys.exit(0)
+
+
+def _report(error: BaseException, session: Session) -> int:
+    """Print an error on stderr, one line for each failure, and return the exit code."""
+    if isinstance(error, BrokenPipeError):
+        # Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        click.echo("shctl: interrupted", err=True)
+        return INTERRUPTED
+    if isinstance(error, click.UsageError) and error.ctx:
+        session.output = error.ctx.find_root().params.get("output") or session.output
+    if isinstance(error, Several) and error.done:
+        click.echo(_render(error.done, session))
+    if session.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    failures = error.failures if isinstance(error, Several) else [_as_failure(error)]
+    for failure in failures:
+        click.echo(_line(failure, session.output), err=True)
+    return failures[0].exit_code
+
+
+def _as_failure(error: BaseException) -> ShctlError:
+    from shctl.errors import InvalidInput
+
+    if isinstance(error, ShctlError):
+        return error
+    if isinstance(error, click.UsageError):
+        hint = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
+        return InvalidInput(error.format_message().replace("\n", " ").rstrip(".") + hint)
+    if isinstance(error, click.ClickException):
+        return ShctlError(error.format_message())
+    return ShctlError(f"unexpected {type(error).__name__}: {error}; --debug shows where")
+
+
+def _line(failure: ShctlError, output: str) -> str:
+    if output != "json":
+        return f"shctl: {failure.detail}"
+    from shctl.output import to_json
+
+    return to_json(failure.problem(), indent=None)
+
+
+def _render(data: Any, session: Session) -> str:
+    from shctl.output import render
+
+    return render(data, session.output)
+
+
+def _ask(question: str) -> bool:
+    return click.confirm(question, err=True)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@click.group(
+    cls=Root,
+    members=MEMBERS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "-c", "--connect", metavar="URI", envvar="SHCTL_CONNECT", default=DEFAULT_URI,
+    show_default=True, help="The libvirt to work on.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Choice(OUTPUTS), envvar="SHCTL_OUTPUT", default="table",
+    show_default=True, help="How to print what comes back.",
+)  # fmt: skip
+@click.option(
+    "--config", metavar="FILE", envvar="SHCTL_CONFIG", is_eager=True, expose_value=False,
+    callback=lambda ctx, _param, value: _configure(ctx, value),
+    help="Read settings from here instead of /etc/shctl/shctl.toml.",
+)  # fmt: skip
+@click.option("--debug", is_flag=True, envvar="SHCTL_DEBUG", help="Show where an error came from.")
+@click.version_option(__version__, prog_name="shctl")
+@click.pass_obj
+def root(session: Session, connect: str, output: str, debug: bool) -> None:
+    """Turn one staging hypervisor into a rack of throw-away machines.
+
+    Hosts are libvirt domains; networks are VLANs on Open vSwitch bridges.
+    """
+    # What a dropped terminal or a stopped service interrupts is taken back like Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    session.uri, session.output, session.debug = connect, output, debug
+    if sys.stdin is not None and sys.stdin.isatty():
+        session.ask = _ask
+
+
+def _configure(ctx: click.Context, path: str | None) -> None:
+    if not ctx.resilient_parsing:
+        from shctl.config import load
+
+        ctx.default_map = load(path)
+
+
+@root.result_callback()
+@click.pass_obj
+def _print(session: Session, data: Any, **_options: object) -> None:
+    """Print what the command returned; nothing else prints on stdout."""
+    if data is None:
+        return
+    text = _render(data, session)
+    if text:
+        colour = False if "NO_COLOR" in os.environ else None
+        click.echo(text, color=colour)
+
+
+def main() -> NoReturn:
+    """Run shctl."""
+    root.main()

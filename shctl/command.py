@@ -1,0 +1,154 @@
+"""Building blocks of commands: click's classes with what every shctl command has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shctl import names
+from shctl.errors import InvalidInput, Several, ShctlError
+from shctl.session import Session
+
+if TYPE_CHECKING:
+    from shctl.model import Outcome
+
+OUTPUTS = ("table", "json", "name")
+
+
+class LocalOption(click.Option):
+    """An option that makes sense at a terminal only, so that REST does not have it."""
+
+
+def _set_output(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    session = ctx.find_object(Session)
+    if value and session:
+        session.output = value
+
+
+_output = LocalOption(
+    ["-o", "--output"],
+    type=click.Choice(OUTPUTS),
+    hidden=True,
+    expose_value=False,
+    callback=_set_output,
+)
+
+
+class Command(click.Command):
+    """A command whose help ends with examples; `-o` is understood behind the verb as well."""
+
+    def __init__(self, *args: Any, examples: Iterable[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters, with the global -o that people also type here."""
+        return [*super().get_params(ctx), _output]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples below the options."""
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {example}\n" for example in self.examples))
+
+
+class Group(click.Group):
+    """A group of commands."""
+
+    command_class = Command
+
+
+class LazyGroup(click.Group):
+    """A group whose members are imported when they are used.
+
+    `members` maps a name to "module:attribute" and the short help, so that --help imports none.
+    """
+
+    def __init__(self, *args: Any, members: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.members = members
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the members' names in the table's order."""
+        return list(self.members)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return a member, or None."""
+        if cmd_name not in self.members:
+            return None
+        module, attribute = self.members[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the members' short help from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.members.items()])
+
+
+class CheckedName(click.ParamType):
+    """A name that a rule of shctl.names lets through."""
+
+    def __init__(self, name: str, check: Callable[[str], str]) -> None:
+        self.name = name
+        self._check = check
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; fail with the rule in words."""
+        try:
+            return self._check(str(value))
+        except InvalidInput as error:
+            self.fail(error.detail.removeprefix("name: "), param, ctx)
+
+
+NEW_HOST = CheckedName("host", names.check_host)
+NEW_NETWORK = CheckedName("network", names.check_network)
+HOST = CheckedName("host", names.check_text)
+NETWORK = CheckedName("network", names.check_text)
+POOL = CheckedName("pool", names.check_text)
+
+
+def _confirm(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    session = ctx.find_object(Session)
+    if value or session is None or session.ask is None or ctx.resilient_parsing:
+        return
+    wanted = ", ".join(ctx.params.get("names") or ())
+    if not session.ask(f"Delete {wanted}, and what is stored there?"):
+        raise click.Abort
+
+
+def confirmed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --yes, without which a person is asked before the command runs."""
+    return click.option(
+        "-y",
+        "--yes",
+        cls=LocalOption,
+        is_flag=True,
+        expose_value=False,
+        callback=_confirm,
+        help="Do not ask.",
+    )(function)
+
+
+def for_each(wanted: Iterable[str], act: Callable[[str], Outcome]) -> list[Outcome]:
+    """Run a command's work on each name, whatever becomes of the others.
+
+    Raises the failure where there is one name, Several where there are more.
+    """
+    done: list[Any] = []
+    failures: list[ShctlError] = []
+    unique = list(dict.fromkeys(wanted))
+    for name in unique:
+        try:
+            done.append(act(name))
+        except ShctlError as error:
+            failures.append(error)
+    if failures and len(unique) == 1:
+        raise failures[0]
+    if failures:
+        raise Several(failures, done)
+    return done

@@ -1,0 +1,84 @@
+"""`shctl networks`: tagged networks on Open vSwitch bridges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from shctl.command import NETWORK, NEW_NETWORK, Group, confirmed, for_each
+from shctl.session import Session
+
+if TYPE_CHECKING:
+    from shctl.model import Network, NetworkDetail, Outcome
+
+TAG = click.IntRange(1, 4094)
+
+
+@click.group(cls=Group)
+def networks() -> None:
+    """Create, show and remove VLAN networks."""
+
+
+@networks.command("list", examples=["shctl networks list", "shctl -o name networks list"])
+@click.pass_obj
+def list_networks(session: Session) -> list[Network]:
+    """List all networks on the hypervisor."""
+    return session.hypervisor.networks()
+
+
+@networks.command("show", examples=["shctl networks show vlan10"])
+@click.argument("name", type=NETWORK)
+@click.pass_obj
+def show_network(session: Session, name: str) -> NetworkDetail:
+    """Show a network, the hosts that use it and the ports on it."""
+    from shctl.networks import show
+
+    return show(session.hypervisor, name)
+
+
+@networks.command(
+    "create",
+    examples=[
+        "shctl networks create vlan10 --bridge br0 --vlan 10",
+        "shctl networks create uplink --bridge br0 --vlan 1 --trunk 10 --trunk 20",
+    ],
+)
+@click.argument("name", type=NEW_NETWORK)
+@click.option("--bridge", required=True, metavar="BR", help="Open vSwitch bridge to attach to.")
+@click.option("--vlan", required=True, type=TAG, metavar="TAG", help="VLAN tag of the ports.")
+@click.option(
+    "--trunk",
+    multiple=True,
+    type=TAG,
+    metavar="TAG",
+    help="Make the ports trunks that carry this tag too; --vlan is then untagged. Repeatable.",
+)
+@click.option("--if-not-exists", is_flag=True, help="Keep a network of this name as it is.")
+@click.pass_obj
+def create_network(
+    session: Session,
+    name: str,
+    bridge: str,
+    vlan: int,
+    trunk: tuple[int, ...],
+    if_not_exists: bool,
+) -> NetworkDetail:
+    """Create a network of tagged ports, active now and after each boot."""
+    from shctl.network import Spec
+    from shctl.networks import create
+
+    spec = Spec(name, bridge, vlan, trunk)
+    return create(session.hypervisor, spec, if_not_exists=if_not_exists)
+
+
+@networks.command("delete", examples=["shctl networks delete vlan10 vlan20"])
+@click.argument("names", type=NETWORK, nargs=-1, required=True, metavar="NAME...")
+@click.option("--if-exists", is_flag=True, help="A network that does not exist is no error.")
+@confirmed
+@click.pass_obj
+def delete_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
+    """Delete networks that no host uses."""
+    from shctl.networks import delete
+
+    return for_each(names, lambda name: delete(session.hypervisor, name, if_exists=if_exists))

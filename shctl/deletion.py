@@ -1,0 +1,114 @@
+"""Delete hosts with what is theirs, and nothing else."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lxml import etree
+
+from shctl import creation, domain, locks, power
+from shctl.errors import Conflict, NotFound, ShctlError
+from shctl.hypervisor import Domain, Hypervisor, Volume
+from shctl.metadata import Metadata
+from shctl.model import Outcome
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A disk that goes with its host: `path`, and how to remove it."""
+
+    path: str
+    remove: Callable[[], None]
+
+
+def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Outcome:
+    """Delete a host in whatever state it is, with the disks that it owns.
+
+    Raises NotFound, and Conflict for a host that is not ours or whose disks another host uses.
+    """
+    with locks.hold("host", name):
+        try:
+            host = hypervisor.domain(name)
+        except NotFound:
+            if if_exists:
+                return Outcome(name, "does not exist")
+            raise
+        read = domain.read(host.xml(stored=True))
+        if read.metadata is None:
+            raise Conflict(
+                f"host {name!r} was not made by shctl; 'shctl hosts adopt {name}' takes it over"
+            )
+        owned = owned_disks(hypervisor, read.metadata)
+        _check_unshared(hypervisor, host, owned)
+        _remove(hypervisor, host, owned)
+        ours = {disk.path for disk in owned}
+        kept = tuple(row.path for row in read.disks if row.path and row.path not in ours)
+    return Outcome(name, "deleted", kept)
+
+
+def owned_disks(hypervisor: Hypervisor, data: Metadata) -> list[Owned]:
+    """Return the owned disks that exist."""
+    owned = []
+    for wanted in data.volumes:
+        with suppress(NotFound):
+            owned.append(_as_owned(hypervisor.pool(wanted.pool).volume(wanted.name)))
+    for path in data.paths:
+        try:
+            owned.append(_as_owned(hypervisor.volume_at(path)))
+        except NotFound:
+            if Path(path).is_file():
+                owned.append(Owned(path, Path(path).unlink))
+    return owned
+
+
+def _as_owned(volume: Volume) -> Owned:
+    return Owned(volume.path, volume.delete)
+
+
+def _check_unshared(hypervisor: Hypervisor, host: Domain, owned: list[Owned]) -> None:
+    for disk in owned:
+        users = [name for name in users_of(hypervisor, disk.path) if name != host.name]
+        if users:
+            raise Conflict(
+                f"host {host.name!r} is kept: its disk {disk.path} is also used by"
+                f" {', '.join(users)}; detach it there first"
+            )
+
+
+def users_of(hypervisor: Hypervisor, path: str) -> list[str]:
+    """Return the names of the hosts with this disk, running or stored, backing files included."""
+    return sorted(host.name for host in hypervisor.domains() if _uses(host, path))
+
+
+def _uses(host: Domain, path: str) -> bool:
+    with suppress(NotFound):  # a host that went in the meantime
+        return any(
+            path in element.values()
+            for xml in {host.xml(), host.xml(stored=True)}
+            if path in xml  # parsing is what costs, and most hosts have nothing to do with it
+            for element in etree.fromstring(xml).iter("source")
+        )
+    return False
+
+
+def _remove(hypervisor: Hypervisor, host: Domain, owned: list[Owned]) -> None:
+    """Remove disks before the domain, so that an interrupted deletion can be done again."""
+    host.destroy()
+    power.sweep_ports(hypervisor)
+    left = [disk.path for disk in owned if not _removed(disk)]
+    if left:
+        raise ShctlError(
+            f"host {host.name!r} is kept, since its disk could not be removed: {', '.join(left)};"
+            f" mend that, then 'shctl hosts delete {host.name}' again"
+        )
+    creation.remove_console(creation.CONSOLES / f"{host.name}.log")
+    host.undefine()
+
+
+def _removed(disk: Owned) -> bool:
+    try:
+        disk.remove()
+    except (ShctlError, OSError):
+        return False
+    return True

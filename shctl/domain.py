@@ -1,0 +1,209 @@
+"""Build and read domain XML (https://libvirt.org/formatdomain.html); pure, no I/O."""
+
+from dataclasses import dataclass
+
+from lxml import etree
+
+from shctl import metadata, names
+from shctl.metadata import Metadata
+
+GUEST_AGENT = "org.qemu.guest_agent.0"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a disk's bytes are: a file or a block device."""
+
+    path: str
+    is_block: bool = False
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A host to be; `memory` in MiB, `console` the path of the serial console's log."""
+
+    name: str
+    memory: int
+    cpus: int
+    networks: tuple[str, ...]
+    disks: tuple[Source, ...]
+    console: str
+    firmware: str
+    kvm: bool
+    metadata: Metadata
+    uuid: str | None = None
+
+
+@dataclass(frozen=True)
+class DiskRow:
+    """A disk in a domain's XML."""
+
+    target: str
+    path: str | None
+
+
+@dataclass(frozen=True)
+class InterfaceRow:
+    """An interface in a domain's XML; `bridge`, `vlan`, `trunk` and `port` are told while it runs.
+
+    `switched` says that the interface is a port of Open vSwitch.
+    """
+
+    network: str | None
+    mac: str
+    bridge: str | None
+    switched: bool
+    vlan: int | None
+    trunk: tuple[int, ...]
+    port: str | None
+
+
+@dataclass(frozen=True)
+class Read:
+    """What shctl reads from a domain's XML; `memory` in MiB."""
+
+    memory: int
+    cpus: int
+    firmware: str
+    disks: tuple[DiskRow, ...]
+    interfaces: tuple[InterfaceRow, ...]
+    console: str | None
+    metadata: Metadata | None
+
+
+def build(spec: Spec) -> str:
+    """Return the XML of a host that boots from its disk, then from the network."""
+    root = etree.Element("domain", type="kvm" if spec.kvm else "qemu")
+    _text(root, "name", spec.name)
+    if spec.uuid:
+        _text(root, "uuid", spec.uuid)
+    _add(root, "metadata").append(metadata.build(spec.metadata))
+    _text(root, "memory", str(spec.memory), unit="MiB")
+    _text(root, "vcpu", str(spec.cpus))
+    _add_boot(root, spec.firmware)
+    features = _add(root, "features")
+    _add(features, "acpi")
+    _add(features, "apic")
+    _add(root, "cpu", mode="host-passthrough" if spec.kvm else "maximum")
+    _add(root, "clock", offset="utc")
+    for event, action in (("poweroff", "destroy"), ("reboot", "restart"), ("crash", "destroy")):
+        _text(root, f"on_{event}", action)
+    _add_devices(root, spec)
+    return etree.tostring(root, encoding="unicode")
+
+
+def _add_boot(root: etree._Element, firmware: str) -> None:
+    system = _add(root, "os")
+    _text(system, "type", "hvm", arch="x86_64", machine="q35")
+    if firmware == "uefi":
+        system.set("firmware", "efi")
+        # Secure boot would refuse the unsigned kernels of many installers.
+        _add(_add(system, "firmware"), "feature", enabled="no", name="secure-boot")
+    _add(system, "boot", dev="hd")
+    _add(system, "boot", dev="network")
+
+
+def _add_devices(root: etree._Element, spec: Spec) -> None:
+    devices = _add(root, "devices")
+    _add(devices, "controller", type="scsi", index="0", model="virtio-scsi")
+    for index, source in enumerate(spec.disks):
+        _add_disk(devices, spec.name, names.disk_target(index), source)
+    for index, network in enumerate(spec.networks):
+        _add_interface(devices, network, names.mac(spec.name, index))
+    _add_console(devices, spec.console)
+    channel = _add(devices, "channel", type="unix")
+    _add(channel, "target", type="virtio", name=GUEST_AGENT)
+    _text(_add(devices, "rng", model="virtio"), "backend", "/dev/urandom", model="random")
+    _add(devices, "graphics", type="vnc", port="-1", autoport="yes", listen="127.0.0.1")
+    _add(_add(devices, "video"), "model", type="vga")
+
+
+def _add_disk(devices: etree._Element, host: str, target: str, source: Source) -> None:
+    disk = _add(devices, "disk", type="block" if source.is_block else "file", device="disk")
+    # The type is explicit, or QEMU would guess it from bytes that the guest writes.
+    _add(disk, "driver", name="qemu", type="raw", discard="unmap")
+    _add(disk, "source", {"dev" if source.is_block else "file": source.path})
+    _add(disk, "target", dev=target, bus="scsi")
+    _text(disk, "serial", names.serial(host, target))
+    _text(disk, "wwn", names.wwn(host, target))
+
+
+def _add_interface(devices: etree._Element, network: str, mac: str) -> None:
+    interface = _add(devices, "interface", type="network")
+    _add(interface, "mac", address=mac)
+    _add(interface, "source", network=network)
+    _add(interface, "model", type="virtio")
+
+
+def _add_console(devices: etree._Element, path: str) -> None:
+    serial = _add(devices, "serial", type="pty")
+    # virtlogd writes the file, so it goes on when nobody watches and when libvirtd restarts.
+    _add(serial, "log", file=path, append="on")
+    _add(serial, "target", type="isa-serial", port="0")
+    _add(_add(devices, "console", type="pty"), "target", type="serial", port="0")
+
+
+def read(xml: str) -> Read:
+    """Return what shctl needs from a domain's XML, whoever made it."""
+    root = etree.fromstring(xml)
+    log = root.find("devices/serial/log")
+    return Read(
+        memory=int(root.findtext("memory", "0")) // 1024,
+        cpus=int(root.findtext("vcpu", "1")),
+        firmware=_firmware(root),
+        disks=tuple(_disk(e) for e in root.iterfind("devices/disk") if _holds_data(e)),
+        interfaces=tuple(_interface(e) for e in root.iterfind("devices/interface")),
+        console=log.get("file") if log is not None else None,
+        metadata=metadata.read(root),
+    )
+
+
+def _firmware(root: etree._Element) -> str:
+    loader = root.find("os/loader")
+    flash = loader is not None and loader.get("type") == "pflash"
+    return "uefi" if flash or root.find("os[@firmware='efi']") is not None else "bios"
+
+
+def _holds_data(disk: etree._Element) -> bool:
+    return disk.get("device", "disk") in ("disk", "lun")
+
+
+def _disk(element: etree._Element) -> DiskRow:
+    target, source = element.find("target"), element.find("source")
+    path = None
+    if source is not None:
+        path = source.get("file") or source.get("dev") or source.get("name")
+    return DiskRow("" if target is None else target.get("dev", ""), path)
+
+
+def _interface(element: etree._Element) -> InterfaceRow:
+    mac, source, target = (element.find(tag) for tag in ("mac", "source", "target"))
+    vlan, trunk = read_vlan(element)
+    return InterfaceRow(
+        network=source.get("network") if source is not None else None,
+        mac=mac.get("address", "") if mac is not None else "",
+        bridge=source.get("bridge") if source is not None else None,
+        switched=element.find("virtualport[@type='openvswitch']") is not None,
+        vlan=vlan,
+        trunk=trunk,
+        port=target.get("dev") if target is not None else None,
+    )
+
+
+def read_vlan(element: etree._Element) -> tuple[int | None, tuple[int, ...]]:
+    """Return the access or native tag and the trunk's other tags of an interface or a network."""
+    tags = [(int(e.get("id", "0")), e.get("nativeMode")) for e in element.iterfind("vlan/tag")]
+    if len(tags) == 1 and element.find("vlan[@trunk='yes']") is None:
+        return tags[0][0], ()
+    native = next((tag for tag, mode in tags if mode), None)
+    return native, tuple(sorted(tag for tag, _ in tags if tag != native))
+
+
+def _add(
+    parent: etree._Element, tag: str, attributes: dict[str, str] | None = None, **more: str
+) -> etree._Element:
+    return etree.SubElement(parent, tag, {**(attributes or {}), **more})
+
+
+def _text(parent: etree._Element, tag: str, text: str, **attributes: str) -> None:
+    _add(parent, tag, attributes).text = text

@@ -1,0 +1,55 @@
+"""Locks between all shctl processes and threads of this machine, one for each host or network.
+
+flock, because the kernel lets go of it when its holder dies, whatever kills it.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from shctl.errors import Conflict
+
+PATIENCE = 30.0  # seconds
+_INTERVAL = 0.02  # seconds; flock has no time limit of its own
+
+
+def directory() -> Path:
+    """Return the directory of the lock files, made if need be."""
+    uid = os.getuid()
+    path = Path("/run/shctl/locks" if uid == 0 else f"/tmp/shctl-{uid}/locks")  # noqa: S108
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+@contextmanager
+def hold(
+    kind: str, name: str, *, shared: bool = False, patience: float = PATIENCE
+) -> Iterator[None]:
+    """Hold the lock of a "host" or "network"; raise Conflict when another holds it for too long.
+
+    With `patience` 0 a lock that is held raises at once. Lock files stay: removing one that
+    somebody waits for would give two holders.
+    """
+    # Other tools' host names may hold any character, so the file's name is a hash.
+    file = directory() / f"{kind}-{sha256(name.encode()).hexdigest()[:24]}"
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _acquire(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, kind, name, patience)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, mode: int, kind: str, name: str, patience: float) -> None:
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise Conflict(f"another shctl is at work on {kind} {name!r}; try again") from None
+        time.sleep(_INTERVAL)

@@ -1,0 +1,113 @@
+"""What the commands return: plain, frozen data that every face can show.
+
+`columns` names the fields that a table shows, in its order.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One line of the list of hosts; `state` is one of virsh's words."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "state", "id")
+    id: str
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk of a host; `size` in GiB, None where libvirt does not tell."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "size", "owned", "path")
+    name: str
+    size: float | None
+    path: str | None
+    owned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A network interface of a host; `port` is the Open vSwitch port while the host runs."""
+
+    columns: ClassVar[tuple[str, ...]] = ("network", "mac", "vlan", "trunk", "port")
+    network: str | None
+    mac: str
+    vlan: int | None
+    trunk: tuple[int, ...]
+    port: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostDetail:
+    """All about one host; `memory` in MiB, `created` in UTC as RFC 3339 writes it."""
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "name", "state", "id", "managed", "memory", "cpus", "firmware", "autostart", "created",
+        "console", "disks", "interfaces",
+    )  # fmt: skip
+    id: str
+    name: str
+    state: str
+    managed: bool
+    memory: int
+    cpus: int
+    firmware: str
+    autostart: bool
+    created: str | None
+    console: str | None
+    disks: tuple[Disk, ...]
+    interfaces: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One line of the list of networks; `autostart` and `persistent` are "yes" or "no"."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "state", "autostart", "persistent")
+    name: str
+    state: str
+    autostart: str
+    persistent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port on a network, with its tag as Open vSwitch has it."""
+
+    columns: ClassVar[tuple[str, ...]] = ("host", "interface", "mac", "tag", "trunk")
+    host: str
+    interface: str
+    mac: str
+    tag: int | None
+    trunk: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDetail:
+    """All about one network; `vlan` is the tag of its access ports, or the native one of trunks."""
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "name", "state", "autostart", "persistent", "bridge", "vlan", "trunk", "hosts", "ports",
+    )  # fmt: skip
+    name: str
+    state: str
+    autostart: str
+    persistent: str
+    bridge: str | None
+    vlan: int | None
+    trunk: tuple[int, ...]
+    hosts: tuple[str, ...]
+    ports: tuple[Port, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command did to one host or network; `kept` names disks that were not ours."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "result", "kept")
+    name: str
+    result: str
+    kept: tuple[str, ...] = ()

@@ -1,0 +1,80 @@
+"""Rules for names, and what is derived from a name so that a rebuilt host stays the same."""
+
+import re
+from hashlib import sha256
+
+from shctl.errors import InvalidInput
+
+# 200 leaves room in 255-byte file names for what libvirt and shctl add to a name.
+MAX_LENGTH = 200
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_NETWORK = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.))*")
+HOST_RULE = "lower-case letters, digits, '-' and '.', as in a host name"
+NETWORK_RULE = "letters, digits, '_', '-' and single '.', starting with a letter or digit"
+
+
+def check_host(name: str, field: str = "name") -> str:
+    """Return the name of a host to be made; raise InvalidInput unless it is a host name."""
+    return _check(name, _HOST, HOST_RULE, field)
+
+
+def check_network(name: str, field: str = "name") -> str:
+    """Return the name of a network to be made; raise InvalidInput unless it is allowed."""
+    return _check(name, _NETWORK, NETWORK_RULE, field)
+
+
+def _check(name: str, rule: re.Pattern[str], words: str, field: str) -> str:
+    if len(name) > MAX_LENGTH:
+        raise InvalidInput(f"{field}: longer than {MAX_LENGTH} characters", field=field)
+    if not rule.fullmatch(name):
+        raise InvalidInput(f"{field}: {name!r} is not allowed; use {words}", field=field)
+    return name
+
+
+def check_text(name: str, field: str = "name") -> str:
+    """Return the name of something that may exist; raise InvalidInput if no such name can.
+
+    Other tools name their hosts as they like, so this lets through whatever libvirt can look up.
+    """
+    if not name or len(name) > 4 * MAX_LENGTH or not name.isprintable():
+        raise InvalidInput(f"{field}: {name[:40]!r} cannot be a name", field=field)
+    return name
+
+
+def disk_target(index: int) -> str:
+    """Return the device name of a host's disk: sda for 0, sdz for 25, sdaa for 26."""
+    letters = ""
+    index += 1
+    while index:
+        index, letter = divmod(index - 1, 26)
+        letters = chr(ord("a") + letter) + letters
+    return f"sd{letters}"
+
+
+def volume(host: str, target: str) -> str:
+    """Return the name of the volume behind a host's disk, as in web1-sda."""
+    return f"{host}-{target}"
+
+
+def mac(host: str, index: int) -> str:
+    """Return the MAC address of a host's interface.
+
+    40 bits of hash behind 52, which is locally administered and unicast: QEMU's own prefix
+    52:54:00 leaves 24 bits, where a thousand interfaces would collide in one rack of thirty.
+    """
+    digest = sha256(f"mac/{host}/{index}".encode()).hexdigest()[:10]
+    return ":".join(["52", *(digest[i : i + 2] for i in range(0, 10, 2))])
+
+
+def wwn(host: str, target: str) -> str:
+    """Return the World Wide Name of a host's disk: 16 hexadecimal digits.
+
+    The first one, 3, says "locally assigned" (SPC-4, NAA identifiers).
+    """
+    return "3" + sha256(f"wwn/{host}/{target}".encode()).hexdigest()[:15]
+
+
+def serial(host: str, target: str) -> str:
+    """Return the serial number of a host's disk: 16 characters."""
+    return "SHCTL" + sha256(f"serial/{host}/{target}".encode()).hexdigest()[:11].upper()

@@ -1,0 +1,57 @@
+"""Build and read network XML (https://libvirt.org/formatnetwork.html); pure, no I/O."""
+
+from dataclasses import dataclass
+
+from lxml import etree
+
+from shctl.domain import read_vlan
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A network to be; with `trunk` its ports carry those tags and `vlan` untagged."""
+
+    name: str
+    bridge: str
+    vlan: int
+    trunk: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Read:
+    """What shctl reads from a network's XML; `switched` says that Open vSwitch carries it."""
+
+    bridge: str | None
+    vlan: int | None
+    trunk: tuple[int, ...]
+    switched: bool
+
+
+def build(spec: Spec) -> str:
+    """Return the XML of a network of tagged ports on an Open vSwitch bridge."""
+    root = etree.Element("network")
+    etree.SubElement(root, "name").text = spec.name
+    etree.SubElement(root, "forward", mode="bridge")
+    etree.SubElement(root, "bridge", name=spec.bridge)
+    etree.SubElement(root, "virtualport", type="openvswitch")
+    vlan = etree.SubElement(root, "vlan")
+    native = etree.SubElement(vlan, "tag", id=str(spec.vlan))
+    if spec.trunk:
+        vlan.set("trunk", "yes")
+        native.set("nativeMode", "untagged")
+    for tag in spec.trunk:
+        etree.SubElement(vlan, "tag", id=str(tag))
+    return etree.tostring(root, encoding="unicode")
+
+
+def read(xml: str) -> Read:
+    """Return what shctl needs from a network's XML, whoever made it."""
+    root = etree.fromstring(xml)
+    bridge = root.find("bridge")
+    vlan, trunk = read_vlan(root)
+    return Read(
+        bridge=bridge.get("name") if bridge is not None else None,
+        vlan=vlan,
+        trunk=trunk,
+        switched=root.find("virtualport[@type='openvswitch']") is not None,
+    )

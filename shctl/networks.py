@@ -1,0 +1,144 @@
+"""Create, show and delete tagged networks on Open vSwitch bridges."""
+
+from contextlib import suppress
+
+from shctl import domain, locks, names, network, openvswitch
+from shctl.errors import Conflict, InvalidInput, NotFound
+from shctl.hypervisor import Domain, Hypervisor, NetworkHandle
+from shctl.model import NetworkDetail, Outcome, Port
+from shctl.undo import Undo
+
+
+def create(
+    hypervisor: Hypervisor, spec: network.Spec, *, if_not_exists: bool = False
+) -> NetworkDetail:
+    """Create a network, persistent, autostarted and active, and return it.
+
+    Raises Conflict when the name is taken, InvalidInput for an unknown bridge or a wrong tag.
+    """
+    names.check_network(spec.name)
+    with locks.hold("network", spec.name):
+        if existing := _existing(hypervisor, spec.name, if_not_exists=if_not_exists):
+            return existing
+        _check_trunk(spec)
+        if not hypervisor.simulated:
+            _check_bridge(spec.bridge)
+        with Undo() as undo:
+            made = hypervisor.define_network(network.build(spec))
+            undo.push(f"network {spec.name}", made.undefine)
+            made.set_autostart()
+            undo.push(f"network {spec.name}", made.stop)
+            made.start()
+        return detail(hypervisor, made)
+
+
+def _existing(hypervisor: Hypervisor, name: str, *, if_not_exists: bool) -> NetworkDetail | None:
+    try:
+        existing = hypervisor.network(name)
+    except NotFound:
+        return None
+    if if_not_exists:
+        return detail(hypervisor, existing)
+    raise Conflict(f"network {name!r} exists already; --if-not-exists keeps it")
+
+
+def _check_trunk(spec: network.Spec) -> None:
+    if spec.vlan in spec.trunk or len(set(spec.trunk)) != len(spec.trunk):
+        raise InvalidInput(
+            "trunk: each tag may be given once, and the tag of vlan is part of the trunk anyway",
+            field="trunk",
+        )
+
+
+def _check_bridge(bridge: str) -> None:
+    known = openvswitch.bridges()
+    if bridge not in known:
+        raise InvalidInput(
+            f"bridge: {bridge!r} does not exist in Open vSwitch;"
+            f" there are: {', '.join(known) or 'none'}",
+            field="bridge",
+        )
+
+
+def show(hypervisor: Hypervisor, name: str) -> NetworkDetail:
+    """Return a network with the hosts that use it and the ports on it; raise NotFound."""
+    return detail(hypervisor, hypervisor.network(name))
+
+
+def detail(hypervisor: Hypervisor, handle: NetworkHandle) -> NetworkDetail:
+    """Return all about the network behind a handle."""
+    row, read = handle.row(), network.read(handle.xml())
+    users = _users(hypervisor, handle.name)
+    return NetworkDetail(
+        name=row.name,
+        state=row.state,
+        autostart=row.autostart,
+        persistent=row.persistent,
+        bridge=read.bridge,
+        vlan=read.vlan,
+        trunk=read.trunk,
+        hosts=tuple(sorted(host.name for host in users)),
+        ports=_ports(users, handle.name) if users and not hypervisor.simulated else (),
+    )
+
+
+def _users(hypervisor: Hypervisor, name: str) -> list[Domain]:
+    """Return the hosts that have the network, running or stored."""
+    return [host for host in hypervisor.domains() if _uses(host, name)]
+
+
+def _uses(host: Domain, name: str) -> bool:
+    with suppress(NotFound):  # a host that went in the meantime
+        return any(
+            row.network == name
+            for xml in {host.xml(), host.xml(stored=True)}
+            if name in xml  # parsing is what costs, and most hosts have nothing to do with it
+            for row in domain.read(xml).interfaces
+        )
+    return False
+
+
+def _ports(users: list[Domain], name: str) -> tuple[Port, ...]:
+    """Return the network's ports with the tags that Open vSwitch has, not those it should have."""
+    live = [(host.name, row) for host in users for row in domain.read(host.xml()).interfaces]
+    mine = [(host, row) for host, row in live if row.port and row.network == name]
+    if not mine:
+        return ()
+    rows = {row.name: row for row in openvswitch.ports()}
+    return tuple(
+        Port(host, row.port or "", row.mac, rows[row.port].tag, rows[row.port].trunk)
+        for host, row in mine
+        if row.port in rows
+    )
+
+
+def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Outcome:
+    """Delete a network that no host has.
+
+    Raises NotFound, and Conflict when hosts have it or when it is none of Open vSwitch's.
+    """
+    with locks.hold("network", name):
+        try:
+            handle = hypervisor.network(name)
+        except NotFound:
+            if if_exists:
+                return Outcome(name, "does not exist")
+            raise
+        if not network.read(handle.xml()).switched:
+            raise Conflict(
+                f"network {name!r} is not one of Open vSwitch, so shctl leaves it alone;"
+                f" 'virsh net-undefine {name}' removes it"
+            )
+        _check_unused(hypervisor, name)
+        handle.stop()
+        handle.undefine()
+    return Outcome(name, "deleted")
+
+
+def _check_unused(hypervisor: Hypervisor, name: str) -> None:
+    users = sorted(host.name for host in _users(hypervisor, name))
+    if users:
+        raise Conflict(
+            f"network {name!r} is in use by {', '.join(users)};"
+            " delete these hosts or move them first"
+        )

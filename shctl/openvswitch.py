@@ -1,0 +1,115 @@
+"""The door to Open vSwitch: the one caller of ovs-vsctl."""
+
+import json
+import subprocess
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from shctl.errors import NotFound, ShctlError, Unreachable
+
+TIMEOUT = 3  # seconds; a call that works takes 4 ms
+
+
+@dataclass(frozen=True, slots=True)
+class PortRow:
+    """A port as Open vSwitch has it; `domain` is the UUID that libvirt wrote on it."""
+
+    name: str
+    bridge: str
+    tag: int | None
+    trunk: tuple[int, ...]
+    vlan_mode: str | None
+    domain: str | None
+
+
+def bridges() -> list[str]:
+    """Return the names of all bridges; raise Unreachable when Open vSwitch does not answer."""
+    return _vsctl("list-br").split()
+
+
+def ports() -> list[PortRow]:
+    """Return every port of every bridge, read in one transaction."""
+    answer = _vsctl(
+        "--columns=name,ports", "list", "Bridge",
+        "--", "--columns=_uuid,name,tag,trunks,vlan_mode", "list", "Port",
+        "--", "--columns=name,external_ids", "list", "Interface",
+    )  # fmt: skip
+    bridge_rows, port_rows, interface_rows = (_rows(line) for line in answer.splitlines())
+    bridge_of = {port: row["name"] for row in bridge_rows for port in _set(row["ports"])}
+    owner_of = {row["name"]: dict(row["external_ids"][1]).get("vm-id") for row in interface_rows}
+    return [
+        _port(row, bridge_of.get(row["_uuid"][1], ""), owner_of.get(row["name"]))
+        for row in port_rows
+    ]
+
+
+def sweep(stale: Collection[PortRow]) -> None:
+    """Remove rows that libvirt left behind; a row that changed hands in the meantime stays.
+
+    --no-wait: the rows must go even when ovs-vswitchd, whose death left them, is not back.
+    """
+    for row in stale:
+        still_the_same = f"external_ids:vm-id={row.domain}"
+        _vsctl(
+            "--no-wait", "wait-until", "Interface", row.name, still_the_same,
+            "--", "--if-exists", "del-port", row.name,
+        )  # fmt: skip
+
+
+def _port(row: dict[str, Any], bridge: str, domain: str | None) -> PortRow:
+    tag, mode = _set(row["tag"]), _set(row["vlan_mode"])
+    return PortRow(
+        name=row["name"],
+        bridge=bridge,
+        tag=tag[0] if tag else None,
+        trunk=tuple(sorted(_set(row["trunks"]))),
+        vlan_mode=mode[0] if mode else None,
+        domain=domain,
+    )
+
+
+def _rows(line: str) -> list[dict[str, Any]]:
+    table = json.loads(line)
+    return [dict(zip(table["headings"], row, strict=True)) for row in table["data"]]
+
+
+def _set(value: Any) -> list[Any]:
+    """Return a column as a list; a set of one is written as its bare element (RFC 7047)."""
+    if isinstance(value, list) and value[:1] == ["set"]:
+        return [_atom(element) for element in value[1]]
+    return [_atom(value)]
+
+
+def _atom(value: Any) -> Any:
+    return value[1] if isinstance(value, list) and value[0] == "uuid" else value
+
+
+def _vsctl(*arguments: str) -> str:
+    argv = ["ovs-vsctl", f"--timeout={TIMEOUT}", "--format=json", *arguments]
+    try:
+        # The outer limit only matters when ovs-vsctl itself cannot be scheduled or hangs.
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=TIMEOUT + 2, check=False, shell=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise Unreachable("ovs-vsctl is not installed; install openvswitch-switch") from error
+    except subprocess.TimeoutExpired as error:
+        raise Unreachable(f"Open vSwitch does not answer within {TIMEOUT + 2} s") from error
+    if done.returncode:
+        raise _failure(argv, done)
+    return done.stdout
+
+
+def _failure(argv: list[str], done: "subprocess.CompletedProcess[str]") -> ShctlError:
+    """Return the error for a failed call: every failure has the status 1, so the text decides."""
+    message = done.stderr.strip()
+    if done.returncode < 0 or "database connection failed" in message:
+        return Unreachable(
+            f"Open vSwitch does not answer within {TIMEOUT} s: {message or 'no reply'};"
+            " is openvswitch-switch running, and are you root?"
+        )
+    if "no row" in message or "no port named" in message:
+        return NotFound(message)
+    return ShctlError(f"{' '.join(argv)} failed with {done.returncode}: {message}")

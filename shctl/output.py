@@ -1,0 +1,88 @@
+"""Print what commands return: a table for people, JSON or bare names for programs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+UNITS = {"memory": "MiB", "size": "GiB"}
+_COLOURS = {"running": "green", "active": "green", "crashed": "red", "paused": "yellow"}
+
+
+def render(data: Any, output: str) -> str:
+    """Return a command's data as text without a line break at its end.
+
+    `data` is one of the frozen classes of shctl.model or a list of them.
+    """
+    if output == "json":
+        return to_json(data)
+    rows = data if isinstance(data, list) else [data]
+    if output == "name":
+        return "\n".join(_clean(row.name) for row in rows)
+    return _table(rows) if isinstance(data, list) else _sheet(data)
+
+
+def to_json(data: Any, *, indent: int | None = 2) -> str:
+    """Return data as JSON, characters outside ASCII as they are."""
+    import json
+
+    return json.dumps(data, default=fields, ensure_ascii=False, indent=indent)
+
+
+def fields(row: Any) -> dict[str, Any]:
+    """Return a frozen object as a dictionary, one level deep."""
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def _table(rows: Sequence[Any], indent: str = "") -> str:
+    if not rows:
+        return ""
+    # A column that is empty for all, such as the trunk of access ports, says nothing.
+    optional = {"trunk", "kept"}
+    columns = [c for c in rows[0].columns if c not in optional or any(getattr(r, c) for r in rows)]
+    lines = [[c.upper() for c in columns]]
+    lines += [[_cell(c, getattr(row, c)) for c in columns] for row in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return "\n".join(indent + _line(line, widths) for line in lines)
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    padded[-1] = cells[-1]
+    return "  ".join(_coloured(cell) for cell in padded).rstrip()
+
+
+def _sheet(row: Any) -> str:
+    """Return one object, a field a line, with lists of objects as tables below their names."""
+    width = max(len(name) for name in row.columns) + 2
+    return "\n".join(_field(name, getattr(row, name), width) for name in row.columns)
+
+
+def _field(name: str, value: Any, width: int) -> str:
+    label = f"{name.upper()}"
+    if isinstance(value, tuple) and value and hasattr(value[0], "columns"):
+        return f"{label}\n{_table(value, indent='  ')}"
+    return f"{label.ljust(width)}{_coloured(_cell(name, value))}"
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == ():
+        return "-"
+    if isinstance(value, tuple):
+        return ",".join(_clean(str(item)) for item in value)
+    if isinstance(value, float):
+        value = f"{value:.4g}"
+    text = _clean(str(value))
+    return f"{text} {UNITS[name]}" if name in UNITS else text
+
+
+def _clean(text: str) -> str:
+    """Replace what a terminal would obey: other tools let any character into a name."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+
+
+def _coloured(cell: str) -> str:
+    colour = _COLOURS.get(cell.strip())
+    return click.style(cell, fg=colour) if colour else cell

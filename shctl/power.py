@@ -1,0 +1,161 @@
+"""Start, stop and reboot hosts, and never let one run on a wrong VLAN."""
+
+import time
+from collections.abc import Callable
+
+from shctl import domain, locks, openvswitch
+from shctl.errors import Conflict, NotFound, ShctlError, TimedOut
+from shctl.hypervisor import Domain, Hypervisor
+from shctl.model import Outcome
+
+STOP_TIMEOUT = 60.0  # seconds
+_INTERVAL = 0.1  # seconds
+
+
+def start(hypervisor: Hypervisor, name: str) -> Outcome:
+    """Start a host, or resume a paused one; one that runs already is left alone."""
+    with locks.hold("host", name):
+        host = hypervisor.domain(name)
+        if host.state == "paused":
+            check_ports(hypervisor, host)
+            host.resume()
+            return Outcome(name, "resumed")
+        if host.active:
+            return Outcome(name, "already running")
+        check_whole(host)
+        power_on(hypervisor, host)
+    return Outcome(name, "started")
+
+
+def check_whole(host: Domain) -> None:
+    """Raise Conflict for a host whose creation was interrupted."""
+    data = domain.read(host.xml(stored=True)).metadata
+    if data and not data.complete:
+        raise Conflict(
+            f"the creation of host {host.name!r} was interrupted;"
+            f" 'shctl hosts delete {host.name}' removes what there is"
+        )
+
+
+def power_on(hypervisor: Hypervisor, host: Domain) -> None:
+    """Start a domain's QEMU and let its guest run once its ports have been checked.
+
+    The guest is held until then, so that it sends not one frame on a wrong VLAN.
+    """
+    sweep_ports(hypervisor)
+    try:
+        host.start_paused()
+        check_ports(hypervisor, host)
+        host.resume()
+    except BaseException:
+        host.destroy()
+        # A start that fails while ovs-vswitchd is dead leaves the port's row.
+        sweep_ports(hypervisor)
+        raise
+
+
+def sweep_ports(hypervisor: Hypervisor) -> None:
+    """Remove the Open vSwitch rows of libvirt's ports whose domain does not run.
+
+    libvirt would take such a row for the new port of that name, old tag and all.
+    """
+    if hypervisor.simulated:
+        return
+    # Rows first: a domain that starts in between is then active before its row can be seen.
+    rows = [row for row in openvswitch.ports() if row.domain]
+    if rows:
+        active = hypervisor.active_uuids()
+        openvswitch.sweep([row for row in rows if row.domain not in active])
+
+
+def check_ports(hypervisor: Hypervisor, host: Domain) -> None:
+    """Raise ShctlError unless Open vSwitch has each of the host's ports with its tags."""
+    if hypervisor.simulated:
+        return
+    wanted = [row for row in domain.read(host.xml()).interfaces if row.switched]
+    if not wanted:
+        return
+    rows = {row.name: row for row in openvswitch.ports()}
+    for interface in wanted:
+        _check_port(host.name, interface, rows)
+
+
+def _check_port(
+    name: str, wanted: domain.InterfaceRow, rows: dict[str, openvswitch.PortRow]
+) -> None:
+    row = rows.get(wanted.port or "")
+    if row is None:
+        raise ShctlError(f"host {name!r} was stopped: Open vSwitch has no port {wanted.port!r}")
+    # libvirt puts the native tag into the trunk as well.
+    trunk = tuple(tag for tag in row.trunk if tag != wanted.vlan)
+    have = (row.bridge, row.tag, trunk)
+    want = (wanted.bridge, wanted.vlan, wanted.trunk)
+    if have != want:
+        raise Conflict(
+            f"host {name!r} was stopped: its port {row.name} has (bridge, tag, trunk) {have}"
+            f" in Open vSwitch instead of {want};"
+            f" remove the row with 'ovs-vsctl del-port {row.name}' and start again"
+        )
+
+
+def stop(
+    hypervisor: Hypervisor, name: str, *, force: bool = False, timeout: float | None = None
+) -> Outcome:
+    """Ask a host to shut down and wait for it, `timeout` in seconds.
+
+    With `force` the plug is pulled: at once, or when `timeout` is over where one is given.
+    Raises TimedOut when the host is still on, Conflict when it is paused.
+    """
+    host = hypervisor.domain(name)
+    if not host.active:
+        return Outcome(name, "already shut off")
+    if not force or timeout:
+        _shut_down(host, force=force, seconds=STOP_TIMEOUT if timeout is None else timeout)
+    if host.active:
+        host.destroy()
+        return Outcome(name, "powered off")
+    return Outcome(name, "shut off")
+
+
+def _shut_down(host: Domain, *, force: bool, seconds: float) -> None:
+    if host.state == "paused" and not force:
+        raise Conflict(
+            f"host {host.name!r} is paused and cannot shut down;"
+            f" 'shctl hosts start {host.name}' resumes it, --force powers it off"
+        )
+    host.shut_down()
+    if not wait_until(lambda: _is_off(host), seconds) and not force:
+        raise TimedOut(
+            f"host {host.name!r} is still {host.state} after {seconds:g} s;"
+            " --force powers it off, --timeout waits longer"
+        )
+
+
+def _is_off(host: Domain) -> bool:
+    try:
+        return not host.active
+    except NotFound:  # a transient domain goes when it stops
+        return True
+
+
+def reboot(hypervisor: Hypervisor, name: str, *, force: bool = False) -> Outcome:
+    """Ask a host to reboot, or with `force` reset it at once; raise Conflict unless it runs."""
+    host = hypervisor.domain(name)
+    if not host.active:
+        raise Conflict(f"host {name!r} is {host.state}; 'shctl hosts start {name}' starts it")
+    if force:
+        host.reset()
+        return Outcome(name, "reset")
+    host.reboot()
+    return Outcome(name, "rebooting")
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait until the condition is true; return False when `seconds` are over before."""
+    end = time.monotonic() + seconds
+    while not condition():
+        left = end - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(_INTERVAL, left))
+    return True

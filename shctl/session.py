@@ -1,0 +1,32 @@
+"""What a face hands to every command: the hypervisor, and how to talk to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shctl.hypervisor import Hypervisor
+
+DEFAULT_URI = "qemu:///system"
+
+
+class Session:
+    """One use of shctl; commands get it by click's pass_obj.
+
+    `ask` puts a yes-or-no question to a person and is None where nobody is there to answer.
+    """
+
+    def __init__(self, uri: str = DEFAULT_URI) -> None:
+        self.uri = uri
+        self.output = "table"
+        self.debug = False
+        self.ask: Callable[[str], bool] | None = None
+
+    @cached_property
+    def hypervisor(self) -> Hypervisor:
+        """Return the hypervisor, whose connection opens at its first use."""
+        from shctl.hypervisor import Hypervisor
+
+        return Hypervisor(self.uri)

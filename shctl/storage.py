@@ -1,0 +1,62 @@
+"""Volumes of hosts: build their XML, make the default pool on first use, find and remove them."""
+
+from contextlib import suppress
+
+from lxml import etree
+
+from shctl.errors import Conflict, InvalidInput, NotFound
+from shctl.hypervisor import Hypervisor, Pool, Volume
+
+DEFAULT_POOL = "shctl"
+DEFAULT_PATH = "/var/lib/shctl/volumes"
+
+
+def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
+    """Return an active pool; the default one is made at its first use, others must exist."""
+    try:
+        pool = hypervisor.pool(name)
+    except NotFound as error:
+        if name != DEFAULT_POOL:
+            raise InvalidInput(
+                f"pool: {error}; 'virsh pool-list --all' shows all", field="pool"
+            ) from error
+        pool = _make_default(hypervisor)
+    if not pool.active:
+        pool.start()
+    return pool
+
+
+def _make_default(hypervisor: Hypervisor) -> Pool:
+    # Two first creations may meet here: the second finds what the first has made.
+    with suppress(Conflict):
+        return hypervisor.define_pool(_pool_xml(DEFAULT_POOL, DEFAULT_PATH))
+    return hypervisor.pool(DEFAULT_POOL)
+
+
+def _pool_xml(name: str, path: str) -> str:
+    root = etree.Element("pool", type="dir")
+    etree.SubElement(root, "name").text = name
+    target = etree.SubElement(root, "target")
+    etree.SubElement(target, "path").text = path
+    permissions = etree.SubElement(target, "permissions")
+    # QEMU's user passes through the directory; only root lists it.
+    etree.SubElement(permissions, "mode").text = "0711"
+    return etree.tostring(root, encoding="unicode")
+
+
+def make_volume(pool: Pool, name: str, size: int) -> Volume:
+    """Make a raw volume of `size` GiB, sparse wherever the pool can.
+
+    Raises Conflict when the name is taken, NoSpace when the pool is full.
+    """
+    root = etree.Element("volume")
+    etree.SubElement(root, "name").text = name
+    etree.SubElement(root, "capacity", unit="GiB").text = str(size)
+    # A logical volume with less allocation than capacity becomes a snapshot that breaks when full.
+    if etree.fromstring(pool.xml()).get("type") != "logical":
+        etree.SubElement(root, "allocation").text = "0"
+    target = etree.SubElement(root, "target")
+    etree.SubElement(target, "format", type="raw")
+    permissions = etree.SubElement(target, "permissions")
+    etree.SubElement(permissions, "mode").text = "0600"
+    return pool.create_volume(name, etree.tostring(root, encoding="unicode"))
