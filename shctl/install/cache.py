@@ -1,0 +1,246 @@
+"""A cache of kernels and initrds, keyed by URL, that asks the server before it answers.
+
+An entry is KEY.data and KEY.json (the sidecar), KEY being the URL's SHA-256. Locks let any number
+of processes work at once: one of sixteen lock files while an entry changes (a fixed number, so none
+has to be removed), and a shared lock on the data while it is borrowed.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from io import BufferedReader
+from pathlib import Path
+
+from shctl.install.addresses import redact
+from shctl.install.checks import Checksum
+from shctl.install.fetch import Client, Progress
+from shctl.install.files import explained, make_directory, write_whole
+from shctl.install.replies import Received
+
+DIRECTORY = Path("/var/cache/shctl/trees")
+MAX_BYTES = 4 << 30
+MAX_ENTRIES = 32
+KEY_LENGTH = 64
+# See https://bford.info/cachedir/: backups skip such a directory, and clean-up dares to clean it.
+TAG = "CACHEDIR.TAG"
+TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# shctl's cache of installation trees\n"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A cached file: its URL without secrets, size in bytes, last use in seconds since 1970."""
+
+    url: str
+    path: Path
+    size: int
+    last_use: float
+    whole: bool
+
+
+@dataclass(frozen=True)
+class _Sidecar:
+    url: str
+    received: Received
+
+
+class Cache:
+    """A directory of cached files, bounded in bytes and number."""
+
+    def __init__(
+        self,
+        directory: Path = DIRECTORY,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_entries: int = MAX_ENTRIES,
+    ) -> None:
+        self.directory = directory
+        self.max_bytes = max_bytes
+        self.max_entries = max_entries
+
+    @contextmanager
+    def borrow(
+        self,
+        client: Client,
+        url: str,
+        *,
+        checksum: Checksum | None = None,
+        kernel: bool = False,
+        keep: Collection[Path] = (),
+        progress: Progress | None = None,
+    ) -> Iterator[Path]:
+        """Yield the path of the file at url, fetched unless the server says it is unchanged.
+
+        The file stays while the block lasts; keep holds the paths that hosts use beyond that. Raise
+        as Client.download does, also when the server does not answer: a cache must not lie.
+        """
+        path = self.directory / f"{key_of(url)}.data"
+        with explained(self.directory):
+            self._prepare()
+            with self._changing(path.name):
+                known = self._valid(path, checksum)
+                received = client.download(
+                    url, path, checksum=checksum, kernel=kernel, known=known, progress=progress
+                )
+                if received:
+                    _write_sidecar(path, _Sidecar(redact(url), received))
+                os.utime(path)
+                stream = path.open("rb")
+                fcntl.flock(stream, fcntl.LOCK_SH)
+        with stream:
+            self.prune({*keep, path})
+            yield path
+
+    def entries(self) -> list[Entry]:
+        """Return the entries, the one used last first."""
+        found = [self._entry(path) for path in self._named(".data")]
+        return sorted(filter(None, found), key=lambda entry: entry.last_use, reverse=True)
+
+    def prune(self, keep: Collection[Path] = ()) -> list[Path]:
+        """Remove entries used longest ago until the rest is within the bounds; return their paths.
+
+        Those in keep, borrowed ones and ones being fetched stay, even out of bounds.
+        """
+        entries, removed = self.entries(), list[Path]()
+        size, count = sum(entry.size for entry in entries), len(entries)
+        for entry in reversed(entries):
+            if size <= self.max_bytes and count <= self.max_entries:
+                break
+            if entry.path not in keep and self._remove(entry.path):
+                size, count = size - entry.size, count - 1
+                removed.append(entry.path)
+        return removed
+
+    def leftovers(self) -> list[Path]:
+        """Return what dead processes left: temporary files, halves of entries, unknown files."""
+        known = {TAG, *(lock.name for lock in self._locks())}
+        paths = self.directory.iterdir() if self.directory.is_dir() else ()
+        return sorted(path for path in paths if path.name not in known and self._is_left(path))
+
+    def remove_leftovers(self) -> list[Path]:
+        """Remove the leftovers and return their paths; directories and a foreign place stay."""
+        removed = []
+        for path in self.leftovers() if (self.directory / TAG).is_file() else ():
+            with suppress(OSError):
+                path.unlink()
+                removed.append(path)
+        return removed
+
+    def _prepare(self) -> None:
+        make_directory(self.directory)
+        if not any(self.directory.iterdir()):
+            with write_whole(self.directory / TAG) as stream:
+                stream.write(TAG_TEXT)
+
+    def _valid(self, path: Path, checksum: Checksum | None) -> Received | None:
+        """Return what is known of an entry that is whole and can be validated, else drop it."""
+        sidecar = _read_sidecar(path)
+        if sidecar is None or not _is_intact(path, sidecar.received, checksum):
+            _unlink(path)
+            return None
+        received = sidecar.received
+        return received if received.etag or received.last_modified else None
+
+    def _entry(self, path: Path) -> Entry | None:
+        sidecar = _read_sidecar(path)
+        try:
+            facts = path.stat()
+        except OSError:  # another process has just removed it
+            return None
+        whole = sidecar is not None and sidecar.received.length == facts.st_size
+        url = sidecar.url if sidecar else ""
+        return Entry(url, path, facts.st_size, facts.st_mtime, whole)
+
+    def _remove(self, path: Path) -> bool:
+        with suppress(OSError), self._changing(path.name, wait=False), path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _unlink(path)
+            return True
+        return False
+
+    def _is_left(self, path: Path) -> bool:
+        try:
+            # A temporary file or half an entry is no leftover while someone writes it.
+            with self._changing(path.name.lstrip("."), wait=False):
+                return path.name not in self._whole_names()
+        except OSError:
+            return False
+
+    def _whole_names(self) -> set[str]:
+        keys = {path.stem for path in self._named(".data")} & {
+            path.stem for path in self._named(".json")
+        }
+        return {key + suffix for key in keys for suffix in (".data", ".json")}
+
+    def _named(self, suffix: str) -> list[Path]:
+        return [path for path in self.directory.glob(f"*{suffix}") if _is_key(path.stem)]
+
+    def _locks(self) -> list[Path]:
+        return [self.directory / f"lock-{digit:x}" for digit in range(16)]
+
+    @contextmanager
+    def _changing(self, name: str, *, wait: bool = True) -> Iterator[None]:
+        """Hold the lock for the entry that name starts with; raise OSError when not to wait."""
+        number = int(name[0], 16) if _is_key(name[:KEY_LENGTH]) else 0
+        descriptor = os.open(self._locks()[number], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def key_of(url: str) -> str:
+    """Return the key of url."""
+    return hashlib.sha256(url.encode()).hexdigest()
+
+
+def _is_key(name: str) -> bool:
+    return len(name) == KEY_LENGTH and not name.strip("0123456789abcdef")
+
+
+def _is_intact(path: Path, received: Received, checksum: Checksum | None) -> bool:
+    try:
+        with path.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size != received.length:
+                return False
+            ours = _digest(stream, "sha256") == received.sha256
+            return ours and (checksum is None or _fits(stream, received, checksum))
+    except OSError:
+        return False
+
+
+def _fits(stream: BufferedReader, received: Received, checksum: Checksum) -> bool:
+    if checksum.algorithm == "sha256":
+        return received.sha256 == checksum.value
+    return _digest(stream, checksum.algorithm) == checksum.value
+
+
+def _digest(stream: BufferedReader, algorithm: str) -> str:
+    stream.seek(0)
+    return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def _read_sidecar(path: Path) -> _Sidecar | None:
+    try:
+        content = json.loads(path.with_suffix(".json").read_bytes())
+        received = Received(**content["received"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    validators = (received.etag, received.last_modified)
+    usable = all(value is None or isinstance(value, str) for value in validators)
+    return _Sidecar(str(content.get("url")), received) if usable else None
+
+
+def _write_sidecar(path: Path, sidecar: _Sidecar) -> None:
+    with write_whole(path.with_suffix(".json")) as stream:
+        stream.write(json.dumps(asdict(sidecar)).encode())
+
+
+def _unlink(path: Path) -> None:
+    # The sidecar first: data without one is a leftover, a sidecar without data would be a lie.
+    path.with_suffix(".json").unlink(missing_ok=True)
+    path.unlink(missing_ok=True)

@@ -1,0 +1,283 @@
+"""Fetching over HTTP from servers that may be slow, broken or hostile.
+
+Nothing here trusts a server to answer, to end, to keep its word about lengths, or to redirect to a
+sane place. Local files go through the same checks.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from shctl.errors import InvalidInput
+from shctl.install.addresses import follow, local_path, redact
+from shctl.install.checks import KERNEL_HEAD, Checksum, is_kernel
+from shctl.install.files import write_whole
+from shctl.install.replies import (
+    Body,
+    FetchFailed,
+    Limits,
+    Received,
+    Reply,
+    explain,
+    open_local,
+    read_local,
+)
+
+if TYPE_CHECKING:
+    import requests
+
+    from shctl.install.transport import Line
+
+CHUNK = 256 << 10
+# How long a server that ignores "Connection: close" is given to send surplus bytes.
+LINGER = 1.0
+
+Progress = Callable[[int, int | None], None]
+
+
+class Client:
+    """A client for one tree, to be used in a with statement and by one thread at a time."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._opened: tuple[requests.Session, Line] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._opened:
+            self._opened[0].close()
+            self._opened = None
+
+    def read(self, url: str) -> Reply:
+        """Return a small file; a status of 4xx is returned, other failures raise FetchFailed."""
+        if path := local_path(url):
+            return read_local(path, url, self.limits.text_bytes)
+        session, line = self._texts()
+        with (
+            line.limited(self.limits.text_total),
+            closing(self._open(session, line, "GET", url)) as response,
+        ):
+            if response.status_code != HTTPStatus.OK:
+                return Reply(response.status_code)
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise FetchFailed(url, "compressed", "it came compressed, against the request")
+            return Reply(200, b"".join(self._chunks(response, line, self.limits.text_bytes)))
+
+    def look(self, url: str) -> Reply:
+        """Return whether a file exists, without its body; raise FetchFailed as read does."""
+        if path := local_path(url):
+            return Reply("found" if path.is_file() else "missing")
+        session, line = self._texts()
+        with line.limited(self.limits.text_total):
+            for method in ("HEAD", "GET"):
+                with closing(self._open(session, line, method, url)) as response:
+                    # Some servers know GET alone.
+                    if response.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+                        break
+            return Reply(response.status_code)
+
+    def download(
+        self,
+        url: str,
+        target: Path,
+        *,
+        checksum: Checksum | None = None,
+        kernel: bool = False,
+        known: Received | None = None,
+        progress: Progress | None = None,
+    ) -> Received | None:
+        """Write the file at url to target, whole and with mode 0644, or leave target as it was.
+
+        With kernel its header is checked. With known an unchanged file is not transferred, and
+        None is returned. Progress is called with bytes done and in all. Raise InvalidInput when the
+        server answers 4xx, NoSpace when the disk is full, InstallFailed for all else.
+        """
+        with self._source(url, known) as body:
+            if body is None:
+                return None
+            with write_whole(target) as stream:
+                return _store(url, body, stream, checksum, progress, kernel=kernel)
+
+    @contextmanager
+    def _source(self, url: str, known: Received | None) -> Iterator[Body | None]:
+        if path := local_path(url):
+            with open_local(path, url, known) as body:
+                yield body
+            return
+        from shctl.install.transport import Line, open_session
+
+        line = Line()
+        with (
+            line.limited(self.limits.image_total),
+            open_session(line, exact=True) as session,
+            closing(self._open(session, line, "GET", url, _conditions(known))) as response,
+        ):
+            yield self._body(response, line, url, known)
+
+    def _body(
+        self, response: "requests.Response", line: "Line", url: str, known: Received | None
+    ) -> Body | None:
+        status = response.status_code
+        if status == HTTPStatus.NOT_MODIFIED and known:
+            return None
+        if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise InvalidInput(
+                f"{redact(url)} cannot be had: the server answers {status}; check the location",
+                field="location",
+            )
+        if status != HTTPStatus.OK:
+            raise FetchFailed(url, str(status), f"the server answers {status}; retry later")
+        return Body(
+            self._chunks(response, line, self.limits.image_bytes),
+            _declared_length(response),
+            response.headers.get("ETag"),
+            response.headers.get("Last-Modified"),
+        )
+
+    def _texts(self) -> "tuple[requests.Session, Line]":
+        if self._opened is None:
+            from shctl.install.transport import Line, open_session
+
+            line = Line()
+            self._opened = open_session(line, exact=False), line
+        return self._opened
+
+    def _open(
+        self,
+        session: "requests.Session",
+        line: "Line",
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> "requests.Response":
+        where = url
+        for _ in range(self.limits.redirects + 1):
+            with self._translated(where, line):
+                response = session.request(
+                    method,
+                    where,
+                    headers=dict(headers or {}),
+                    stream=True,
+                    allow_redirects=False,
+                    timeout=(self.limits.connect, self.limits.stall),
+                )
+            if not response.is_redirect:
+                return _alive(response, where)
+            response.close()
+            there = follow(where, response.headers["Location"])
+            if there is None:
+                target = redact(response.headers["Location"])
+                raise FetchFailed(where, "redirect", f"it redirects to {target}, which is refused")
+            where = there
+        raise FetchFailed(url, "redirects", f"more than {self.limits.redirects} redirects")
+
+    def _chunks(self, response: "requests.Response", line: "Line", limit: int) -> Iterator[bytes]:
+        url, declared, done = response.url, _declared_length(response), 0
+        if (declared or 0) > limit:
+            raise FetchFailed(url, "too long", f"it has {declared} bytes, the limit is {limit}")
+        while chunk := self._read_some(response, line, declared, done):
+            done += len(chunk)
+            if declared is not None and done > declared:
+                raise FetchFailed(url, "too long", f"more came than the {declared} bytes declared")
+            if done > limit:
+                raise FetchFailed(url, "too long", f"it goes on after the limit, {limit} bytes")
+            yield chunk
+        if declared is not None and done < declared:
+            raise FetchFailed(url, "too short", f"{done} of {declared} bytes came; retry")
+
+    def _read_some(
+        self, response: "requests.Response", line: "Line", declared: int | None, done: int
+    ) -> bytes:
+        left = CHUNK if declared is None else declared - done
+        if left == 0:
+            line.shorten(LINGER)
+        with self._translated(response.url, line):
+            try:
+                # Always the bytes as sent: lengths and checksums are about those.
+                return response.raw.read(min(left, CHUNK) or 1, decode_content=False) or b""
+            except Exception:
+                if left == 0 and not line.cut:
+                    return b""
+                raise
+
+    @contextmanager
+    def _translated(self, url: str, line: "Line") -> Iterator[None]:
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            if not line.cut:
+                word, reason = explain(error, self.limits)
+                raise FetchFailed(url, word, reason) from None
+        if line.cut:
+            raise FetchFailed(url, "too slow", "it took too long altogether; retry later")
+
+
+def _store(
+    url: str,
+    body: Body,
+    stream: BinaryIO,
+    checksum: Checksum | None,
+    progress: Progress | None,
+    *,
+    kernel: bool,
+) -> Received:
+    ours = hashlib.sha256()
+    theirs = hashlib.new(checksum.algorithm if checksum else "sha256", usedforsecurity=False)
+    done, head = 0, b""
+    for chunk in body.chunks:
+        stream.write(chunk)
+        ours.update(chunk)
+        theirs.update(chunk)
+        done += len(chunk)
+        head += chunk[: KERNEL_HEAD - len(head)]
+        if progress:
+            progress(done, body.length)
+    if checksum and theirs.hexdigest() != checksum.value:
+        raise FetchFailed(
+            url,
+            "checksum",
+            f"its {checksum.algorithm} is not the one that the tree publishes; retry",
+        )
+    if kernel and not is_kernel(head):
+        raise FetchFailed(url, "junk", "it is not an x86 Linux kernel; check the location")
+    return Received(done, ours.hexdigest(), body.etag, body.last_modified)
+
+
+def _alive(response: "requests.Response", url: str) -> "requests.Response":
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        response.close()
+        status = response.status_code
+        raise FetchFailed(url, str(status), f"the server answers {status}; retry later")
+    return response
+
+
+def _declared_length(response: "requests.Response") -> int | None:
+    text = response.headers.get("Content-Length", "")
+    chunked = "Transfer-Encoding" in response.headers
+    return int(text) if text.isascii() and text.isdigit() and not chunked else None
+
+
+def _conditions(known: Received | None) -> dict[str, str]:
+    asked = {
+        "If-None-Match": known and known.etag,
+        "If-Modified-Since": known and known.last_modified,
+    }
+    return {name: value for name, value in asked.items() if value}

@@ -1,0 +1,99 @@
+"""Answer files: put into an initrd, and filled in with what is known of the host.
+
+The kernel unpacks every archive that an initrd consists of, each with its own compression, so an
+appended one needs no knowledge of those before it.
+"""
+
+import gzip
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from shctl.errors import InvalidInput
+from shctl.install.addresses import is_inside
+from shctl.install.files import write_whole
+
+PADDING = 4  # the kernel looks for the next archive at multiples of this
+NAME_LIMIT = 4096  # the kernel's PATH_MAX, its end mark included
+TRAILER = "TRAILER!!!"
+
+# Often symbolic links in an initrd: an entry would replace the link by an empty directory.
+LEFT_ALONE = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "var/run", "var/lock"})
+# An entry sets the mode of a directory that is already there.
+DIRECTORY_MODES = {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700}
+
+
+def append_files(initrd: Path, files: Mapping[str, bytes], target: Path) -> None:
+    """Write initrd with files (relative name to content) added as target, whole or not at all.
+
+    Target has mode 0600, for answers may hold passwords; libvirt gives it to QEMU's user. The same
+    input gives the same bytes. Raise InvalidInput for a name, NoSpace, InstallFailed.
+    """
+    archive = gzip.compress(b"".join(_archive(files)), mtime=0)
+    with write_whole(target, 0o600) as stream, initrd.open("rb") as source:
+        shutil.copyfileobj(source, stream, 1 << 20)
+        stream.write(b"\0" * (-stream.tell() % PADDING))
+        stream.write(archive)
+
+
+def render(text: str, values: Mapping[str, str]) -> str:
+    """Return text with @SHCTL_NAME@ replaced by the value of NAME; all else stays as it is.
+
+    Raise InvalidInput for a name without a value and for a value of more than one line.
+    """
+    for name, value in values.items():
+        if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", value):
+            raise InvalidInput(f"{name} has line breaks or control characters", field="inject")
+
+    def replace(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            known = ", ".join(f"@SHCTL_{name}@" for name in sorted(values))
+            raise InvalidInput(f"{match[0]} is not known; known are {known}", field="inject")
+        return values[match[1]]
+
+    return re.sub(r"@SHCTL_([A-Z0-9_]+)@", replace, text)
+
+
+def _archive(files: Mapping[str, bytes]) -> Iterator[bytes]:
+    for name in files:
+        _check_name(name)
+    directories = {str(parent) for name in files for parent in PurePosixPath(name).parents}
+    for name in sorted(directories & files.keys()):
+        raise InvalidInput(f"{name!r} is both a file and a directory", field="inject")
+    # Sorted, so that a directory stands before what is in it.
+    number = 0
+    for number, name in enumerate(sorted(directories - LEFT_ALONE - {"."}), 1):
+        yield _entry(number, name, 0o040000 | DIRECTORY_MODES.get(name, 0o755), b"")
+    for file_number, name in enumerate(sorted(files), number + 1):
+        content = files[name]
+        executable = content.startswith(b"#!")
+        yield _entry(file_number, name, 0o100000 | (0o755 if executable else 0o644), content)
+    yield _entry(0, TRAILER, 0, b"")
+
+
+def _check_name(name: str) -> None:
+    usable = is_inside(name) and name != TRAILER
+    if not usable or len(_encoded(name)) > NAME_LIMIT:
+        raise InvalidInput(
+            f"cannot inject a file as {name!r}; give a relative name without . and ..",
+            field="inject",
+        )
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode() + b"\0"
+
+
+def _entry(number: int, name: str, mode: int, content: bytes) -> bytes:
+    """Return one entry in the "newc" format; the fields' order is that of cpio(5)."""
+    encoded = _encoded(name)
+    links = 1
+    owner = group = time = major = minor = 0
+    fields = (number, mode, owner, group, links, time, len(content), major, minor, 0, 0)
+    header = "070701" + "".join(f"{value:08X}" for value in (*fields, len(encoded), 0))
+    return _padded(header.encode() + encoded) + _padded(content)
+
+
+def _padded(part: bytes) -> bytes:
+    return part + b"\0" * (-len(part) % PADDING)

@@ -1,0 +1,134 @@
+"""What a server or a local tree gives back, and the words for what goes wrong."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from shctl.errors import InstallFailed, InvalidInput
+from shctl.install.addresses import redact
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one request: seconds and bytes; texts are metadata, images kernel and initrd."""
+
+    connect: float = 10
+    stall: float = 30
+    text_total: float = 60
+    image_total: float = 3600
+    text_bytes: int = 4 * MIB
+    image_bytes: int = 1024 * MIB
+    redirects: int = 5
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A status, as HTTP's number or as a word for local files, and the body where there is one."""
+
+    status: int | str
+    body: bytes = b""
+
+    @property
+    def found(self) -> bool:
+        """Tell whether the file exists."""
+        return self.status in (200, "found")
+
+
+@dataclass(frozen=True)
+class Received:
+    """What a download wrote: its length in bytes, its SHA-256, and the server's validators."""
+
+    length: int
+    sha256: str
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True)
+class Body:
+    """A download that has begun: chunks of bytes, their sum where declared, the validators."""
+
+    chunks: Iterator[bytes]
+    length: int | None
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class FetchFailed(InstallFailed):
+    """A server refused, stalled, broke its word or answered with an error; word says which."""
+
+    def __init__(self, url: str, word: str, reason: str) -> None:
+        super().__init__(f"cannot fetch {redact(url)}: {reason}", field="location")
+        self.word = word
+        self.reason = reason
+
+
+def explain(error: BaseException, limits: Limits) -> tuple[str, str]:
+    """Return a word and a reason for an error of requests, urllib3 or the socket below them.
+
+    Their own texts are not used: those hold URLs with passwords, and are several lines long.
+    """
+    causes = list(_causes(error))
+    names = {type(cause).__name__ for cause in causes}
+    if names & {"ConnectTimeout", "ConnectTimeoutError"}:
+        return "no answer", f"no answer within {limits.connect:g} s; check that the server runs"
+    if names & {"ReadTimeout", "ReadTimeoutError", "TimeoutError"}:
+        return "stalled", f"nothing came for {limits.stall:g} s; retry later"
+    if "ConnectionRefusedError" in names:
+        return "refused", "the connection is refused; check that the server runs"
+    for cause in reversed(causes):
+        # Those of the system have an errno; requests' and urllib3's only look like OSError.
+        if isinstance(cause, OSError) and cause.errno and cause.strerror:
+            return "no connection", f"{cause.strerror}; check the URL and the server"
+    return "broken off", "the answer broke off or is not HTTP; check the server and retry"
+
+
+def read_local(path: Path, url: str, limit: int) -> Reply:
+    """Return a small file of a local tree."""
+    if not path.is_file():
+        return Reply("missing")
+    with _readable(path, url), path.open("rb") as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise FetchFailed(url, "too long", f"it goes on after the limit, {limit} bytes")
+    return Reply("found", content)
+
+
+@contextmanager
+def open_local(path: Path, url: str, known: Received | None) -> Iterator[Body | None]:
+    """Yield a file of a local tree, None when it is as known; time and size are its validator."""
+    if not path.is_file():
+        raise InvalidInput(f"{url} does not exist; check the location", field="location")
+    with _readable(path, url):
+        stream = path.open("rb")
+    with stream:
+        facts = path.stat()
+        etag = f'"{facts.st_mtime_ns:x}-{facts.st_size:x}"'
+        if known and known.etag == etag:
+            yield None
+        else:
+            yield Body(_pieces(stream), facts.st_size, etag)
+
+
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    while piece := stream.read(MIB):
+        yield piece
+
+
+@contextmanager
+def _readable(path: Path, url: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FetchFailed(url, "unreadable", f"{error.strerror}; check {path}") from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

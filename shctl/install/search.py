@@ -1,0 +1,54 @@
+"""A probe's questions to a tree, each asked once and noted with its answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shctl.install.addresses import join, redact
+from shctl.install.fetch import Client
+from shctl.install.replies import FetchFailed, Reply
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A URL that was tried, without secrets, and its HTTP status or a word."""
+
+    url: str
+    status: int | str
+
+
+class Search:
+    """One probe: what was asked of the tree and what it answered."""
+
+    def __init__(self, base: str, client: Client) -> None:
+        self.base = base
+        self.attempts: list[Attempt] = []
+        self.doubts: list[str] = []
+        self._client = client
+        self._replies: dict[str, Reply] = {}
+
+    def text(self, url: str) -> str | None:
+        """Return the text of a small file, None where there is none."""
+        reply = self._ask(url, self._client.read)
+        return reply.body.decode("utf-8", "replace") if reply.found else None
+
+    def has(self, *paths: str) -> bool:
+        """Tell whether the tree has all the files."""
+        return all(self._ask(join(self.base, path), self._client.look).found for path in paths)
+
+    def _ask(self, url: str, ask: Callable[[str], Reply]) -> Reply:
+        if url not in self._replies:
+            try:
+                self._replies[url] = ask(url)
+            except FetchFailed as error:
+                before = f"; before that: {self.tell()}" if self.attempts else ""
+                raise FetchFailed(url, error.word, error.reason + before) from None
+            self.attempts.append(Attempt(redact(url), self._replies[url].status))
+        return self._replies[url]
+
+    def tell(self) -> str:
+        """Return what was tried in few words: paths below the tree, by status."""
+        by_status: dict[int | str, list[str]] = {}
+        for attempt in self.attempts:
+            path = attempt.url.removeprefix(redact(self.base))
+            by_status.setdefault(attempt.status, []).append(path)
+        return ", ".join(f"{status} for {' '.join(paths)}" for status, paths in by_status.items())

@@ -1,0 +1,131 @@
+"""Sessions of requests that can be cut off and that notice surplus bytes.
+
+A read timeout starts anew with each byte, so a server that drips never meets it; an overall limit
+needs a hold on the sockets. And a client that stops at Content-Length never sees a longer body.
+Imported by fetch when the first request is made: requests takes 60 ms to import.
+"""
+
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+import shctl
+
+
+class Line:
+    """The sockets of one session, which a timer may cut."""
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+        self.cut = False
+
+    def add(self, sock: socket.socket) -> None:
+        """Note a socket that was just connected."""
+        self._sockets.append(sock)
+
+    def shorten(self, seconds: float) -> None:
+        """Let reads that are still to come wait no longer than seconds."""
+        for sock in self._sockets:
+            with suppress(OSError):
+                sock.settimeout(seconds)
+
+    def _cut(self) -> None:
+        self.cut = True
+        for sock in self._sockets:
+            # shutdown wakes a read in another thread, close would not.
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    @contextmanager
+    def limited(self, seconds: float) -> Iterator[None]:
+        """Cut the line when the block takes longer than seconds."""
+        timer = threading.Timer(seconds, self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+class PatientResponse(http.client.HTTPResponse):
+    """A reply that looks for one byte more than it declared, so that surplus shows."""
+
+    def begin(self) -> None:
+        """Read the status and the headers."""
+        super().begin()
+        if self.length:
+            self.length += 1
+
+
+class Session(requests.Session):
+    """A session that leaves redirects alone."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return None: with allow_redirects=False requests still reads the whole body to see."""
+
+
+def open_session(line: Line, *, exact: bool) -> requests.Session:
+    """Return a session on line; an exact one shows surplus bytes, one request a connection."""
+    session = Session()
+    session.headers.update(
+        {"Accept-Encoding": "identity", "User-Agent": f"shctl/{shctl.__version__}"}
+    )
+    if exact:
+        # The end of the connection then marks the end of the body.
+        session.headers["Connection"] = "close"
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _adapter(line, exact=exact))
+    return session
+
+
+def _adapter(line: Line, *, exact: bool) -> HTTPAdapter:
+    pools = _pools(line, exact=exact)
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+            self.poolmanager.pool_classes_by_scheme = pools
+
+        def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+            manager = super().proxy_manager_for(*args, **kwargs)  # type: ignore[no-untyped-call]
+            manager.pool_classes_by_scheme = pools
+            return manager
+
+    return Adapter()
+
+
+def _pools(line: Line, *, exact: bool) -> dict[str, type[HTTPConnectionPool]]:
+    response: type[http.client.HTTPResponse] = (
+        PatientResponse if exact else http.client.HTTPResponse
+    )
+
+    class Connection(HTTPConnection):
+        response_class = response
+
+        def connect(self) -> None:
+            super().connect()
+            line.add(self.sock)
+
+    class SecureConnection(HTTPSConnection):
+        response_class = response
+
+        def connect(self) -> None:
+            super().connect()
+            line.add(self.sock)
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = SecureConnection
+
+    return {"http": Pool, "https": SecurePool}
