@@ -1,6 +1,5 @@
 """Take over hosts that something else made."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from shctl import deletion, details, domain, locks, metadata
@@ -24,8 +23,7 @@ def adopt(hypervisor: Hypervisor, name: str, own_disks: tuple[str, ...]) -> Host
             raise Conflict(f"host {name!r} belongs to shctl already")
         for path in own_disks:
             _check_disk(hypervisor, host, {row.path for row in read.disks}, path)
-        created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        data = metadata.Metadata(created, paths=tuple(dict.fromkeys(own_disks)))
+        data = metadata.Metadata(metadata.now(), paths=tuple(dict.fromkeys(own_disks)))
         host.set_metadata(metadata.text(data), metadata.URI, metadata.KEY)
     return details.show(hypervisor, name)
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import click
@@ -16,6 +17,7 @@ INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 MEMBERS = {
     "hosts": ("shctl.commands.hosts:hosts", "Create, start, watch and remove hosts."),
     "networks": ("shctl.commands.networks:networks", "Create, show and remove VLAN networks."),
+    "trees": ("shctl.commands.trees:trees", "Look into installation trees."),
 }
 
 
@@ -121,6 +123,9 @@ def root(session: Session, connect: str, output: str, debug: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     session.uri, session.output, session.debug = connect, output, debug
+    session.local = True
+    if sys.stderr is not None and sys.stderr.isatty():
+        session.progress = _Progress()
     if sys.stdin is not None and sys.stdin.isatty():
         session.ask = _ask
 
@@ -138,10 +143,28 @@ def _print(session: Session, data: Any, **_options: object) -> None:
     """Print what the command returned; nothing else prints on stdout."""
     if data is None:
         return
+    if isinstance(data, Iterator) and session.output != "json":
+        for piece in data:
+            click.echo(piece, nl=False)
+        return
     text = _render(data, session)
     if text:
         colour = False if "NO_COLOR" in os.environ else None
         click.echo(text, color=colour)
+
+
+class _Progress:
+    """One line on a terminal's stderr for each thing that is fetched."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+
+    def __call__(self, what: str, done: int, size: int | None) -> None:
+        """Show how far the fetching of `what` has come, in MB where its size is not known."""
+        text = f"{what}: {done // 10**6} MB" if not size else f"{what}: {100 * done // size} %"
+        if text != self._shown:
+            self._shown = text
+            click.echo(f"\r\033[K{text}", nl=bool(size) and done == size, err=True)
 
 
 def main() -> NoReturn:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -56,6 +57,10 @@ class Command(click.Command):
                 formatter.write("".join(f"  {example}\n" for example in self.examples))
 
 
+class LocalCommand(Command):
+    """A command that makes sense at a terminal only, so that REST does not have it."""
+
+
 class Group(click.Group):
     """A group of commands."""
 
@@ -103,6 +108,44 @@ class CheckedName(click.ParamType):
             return self._check(str(value))
         except InvalidInput as error:
             self.fail(error.detail.removeprefix("name: "), param, ctx)
+
+
+class NamedText(click.ParamType):
+    """A pair written NAME=TEXT; in JSON an object holds the pairs."""
+
+    name = "NAME=TEXT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return name and text; fail without a name or an equals sign."""
+        name, sign, text = str(value).partition("=")
+        if not name or not sign:
+            self.fail(f"{name[:40]!r} is not of the form NAME=TEXT", param, ctx)
+        return name, text
+
+
+class Duration(click.ParamType):
+    """A time in seconds, or as 90s, 90m, 2h or 1d; in JSON a number or such a string."""
+
+    name = "duration"
+    _units: ClassVar[dict[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+    def __init__(self, shortest: float, longest: float) -> None:
+        self.shortest = shortest
+        self.longest = longest
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the time in seconds; fail for anything else and outside the bounds."""
+        found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd]?)", str(value))
+        if not found:
+            self.fail(f"{str(value)[:40]!r} is no time; use seconds, or 90m, 2h, 1d", param, ctx)
+        seconds = float(found[1]) * self._units[found[2] or "s"]
+        if not self.shortest <= seconds <= self.longest:
+            self.fail(f"{value} is not within {self.shortest:g} and {self.longest:g} s", param, ctx)
+        return seconds
 
 
 NEW_HOST = CheckedName("host", names.check_host)

@@ -2,24 +2,23 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from shctl import details, domain, locks, names, power, storage
+from shctl import console, details, domain, locks, metadata, names, power, storage
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.hypervisor import Domain, Hypervisor, Pool
-from shctl.metadata import Metadata, OwnedVolume
+from shctl.install import boot, media
+from shctl.metadata import INSTALLING, Installation, Metadata, OwnedVolume
 from shctl.model import HostDetail
 from shctl.undo import Undo
-
-CONSOLES = Path("/var/log/shctl/console")
 
 
 @dataclass(frozen=True)
 class Request:
     """What a new host is to be; `memory` in MiB, `disks` in GiB.
 
-    `virt_type` is auto, kvm or qemu; `firmware` is bios or uefi.
+    `virt_type` is auto, kvm or qemu; `firmware` is bios or uefi. A host that is to be installed
+    starts by itself; `start` None leaves it to that.
     """
 
     name: str
@@ -31,26 +30,44 @@ class Request:
     firmware: str = "bios"
     virt_type: str = "auto"
     autostart: bool = False
-    start: bool = False
+    start: bool | None = None
     if_not_exists: bool = False
+    install: media.Wanted | None = None
 
 
-def create(hypervisor: Hypervisor, request: Request) -> HostDetail:
-    """Create a host and return it.
+def create(hypervisor: Hypervisor, request: Request, progress: media.Progress) -> HostDetail:
+    """Create a host, begin its installation if one is wanted, and return it.
 
     Raises Conflict when its name is taken, InvalidInput for a network or pool that does not
-    exist, NoSpace when the pool is full. Whatever fails, nothing of the host stays.
+    exist, NoSpace when the pool is full, InstallFailed when the tree cannot be fetched. Whatever
+    fails, nothing of the host stays.
     """
-    names.check_host(request.name)
+    _check(hypervisor, request)
+    if existing := _existing(hypervisor, request):
+        return existing
     with ExitStack() as held:
+        # A download takes its time, so it comes before the locks.
+        fetched = None
+        if request.install:
+            values = {"HOSTNAME": request.name, "MAC": names.mac(request.name, 0)}
+            fetched = held.enter_context(media.borrow(request.install, values, progress))
         held.enter_context(locks.hold("host", request.name))
         # Shared: many hosts may come to a network at once, but its deletion has to wait.
         for network in sorted(set(request.networks)):
             held.enter_context(locks.hold("network", network, shared=True))
         if existing := _existing(hypervisor, request):
             return existing
-        host = _build(hypervisor, request)
+        host = _build(hypervisor, request, fetched)
         return details.detail(hypervisor, host)
+
+
+def _check(hypervisor: Hypervisor, request: Request) -> None:
+    names.check_host(request.name)
+    if request.install:
+        media.check(request.install)
+        if request.start is False:
+            raise InvalidInput("start: an installation starts the host", field="start")
+    check_networks(hypervisor, request.networks)
 
 
 def _existing(hypervisor: Hypervisor, request: Request) -> HostDetail | None:
@@ -67,30 +84,52 @@ def _existing(hypervisor: Hypervisor, request: Request) -> HostDetail | None:
     )
 
 
-def _build(hypervisor: Hypervisor, request: Request) -> Domain:
+def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None) -> Domain:
+    # Once more: this time no network can go before the host is there.
     check_networks(hypervisor, request.networks)
     kvm = _use_kvm(hypervisor, request.virt_type)
     pool = storage.open_pool(hypervisor, request.pool)
-    spec = _reservation(request, kvm=kvm)
+    spec = _reservation(request, kvm=kvm, location=fetched.location if fetched else None)
     _check_volumes_free(pool, spec.metadata)
     with Undo() as undo:
         host = hypervisor.define(domain.build(spec))
         undo.push(f"host {host.name}", host.undefine)
-        sources = _make_disks(pool, request, undo)
-        _prepare_console(Path(spec.console), undo)
-        whole = replace(
-            spec,
-            uuid=host.uuid,
-            disks=sources,
-            metadata=replace(spec.metadata, complete=True),
-        )
-        # The same UUID replaces the reservation: from here on the host is whole.
-        host = hypervisor.define(domain.build(whole))
-        if request.autostart:
-            host.set_autostart(True)
-        if request.start:
-            power.power_on(hypervisor, host)
+        spec = replace(spec, uuid=host.uuid, disks=_make_disks(pool, request, undo))
+        log = Path(spec.console)
+        console.prepare_log(log)
+        undo.push(f"log {log}", lambda: console.remove_log(log))
+        _finish(hypervisor, request, spec, fetched, undo)
     return host
+
+
+def _finish(
+    hypervisor: Hypervisor,
+    request: Request,
+    spec: domain.Spec,
+    fetched: media.Media | None,
+    undo: Undo,
+) -> None:
+    """Define the host with all that it has, and start it or its installer.
+
+    The same UUID replaces the reservation. The host counts as whole only when it runs, if it is
+    to run; until then `doctor` and the deletion know it for an interrupted creation.
+    """
+    whole = replace(spec.metadata, complete=True)
+    starts = bool(request.start or request.install)
+    spec = spec if starts else replace(spec, metadata=whole)
+    host = hypervisor.define(domain.build(spec))
+    if request.autostart:
+        host.set_autostart(True)
+    if not starts:
+        return
+    installer = None
+    if request.install:
+        undo.push(f"boot files of {host.name}", lambda: boot.remove_boot_files(host.name))
+        staged = media.stage(fetched, host.name)
+        installer = domain.build(replace(spec, installer=staged))
+    power.power_on(hypervisor, host, installer=installer)
+    undo.push(f"running host {host.name}", host.destroy)
+    host.set_metadata(metadata.text(whole), metadata.URI, metadata.KEY)
 
 
 def check_networks(hypervisor: Hypervisor, wanted: tuple[str, ...]) -> None:
@@ -118,25 +157,36 @@ def _use_kvm(hypervisor: Hypervisor, virt_type: str) -> bool:
     return usable
 
 
-def _reservation(request: Request, *, kvm: bool) -> domain.Spec:
+def _reservation(request: Request, *, kvm: bool, location: str | None) -> domain.Spec:
     """Return the host without its disks: defined first, it takes the name in one atomic step.
 
     Its metadata lists the volumes before they exist, so that nothing is lost to an interruption.
     """
     targets = [names.disk_target(index) for index in range(len(request.disks))]
-    volumes = tuple(OwnedVolume(request.pool, names.volume(request.name, t)) for t in targets)
-    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return domain.Spec(
         name=request.name,
         memory=request.memory,
         cpus=request.cpus,
         networks=request.networks,
         disks=(),
-        console=str(CONSOLES / f"{request.name}.log"),
+        console=str(console.log_path(request.name)),
         firmware=request.firmware,
         kvm=kvm,
-        metadata=Metadata(created, complete=False, volumes=volumes),
+        metadata=Metadata(
+            created=metadata.now(),
+            complete=False,
+            volumes=tuple(
+                OwnedVolume(request.pool, names.volume(request.name, t)) for t in targets
+            ),
+            install=_installation(request.install, location),
+        ),
     )
+
+
+def _installation(wanted: media.Wanted | None, location: str | None) -> Installation | None:
+    if wanted is None:
+        return None
+    return Installation(INSTALLING, metadata.now(), metadata.now(wanted.timeout), location)
 
 
 def _check_volumes_free(pool: Pool, data: Metadata) -> None:
@@ -156,16 +206,3 @@ def _make_disks(pool: Pool, request: Request, undo: Undo) -> tuple[domain.Source
         undo.push(f"volume {name} in pool {pool.name}", volume.delete)
         sources.append(domain.Source(volume.path, volume.is_block))
     return tuple(sources)
-
-
-def _prepare_console(path: Path, undo: Undo) -> None:
-    """Make room for the console's log: only root reads it, since installers print passwords."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    remove_console(path)
-    undo.push(f"log {path}", lambda: remove_console(path))
-
-
-def remove_console(path: Path) -> None:
-    """Remove a console's log and the older parts that virtlogd has rotated away."""
-    for part in (path, *path.parent.glob(f"{path.name}.[0-9]*")):
-        part.unlink(missing_ok=True)

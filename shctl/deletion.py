@@ -7,9 +7,11 @@ from pathlib import Path
 
 from lxml import etree
 
-from shctl import creation, domain, locks, power
+from shctl import domain, locks, power
+from shctl.console import log_path, remove_log
 from shctl.errors import Conflict, NotFound, ShctlError
 from shctl.hypervisor import Domain, Hypervisor, Volume
+from shctl.install.boot import remove_boot_files
 from shctl.metadata import Metadata
 from shctl.model import Outcome
 
@@ -102,7 +104,8 @@ def _remove(hypervisor: Hypervisor, host: Domain, owned: list[Owned]) -> None:
             f"host {host.name!r} is kept, since its disk could not be removed: {', '.join(left)};"
             f" mend that, then 'shctl hosts delete {host.name}' again"
         )
-    creation.remove_console(creation.CONSOLES / f"{host.name}.log")
+    remove_log(log_path(host.name))
+    remove_boot_files(host.name)
     host.undefine()
 
 

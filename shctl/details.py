@@ -3,15 +3,19 @@
 from contextlib import suppress
 from functools import lru_cache
 
-from shctl import domain, names, network
+from shctl import domain, names, network, supervision
 from shctl.errors import NotFound
 from shctl.hypervisor import Domain, Hypervisor
-from shctl.metadata import Metadata
-from shctl.model import Disk, HostDetail, Interface
+from shctl.metadata import INSTALLING, Metadata
+from shctl.model import Disk, HostDetail, Install, Interface
 
 
 def show(hypervisor: Hypervisor, name: str) -> HostDetail:
-    """Return a host's hardware, state and what shctl knows about it; raise NotFound."""
+    """Return a host's hardware, state and what shctl knows about it; raise NotFound.
+
+    An installation whose end nobody has seen yet is brought to it first.
+    """
+    supervision.settle(hypervisor, name)
     return detail(hypervisor, hypervisor.domain(name))
 
 
@@ -30,8 +34,27 @@ def detail(hypervisor: Hypervisor, host: Domain) -> HostDetail:
         autostart=host.persistent and host.autostart,
         created=data.created if data else None,
         console=read.console,
+        install=_install(data),
         disks=tuple(_disk(hypervisor, host.name, row, data) for row in read.disks),
-        interfaces=_interfaces(hypervisor, read.interfaces),
+        interfaces=_interfaces(
+            hypervisor,
+            read.interfaces,
+            host.addresses(agent=read.agent) if host.active else {},
+        ),
+    )
+
+
+def _install(data: Metadata | None) -> Install | None:
+    if data is None or data.install is None:
+        return None
+    install = data.install
+    return Install(
+        phase=INSTALLING if install.open else install.phase,
+        reason=install.reason,
+        started=install.started,
+        deadline=install.deadline,
+        ended=install.ended,
+        location=install.location,
     )
 
 
@@ -50,7 +73,9 @@ def _disk(hypervisor: Hypervisor, host: str, row: domain.DiskRow, data: Metadata
 
 
 def _interfaces(
-    hypervisor: Hypervisor, rows: tuple[domain.InterfaceRow, ...]
+    hypervisor: Hypervisor,
+    rows: tuple[domain.InterfaceRow, ...],
+    addresses: dict[str, tuple[str, ...]],
 ) -> tuple[Interface, ...]:
     @lru_cache
     def tags(name: str) -> tuple[int | None, tuple[int, ...]]:
@@ -66,6 +91,7 @@ def _interfaces(
             row.mac,
             *((row.vlan, row.trunk) if row.port or not row.network else tags(row.network)),
             port=row.port,
+            addresses=addresses.get(row.mac, ()),
         )
         for row in rows
     )

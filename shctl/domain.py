@@ -19,8 +19,20 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Installer:
+    """How an installer boots: a kernel and an initrd with a command line, or the network."""
+
+    kernel: str | None = None
+    initrd: str | None = None
+    cmdline: str = ""
+
+
+@dataclass(frozen=True)
 class Spec:
-    """A host to be; `memory` in MiB, `console` the path of the serial console's log."""
+    """A host to be; `memory` in MiB, `console` the path of the serial console's log.
+
+    With `installer` it is the same host for the one boot that installs it.
+    """
 
     name: str
     memory: int
@@ -32,6 +44,7 @@ class Spec:
     kvm: bool
     metadata: Metadata
     uuid: str | None = None
+    installer: Installer | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,10 @@ class InterfaceRow:
 
 @dataclass(frozen=True)
 class Read:
-    """What shctl reads from a domain's XML; `memory` in MiB."""
+    """What shctl reads from a domain's XML; `memory` in MiB.
+
+    `installer` says that this is not the host as it is stored but the boot that installs it.
+    """
 
     memory: int
     cpus: int
@@ -69,10 +85,12 @@ class Read:
     interfaces: tuple[InterfaceRow, ...]
     console: str | None
     metadata: Metadata | None
+    installer: bool
+    agent: bool
 
 
 def build(spec: Spec) -> str:
-    """Return the XML of a host that boots from its disk, then from the network."""
+    """Return the XML of a host that boots from its disk, then the network; or of its installer."""
     root = etree.Element("domain", type="kvm" if spec.kvm else "qemu")
     _text(root, "name", spec.name)
     if spec.uuid:
@@ -80,27 +98,33 @@ def build(spec: Spec) -> str:
     _add(root, "metadata").append(metadata.build(spec.metadata))
     _text(root, "memory", str(spec.memory), unit="MiB")
     _text(root, "vcpu", str(spec.cpus))
-    _add_boot(root, spec.firmware)
+    _add_boot(root, spec.firmware, spec.installer)
     features = _add(root, "features")
     _add(features, "acpi")
     _add(features, "apic")
     _add(root, "cpu", mode="host-passthrough" if spec.kvm else "maximum")
     _add(root, "clock", offset="utc")
-    for event, action in (("poweroff", "destroy"), ("reboot", "restart"), ("crash", "destroy")):
-        _text(root, f"on_{event}", action)
+    _text(root, "on_poweroff", "destroy")
+    # An installer that reboots must not meet its own kernel again; it has to end like a power-off.
+    _text(root, "on_reboot", "destroy" if spec.installer else "restart")
+    _text(root, "on_crash", "destroy")
     _add_devices(root, spec)
     return etree.tostring(root, encoding="unicode")
 
 
-def _add_boot(root: etree._Element, firmware: str) -> None:
+def _add_boot(root: etree._Element, firmware: str, installer: Installer | None) -> None:
     system = _add(root, "os")
     _text(system, "type", "hvm", arch="x86_64", machine="q35")
     if firmware == "uefi":
         system.set("firmware", "efi")
         # Secure boot would refuse the unsigned kernels of many installers.
         _add(_add(system, "firmware"), "feature", enabled="no", name="secure-boot")
-    _add(system, "boot", dev="hd")
-    _add(system, "boot", dev="network")
+    if installer and installer.kernel:
+        _text(system, "kernel", installer.kernel)
+        _text(system, "initrd", installer.initrd or "")
+        _text(system, "cmdline", installer.cmdline)
+    for device in ("network", "hd") if installer else ("hd", "network"):
+        _add(system, "boot", dev=device)
 
 
 def _add_devices(root: etree._Element, spec: Spec) -> None:
@@ -155,6 +179,9 @@ def read(xml: str) -> Read:
         interfaces=tuple(_interface(e) for e in root.iterfind("devices/interface")),
         console=log.get("file") if log is not None else None,
         metadata=metadata.read(root),
+        installer=root.findtext("on_reboot") == "destroy",
+        agent=root.find(f"devices/channel/target[@name='{GUEST_AGENT}'][@state='connected']")
+        is not None,
     )
 
 

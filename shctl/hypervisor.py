@@ -33,6 +33,12 @@ _STATES = (
     "no state", "running", "idle", "paused", "in shutdown", "shut off", "crashed", "pmsuspended",
 )  # fmt: skip
 
+# Why a domain is shut off, by virDomainShutoffReason.
+_ENDINGS = (
+    "unknown", "shutdown", "destroyed", "crashed", "migrated", "saved", "failed", "snapshot",
+    "daemon",
+)  # fmt: skip
+
 _MEANINGS: dict[int, type[ShctlError]] = {
     libvirt.VIR_ERR_NO_DOMAIN: NotFound,
     libvirt.VIR_ERR_NO_NETWORK: NotFound,
@@ -203,6 +209,16 @@ class Hypervisor:
         with translated("cannot define the host"):
             return Domain(connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE))
 
+    def launch_paused(self, xml: str) -> None:
+        """Start QEMU by XML that differs from what is stored under the same UUID.
+
+        The stored XML stays as it is and holds again as soon as that QEMU ends.
+        """
+        connection = self.connection
+        flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_VALIDATE
+        with translated("cannot start the installer"):
+            connection.createXML(xml, flags)
+
     def has_kvm(self) -> bool:
         """Tell whether libvirt can use KVM for x86-64 guests."""
         connection = self.connection
@@ -267,6 +283,12 @@ class Domain:
         """Return virsh's word for the state; raise NotFound when the domain has gone."""
         with self._doing("read the state of"):
             return _state(*self._handle.state())
+
+    @property
+    def ending(self) -> str:
+        """Return how the domain's last QEMU ended: shutdown, destroyed, crashed, unknown, ..."""
+        with self._doing("read the state of"):
+            return _ENDINGS[self._handle.state()[1]]
 
     @property
     def active(self) -> bool:
@@ -337,6 +359,45 @@ class Domain:
         with suppress(NotFound), self._doing("undefine"):
             self._handle.undefineFlags(flags)
 
+    def addresses(self, *, agent: bool) -> dict[str, tuple[str, ...]]:
+        """Return IP addresses by MAC address, as guest agent, leases and ARP table tell them.
+
+        `agent` says whether the guest's agent is connected; without, asking it would only wait.
+        """
+        sources = [
+            libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
+            libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP,
+        ]
+        if agent:
+            sources.insert(0, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+        found: dict[str, dict[str, None]] = {}
+        for source in sources:
+            # Each source is a bonus: one that cannot answer says nothing about the others.
+            with suppress(libvirt.libvirtError):
+                for interface in (self._handle.interfaceAddresses(source) or {}).values():
+                    addresses = [a["addr"] for a in interface["addrs"] or ()]
+                    mac = (interface["hwaddr"] or "").lower()
+                    found.setdefault(mac, {}).update(dict.fromkeys(addresses))
+        return {mac: tuple(addresses) for mac, addresses in found.items()}
+
+    def screenshot(self) -> bytes:
+        """Return a picture of the first screen, in a format of QEMU's choice."""
+        with self._doing("take a picture of"):
+            stream = self._handle.connect().newStream()
+            self._handle.screenshot(stream, 0)
+            picture = bytearray()
+            while piece := stream.recv(2**16):
+                picture += piece
+            stream.finish()
+        return bytes(picture)
+
+    def console(self) -> "Console":
+        """Open the serial console; raise Conflict when somebody else has it open."""
+        with self._doing("open the console of"):
+            stream = self._handle.connect().newStream()
+            self._handle.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_SAFE)
+        return Console(stream)
+
     def set_metadata(self, element: str, uri: str, key: str) -> None:
         """Replace our element in the domain's metadata, stored and running."""
         flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
@@ -345,6 +406,31 @@ class Domain:
         with self._doing("write metadata of"):
             kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
             self._handle.setMetadata(kind, element, key, uri, flags)
+
+
+class Console:
+    """An open serial console."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def receive(self, size: int) -> bytes:
+        """Return what the guest wrote, at most `size` bytes; nothing once it has stopped."""
+        try:
+            return bytes(self._stream.recv(size))
+        except libvirt.libvirtError:
+            return b""
+
+    def send(self, data: bytes) -> None:
+        """Send what was typed."""
+        with translated("cannot write to the console"):
+            while data:
+                data = data[self._stream.send(data) :]
+
+    def close(self) -> None:
+        """Close the console; the host goes on."""
+        with suppress(libvirt.libvirtError):
+            self._stream.abort()
 
 
 class NetworkHandle:

@@ -1,11 +1,14 @@
 """What shctl knows about a host: one element in the domain's own metadata, and no database."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from lxml import etree
 
 URI = "urn:shctl:host:1"
 KEY = "shctl"
+
+INSTALLING, FINISHING, INSTALLED, FAILED = "installing", "finishing", "installed", "failed"
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,41 @@ class OwnedVolume:
 
 
 @dataclass(frozen=True)
+class Installation:
+    """How far an installation has come; times in UTC as RFC 3339 writes them.
+
+    `phase` is installing; finishing, once the installer has stopped cleanly and until the host
+    has been started from its disk; installed; or failed, with a reason.
+    """
+
+    phase: str
+    started: str
+    deadline: str
+    location: str | None = None
+    ended: str | None = None
+    reason: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Tell whether the installation has not come to its end."""
+        return self.phase in (INSTALLING, FINISHING)
+
+    @property
+    def overdue(self) -> bool:
+        """Tell whether the deadline is past."""
+        return now() > self.deadline
+
+    def move(self, phase: str, reason: str | None = None) -> "Installation":
+        """Return the installation in its next phase."""
+        ended = now() if phase in (INSTALLED, FAILED) else None
+        return replace(self, phase=phase, reason=reason, ended=ended)
+
+
+@dataclass(frozen=True)
 class Metadata:
     """Our element; `created` in UTC as RFC 3339 writes it.
 
-    `complete` is False from the moment a name is reserved until the whole host stands.
+    `complete` is False from the moment a name is reserved until the host stands, or runs.
     `paths` are disks that an adopted host brought along and that were named as its own.
     """
 
@@ -28,6 +62,13 @@ class Metadata:
     complete: bool = True
     volumes: tuple[OwnedVolume, ...] = ()
     paths: tuple[str, ...] = ()
+    install: Installation | None = None
+
+
+def now(ahead: float = 0) -> str:
+    """Return the time `ahead` seconds from now, in a form that sorts as it passes."""
+    moment = datetime.fromtimestamp(datetime.now(UTC).timestamp() + ahead, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _tag(name: str) -> str:
@@ -44,6 +85,9 @@ def build(metadata: Metadata) -> etree._Element:
         etree.SubElement(root, _tag("volume"), pool=volume.pool, name=volume.name)
     for path in metadata.paths:
         etree.SubElement(root, _tag("disk"), path=path)
+    if metadata.install:
+        told = {key: value for key, value in vars(metadata.install).items() if value is not None}
+        etree.SubElement(root, _tag("install"), told)
     return root
 
 
@@ -52,6 +96,7 @@ def read(domain: etree._Element) -> Metadata | None:
     root = domain.find(f"metadata/{_tag('host')}")
     if root is None:
         return None
+    install = root.find(_tag("install"))
     return Metadata(
         created=root.get("created", ""),
         complete=root.get("complete") != "no",
@@ -59,6 +104,18 @@ def read(domain: etree._Element) -> Metadata | None:
             OwnedVolume(e.get("pool", ""), e.get("name", "")) for e in root.iterfind(_tag("volume"))
         ),
         paths=tuple(e.get("path", "") for e in root.iterfind(_tag("disk"))),
+        install=_read_install(install) if install is not None else None,
+    )
+
+
+def _read_install(element: etree._Element) -> Installation:
+    return Installation(
+        phase=element.get("phase", FAILED),
+        started=element.get("started", ""),
+        deadline=element.get("deadline", ""),
+        location=element.get("location"),
+        ended=element.get("ended"),
+        reason=element.get("reason"),
     )
 
 

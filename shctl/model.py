@@ -32,12 +32,28 @@ class Disk:
 class Interface:
     """A network interface of a host; `port` is the Open vSwitch port while the host runs."""
 
-    columns: ClassVar[tuple[str, ...]] = ("network", "mac", "vlan", "trunk", "port")
+    columns: ClassVar[tuple[str, ...]] = ("network", "mac", "vlan", "trunk", "port", "addresses")
     network: str | None
     mac: str
     vlan: int | None
     trunk: tuple[int, ...]
     port: str | None
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """An installation; `phase` is installing, installed or failed, times as RFC 3339 has them."""
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "phase", "reason", "started", "deadline", "ended", "location",
+    )  # fmt: skip
+    phase: str
+    reason: str | None
+    started: str
+    deadline: str
+    ended: str | None
+    location: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +62,7 @@ class HostDetail:
 
     columns: ClassVar[tuple[str, ...]] = (
         "name", "state", "id", "managed", "memory", "cpus", "firmware", "autostart", "created",
-        "console", "disks", "interfaces",
+        "console", "install", "disks", "interfaces",
     )  # fmt: skip
     id: str
     name: str
@@ -58,8 +74,40 @@ class HostDetail:
     autostart: bool
     created: str | None
     console: str | None
+    install: Install | None
     disks: tuple[Disk, ...]
     interfaces: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A URL that was tried, and what became of it: HTTP's status or a word."""
+
+    columns: ClassVar[tuple[str, ...]] = ("status", "url")
+    url: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class TreeDetail:
+    """What an installation tree holds; kernel and initrd are paths below its location."""
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "location", "kind", "arch", "how", "kernel", "initrd", "arguments", "attempts",
+    )  # fmt: skip
+    location: str
+    kind: str
+    arch: str
+    how: str
+    kernel: str
+    initrd: str
+    arguments: tuple[str, ...]
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def name(self) -> str:
+        """Return what `-o name` prints."""
+        return self.location
 
 
 @dataclass(frozen=True, slots=True)

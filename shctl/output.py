@@ -1,6 +1,7 @@
 """Print what commands return: a table for people, JSON or bare names for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from textwrap import indent
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ def render(data: Any, output: str) -> str:
     `data` is one of the frozen classes of shctl.model or a list of them.
     """
     if output == "json":
-        return to_json(data)
+        return to_json("".join(data) if isinstance(data, Iterator) else data)
     rows = data if isinstance(data, list) else [data]
     if output == "name":
         return "\n".join(_clean(row.name) for row in rows)
@@ -34,16 +35,16 @@ def fields(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__slots__}
 
 
-def _table(rows: Sequence[Any], indent: str = "") -> str:
+def _table(rows: Sequence[Any], margin: str = "") -> str:
     if not rows:
         return ""
     # A column that is empty for all, such as the trunk of access ports, says nothing.
-    optional = {"trunk", "kept"}
+    optional = {"trunk", "kept", "addresses"}
     columns = [c for c in rows[0].columns if c not in optional or any(getattr(r, c) for r in rows)]
     lines = [[c.upper() for c in columns]]
     lines += [[_cell(c, getattr(row, c)) for c in columns] for row in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    return "\n".join(indent + _line(line, widths) for line in lines)
+    return "\n".join(margin + _line(line, widths) for line in lines)
 
 
 def _line(cells: list[str], widths: list[int]) -> str:
@@ -59,9 +60,11 @@ def _sheet(row: Any) -> str:
 
 
 def _field(name: str, value: Any, width: int) -> str:
-    label = f"{name.upper()}"
+    label = name.upper()
     if isinstance(value, tuple) and value and hasattr(value[0], "columns"):
-        return f"{label}\n{_table(value, indent='  ')}"
+        return f"{label}\n{_table(value, margin='  ')}"
+    if hasattr(value, "columns"):
+        return f"{label}\n{indent(_sheet(value), '  ')}"
     return f"{label.ljust(width)}{_coloured(_cell(name, value))}"
 
 

@@ -37,14 +37,18 @@ def check_whole(host: Domain) -> None:
         )
 
 
-def power_on(hypervisor: Hypervisor, host: Domain) -> None:
+def power_on(hypervisor: Hypervisor, host: Domain, *, installer: str | None = None) -> None:
     """Start a domain's QEMU and let its guest run once its ports have been checked.
 
-    The guest is held until then, so that it sends not one frame on a wrong VLAN.
+    The guest is held until then, so that it sends not one frame on a wrong VLAN. `installer` is
+    XML to start the domain by instead of what is stored.
     """
     sweep_ports(hypervisor)
     try:
-        host.start_paused()
+        if installer:
+            hypervisor.launch_paused(installer)
+        else:
+            host.start_paused()
         check_ports(hypervisor, host)
         host.resume()
     except BaseException:
@@ -109,12 +113,30 @@ def stop(
     host = hypervisor.domain(name)
     if not host.active:
         return Outcome(name, "already shut off")
+    if _is_installing(host):
+        return _stop_installer(host, force=force)
     if not force or timeout:
         _shut_down(host, force=force, seconds=STOP_TIMEOUT if timeout is None else timeout)
     if host.active:
         host.destroy()
         return Outcome(name, "powered off")
     return Outcome(name, "shut off")
+
+
+def _is_installing(host: Domain) -> bool:
+    read = domain.read(host.xml())
+    return read.installer and read.metadata is not None and read.metadata.install is not None
+
+
+def _stop_installer(host: Domain, *, force: bool) -> Outcome:
+    """End an installation, which only `force` does: a clean stop would count as its success."""
+    if not force:
+        raise Conflict(
+            f"host {host.name!r} is being installed; --force powers it off and the installation"
+            " counts as failed"
+        )
+    host.destroy()
+    return Outcome(host.name, "powered off")
 
 
 def _shut_down(host: Domain, *, force: bool, seconds: float) -> None:
@@ -143,6 +165,8 @@ def reboot(hypervisor: Hypervisor, name: str, *, force: bool = False) -> Outcome
     host = hypervisor.domain(name)
     if not host.active:
         raise Conflict(f"host {name!r} is {host.state}; 'shctl hosts start {name}' starts it")
+    if _is_installing(host):
+        raise Conflict(f"host {name!r} is being installed; its installer reboots it by itself")
     if force:
         host.reset()
         return Outcome(name, "reset")

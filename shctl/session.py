@@ -16,13 +16,17 @@ class Session:
     """One use of shctl; commands get it by click's pass_obj.
 
     `ask` puts a yes-or-no question to a person and is None where nobody is there to answer.
+    `progress` is told what is fetched, bytes done and in all. `local` says that whoever calls may
+    name files of this machine.
     """
 
     def __init__(self, uri: str = DEFAULT_URI) -> None:
         self.uri = uri
         self.output = "table"
         self.debug = False
+        self.local = False
         self.ask: Callable[[str], bool] | None = None
+        self.progress: Callable[[str, int, int | None], None] = _silent
 
     @cached_property
     def hypervisor(self) -> Hypervisor:
@@ -30,3 +34,7 @@ class Session:
         from shctl.hypervisor import Hypervisor
 
         return Hypervisor(self.uri)
+
+
+def _silent(_what: str, _done: int, _size: int | None) -> None:
+    pass

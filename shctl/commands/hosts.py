@@ -6,12 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shctl.command import HOST, NETWORK, NEW_HOST, POOL, Group, confirmed, for_each
+from shctl.command import (
+    HOST,
+    NETWORK,
+    NEW_HOST,
+    POOL,
+    Duration,
+    Group,
+    LocalCommand,
+    LocalOption,
+    NamedText,
+    confirmed,
+    for_each,
+)
+from shctl.errors import InvalidInput
 from shctl.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shctl.install.media import Wanted
     from shctl.model import Host, HostDetail, Outcome
 
+_INSTALL_OPTIONS = ("location", "cmdline", "kernel", "initrd", "inject", "values")
 MAX_MEMORY = 16 * 2**20  # MiB; no x86 server has more
 MAX_DISK = 2**16  # GiB
 HOSTS = click.argument("names", type=HOST, nargs=-1, required=True, metavar="NAME...")
@@ -43,6 +60,9 @@ def show_host(session: Session, name: str) -> HostDetail:
     "create",
     examples=[
         "shctl hosts create web1 --memory 512 --disk 8 --network vlan10 --start",
+        "shctl hosts create web2 --memory 1024 --disk 8 --network vlan10 --install --wait"
+        " --location http://deb.debian.org/debian/dists/bookworm/main/installer-amd64"
+        " --cmdline 'auto=true priority=critical' --inject preseed.cfg",
         "shctl hosts create db1.example.com --memory 4096 --cpus 4 --disk 8 --disk 100"
         " --network vlan10 --network vlan20 --firmware uefi",
     ],
@@ -81,17 +101,77 @@ def show_host(session: Session, name: str) -> HostDetail:
     help="KVM, or QEMU's own slow emulation; auto takes KVM when it works.",
 )
 @click.option("--autostart", is_flag=True, help="Start it whenever the hypervisor boots.")
-@click.option("--start/--no-start", default=False, show_default=True, help="Start it at once.")
+@click.option(
+    "--start/--no-start", default=None, help="Start it at once; an installation does that anyway."
+)
 @click.option("--if-not-exists", is_flag=True, help="Keep a host of this name as it is.")
+@click.option("--install", is_flag=True, help="Install it: from --location, else by network boot.")
+@click.option("--location", metavar="URL", help="Tree to install from, as mirrors have them.")
+@click.option("--cmdline", metavar="STR", default="", help="For the installer's kernel.")
+@click.option(
+    "--kernel", metavar="PATH", help="Kernel, below --location, instead of the one found."
+)
+@click.option("--initrd", metavar="PATH", help="Initrd, below --location; goes with --kernel.")
+@click.option(
+    "--inject",
+    "inject_files",
+    cls=LocalOption,
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, readable=True),
+    help="Put this file into the initrd: a preseed.cfg, a kickstart. Repeatable.",
+)
+@click.option("--inject-text", "inject", multiple=True, type=NamedText(), hidden=True)
+@click.option(
+    "--value",
+    "values",
+    multiple=True,
+    type=NamedText(),
+    metavar="NAME=TEXT",
+    help="Replace @SHCTL_NAME@ in injected files, as HOSTNAME, MAC and LOCATION are. Repeatable.",
+)
+@click.option(
+    "--install-timeout",
+    default="2h",
+    show_default=True,
+    type=Duration(1, 7 * 86400),
+    metavar="TIME",
+    help="When the installation counts as failed: seconds, or 90m, 2h.",
+)
+@click.option(
+    "--wait", cls=LocalOption, is_flag=True, help="Wait until it is installed, or running."
+)
 @click.pass_obj
 def create_host(session: Session, **wanted: Any) -> HostDetail:
-    """Create a host with blank disks.
+    """Create a host, and install it if asked to.
 
-    It boots from its first disk, then from the network.
+    Without --install its disks are blank; it boots from the first one, then from the network.
+    With it the installer boots once, and when that has ended the host starts from its disk.
     """
     from shctl.creation import Request, create
+    from shctl.waiting import wait
 
-    return create(session.hypervisor, Request(**wanted))
+    waits, install = wanted.pop("wait", False), _installation(session, wanted)
+    host = create(session.hypervisor, Request(**wanted, install=install), session.progress)
+    if not waits or not (install or wanted["start"]):
+        return host
+    return wait(session.hypervisor, host.name, "installed" if install else "running")
+
+
+def _installation(session: Session, wanted: dict[str, Any]) -> Wanted | None:
+    """Take the options about installation out of `wanted`; refuse them without --install."""
+    from shctl.install.media import Wanted, read_answers
+
+    options = {name: wanted.pop(name) for name in _INSTALL_OPTIONS}
+    files, timeout = wanted.pop("inject_files", ()), wanted.pop("install_timeout")
+    options["inject"] = {**read_answers(files), **dict(options["inject"])}
+    options["values"] = dict(options["values"])
+    if wanted.pop("install"):
+        return Wanted(**options, timeout=timeout, local=session.local)
+    for name, value in options.items():
+        if value:
+            raise InvalidInput(f"{name}: it makes sense with install only", field=name)
+    return None
 
 
 @hosts.command("start", examples=["shctl hosts start web1 web2"])
@@ -100,8 +180,13 @@ def create_host(session: Session, **wanted: Any) -> HostDetail:
 def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
     """Start hosts, or resume paused ones."""
     from shctl.power import start
+    from shctl.supervision import settle
 
-    return for_each(names, lambda name: start(session.hypervisor, name))
+    def act(name: str) -> Outcome:
+        settle(session.hypervisor, name)
+        return start(session.hypervisor, name)
+
+    return for_each(names, act)
 
 
 @hosts.command(
@@ -136,6 +221,82 @@ def reboot_hosts(session: Session, names: tuple[str, ...], force: bool) -> list[
     from shctl.power import reboot
 
     return for_each(names, lambda name: reboot(session.hypervisor, name, force=force))
+
+
+@hosts.command(
+    "wait",
+    examples=[
+        "shctl hosts wait web1 --for installed --timeout 90m",
+        "shctl hosts wait web1 --for address --timeout 300",
+    ],
+)
+@click.argument("name", type=HOST)
+@click.option(
+    "--for",
+    "condition",
+    required=True,
+    type=click.Choice(["running", "stopped", "installed", "address"]),
+    help="What to wait for.",
+)
+@click.option(
+    "--timeout",
+    default="2h",
+    show_default=True,
+    type=Duration(0, 7 * 86400),
+    metavar="TIME",
+    help="How long: seconds, or 90m, 2h.",
+)
+@click.pass_obj
+def wait_for_host(session: Session, name: str, condition: str, timeout: float) -> HostDetail:
+    """Wait until a host is running, stopped, installed, or has an IP address.
+
+    An installation that ends meanwhile is brought to its end: the host starts from its disk.
+    """
+    from shctl.waiting import wait
+
+    return wait(session.hypervisor, name, condition, timeout)
+
+
+@hosts.command("log", examples=["shctl hosts log web1", "shctl hosts log web1 -f"])
+@click.argument("name", type=HOST)
+@click.option(
+    "-f", "--follow", cls=LocalOption, is_flag=True, help="Go on as the host writes more."
+)
+@click.pass_obj
+def show_log(session: Session, name: str, follow: bool = False) -> Iterator[str]:
+    """Print what a host wrote to its serial console, through all its boots."""
+    from shctl.console import follow_log, read_log
+
+    return (follow_log if follow else read_log)(session.hypervisor, name)
+
+
+@hosts.command("console", cls=LocalCommand, examples=["shctl hosts console web1"])
+@click.argument("name", type=HOST)
+@click.pass_obj
+def open_console(session: Session, name: str) -> None:
+    """Open a host's serial console in this terminal; Ctrl-] leaves it."""
+    from shctl.terminal import attach
+
+    attach(session.hypervisor.domain(name).console)
+
+
+@hosts.command("screenshot", cls=LocalCommand, examples=["shctl hosts screenshot web1 -w web1.png"])
+@click.argument("name", type=HOST)
+@click.option(
+    "-w",
+    "--write",
+    "file",
+    required=True,
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Where to write the picture, a PNG.",
+)
+@click.pass_obj
+def take_screenshot(session: Session, name: str, file: str) -> None:
+    """Write a picture of a host's screen."""
+    from shctl.picture import write_png
+
+    write_png(session.hypervisor.domain(name).screenshot(), file)
 
 
 @hosts.command("delete", examples=["shctl hosts delete web1 web2 --yes"])

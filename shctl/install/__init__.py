@@ -1,0 +1,1 @@
+"""Installation: find a tree, fetch from it, extend its initrd, keep what it boots."""

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote, urlsplit
 
+from shctl import model
 from shctl.errors import InvalidInput
 from shctl.install.addresses import has_credentials, is_inside, join, parse_location, redact
 from shctl.install.checks import Checksum, parse_sums
@@ -87,6 +88,25 @@ def probe(
         return _tree(search, found)
 
 
+def show(tree: Tree) -> model.TreeDetail:
+    """Return what a person wants to know of a tree, without its password."""
+    return model.TreeDetail(
+        location=tree.location,
+        kind=tree.kind,
+        arch=tree.arch,
+        how=tree.how,
+        kernel=tree.kernel,
+        initrd=tree.initrd,
+        arguments=tuple(_redacted(argument) for argument in tree.arguments),
+        attempts=tuple(model.Attempt(a.url, str(a.status)) for a in tree.attempts),
+    )
+
+
+def _redacted(argument: str) -> str:
+    name, sign, value = argument.partition("=")
+    return f"{name}{sign}{redact(value)}"
+
+
 def arguments(tree: Tree, cmdline: str) -> str:
     """Return cmdline with what the tree's installer needs put before it, unless given there.
 
@@ -101,7 +121,7 @@ def arguments(tree: Tree, cmdline: str) -> str:
             f" give {name}= in the command line yourself",
             field="cmdline",
         )
-    return " ".join([*missing, *cmdline.split(" ")]).strip()
+    return " ".join([*missing, cmdline] if cmdline else missing)
 
 
 def _same(name: str) -> set[str]:

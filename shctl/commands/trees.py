@@ -1,0 +1,35 @@
+"""`shctl trees`: what can be installed from where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from shctl.command import Group
+from shctl.session import Session
+
+if TYPE_CHECKING:
+    from shctl.model import TreeDetail
+
+
+@click.group(cls=Group)
+def trees() -> None:
+    """Look into installation trees."""
+
+
+@trees.command(
+    "probe",
+    examples=["shctl trees probe http://deb.debian.org/debian/dists/bookworm/main/installer-amd64"],
+)
+@click.argument("location", metavar="URL")
+@click.option("--kernel", metavar="PATH", help="Kernel, below the URL, instead of the one found.")
+@click.option("--initrd", metavar="PATH", help="Initrd, below the URL; goes with --kernel.")
+@click.pass_obj
+def probe_tree(
+    session: Session, location: str, kernel: str | None, initrd: str | None
+) -> TreeDetail:
+    """Say what an installation tree holds, how that was found, and every URL tried."""
+    from shctl.install.trees import probe, show
+
+    return show(probe(location, kernel=kernel, initrd=initrd, local=session.local))

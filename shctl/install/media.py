@@ -1,0 +1,141 @@
+"""What an installer boots: kernel and initrd out of a tree, answers and the command line added."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shctl.domain import Installer
+from shctl.errors import InvalidInput
+from shctl.install import boot, trees
+from shctl.install.cache import Cache
+from shctl.install.fetch import Client
+from shctl.install.inject import append_files, render
+
+SERIAL = "console=ttyS0"
+# Linux on x86 cuts its command line off at 2048 bytes, the last a NUL, and says nothing.
+MAX_CMDLINE = 2047
+
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a host is to be installed; without `location` from the network.
+
+    `inject` maps the name of a file in the initrd to its text, `values` what is filled into it;
+    `timeout` in seconds; with `local` the tree may be a directory of this machine.
+    """
+
+    location: str | None = None
+    cmdline: str = ""
+    kernel: str | None = None
+    initrd: str | None = None
+    inject: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 7200
+    local: bool = False
+
+
+@dataclass(frozen=True)
+class Media:
+    """A tree's kernel and initrd in the cache, and what goes with them."""
+
+    kernel: Path
+    initrd: Path
+    cmdline: str
+    answers: Mapping[str, bytes]
+    location: str
+
+
+def check(wanted: Wanted) -> None:
+    """Raise InvalidInput for what cannot be, before anything is fetched."""
+    if not wanted.cmdline.isprintable():
+        raise InvalidInput("cmdline: it must be one line of printable characters", field="cmdline")
+    if wanted.location is None:
+        for name in ("cmdline", "kernel", "initrd", "inject"):
+            if getattr(wanted, name):
+                raise InvalidInput(f"{name}: it needs a location to install from", field=name)
+
+
+def read_answers(files: Iterable[str]) -> dict[str, str]:
+    """Return the texts of files by their names without directories; raise InvalidInput."""
+    answers: dict[str, str] = {}
+    for file in map(Path, files):
+        if file.name in answers:
+            raise InvalidInput(f"inject: two files are named {file.name}", field="inject")
+        try:
+            answers[file.name] = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"inject: cannot read {file}: {error}", field="inject") from error
+    return answers
+
+
+@contextmanager
+def borrow(wanted: Wanted, values: Mapping[str, str], progress: Progress) -> Iterator[Media | None]:
+    """Yield the media of an installation, fetched where need be; None for one from the network.
+
+    `values` is filled into the answers. Raises InvalidInput when the location is no tree, and
+    InstallFailed when its server fails; nothing is left then.
+    """
+    if wanted.location is None:
+        yield None
+        return
+    with Client() as client:
+        tree = trees.probe(
+            wanted.location,
+            kernel=wanted.kernel,
+            initrd=wanted.initrd,
+            local=wanted.local,
+            client=client,
+        )
+        known = {**values, "LOCATION": tree.base, **wanted.values}
+        answers = {name: render(text, known).encode() for name, text in wanted.inject.items()}
+        cmdline = _cmdline(tree, wanted.cmdline)
+        with (
+            _borrowed(client, tree, tree.kernel, progress, kernel=True) as kernel,
+            _borrowed(client, tree, tree.initrd, progress, kernel=False) as initrd,
+        ):
+            yield Media(kernel, initrd, cmdline, answers, tree.location)
+
+
+@contextmanager
+def _borrowed(
+    client: Client, tree: trees.Tree, path: str, progress: Progress, *, kernel: bool
+) -> Iterator[Path]:
+    with Cache().borrow(
+        client,
+        tree.url(path),
+        checksum=tree.checksums.get(path),
+        kernel=kernel,
+        progress=lambda done, size: progress(Path(path).name, done, size),
+    ) as cached:
+        yield cached
+
+
+def _cmdline(tree: trees.Tree, wanted: str) -> str:
+    """Return the command line with the tree's needs, and a console that the log can hear."""
+    line = trees.arguments(tree, wanted)
+    if not any(word.startswith("console=") for word in line.split()):
+        line = f"{line} {SERIAL}".lstrip()
+    if len(line.encode()) > MAX_CMDLINE:
+        raise InvalidInput(
+            f"cmdline: {len(line.encode())} bytes with what the tree needs;"
+            f" Linux cuts it off after {MAX_CMDLINE}",
+            field="cmdline",
+        )
+    return line
+
+
+def stage(media: Media | None, host: str) -> Installer:
+    """Give a host boot files of its own, which no clean-up of the cache takes away."""
+    if media is None:
+        return Installer()
+    directory = boot.make_boot_directory(host)
+    kernel, initrd = directory / "kernel", directory / "initrd"
+    boot.place(media.kernel, kernel)
+    if media.answers:
+        append_files(media.initrd, media.answers, initrd)
+    else:
+        boot.place(media.initrd, initrd)
+    return Installer(str(kernel), str(initrd), media.cmdline)

@@ -1,0 +1,57 @@
+"""Wait until something is true of a host."""
+
+from collections.abc import Callable
+
+from shctl import details, power, supervision
+from shctl.errors import Conflict, InstallFailed, TimedOut
+from shctl.hypervisor import Hypervisor
+from shctl.metadata import FAILED, INSTALLED, Installation
+from shctl.model import HostDetail
+
+TIMEOUT = 7200.0  # seconds
+
+
+def wait(hypervisor: Hypervisor, name: str, wanted: str, timeout: float = TIMEOUT) -> HostDetail:
+    """Wait until the host is running, stopped, installed or has an address; return it.
+
+    `timeout` in seconds. An installation that ends meanwhile is brought to its end. Raises
+    NotFound, TimedOut, InstallFailed, and Conflict when it can never become true.
+    """
+
+    def holds() -> bool:
+        install = supervision.settle(hypervisor, name)
+        return _CONDITIONS[wanted](hypervisor, name, install)
+
+    if not power.wait_until(holds, timeout):
+        host = hypervisor.domain(name)
+        raise TimedOut(f"host {name!r} is {host.state}, and not {wanted} after {timeout:g} s")
+    return details.show(hypervisor, name)
+
+
+def _is_running(hypervisor: Hypervisor, name: str, _install: Installation | None) -> bool:
+    return hypervisor.domain(name).state == "running"
+
+
+def _is_stopped(hypervisor: Hypervisor, name: str, _install: Installation | None) -> bool:
+    return not hypervisor.domain(name).active
+
+
+def _is_installed(_hypervisor: Hypervisor, name: str, install: Installation | None) -> bool:
+    if install is None:
+        raise Conflict(f"host {name!r} was created without --install, so nothing installs it")
+    if install.phase == FAILED:
+        raise InstallFailed(f"the installation of host {name!r} failed: {install.reason}")
+    return install.phase == INSTALLED
+
+
+def _has_address(hypervisor: Hypervisor, name: str, _install: Installation | None) -> bool:
+    return any(i.addresses for i in details.show(hypervisor, name).interfaces)
+
+
+_CONDITIONS: dict[str, Callable[[Hypervisor, str, Installation | None], bool]] = {
+    "running": _is_running,
+    "stopped": _is_stopped,
+    "installed": _is_installed,
+    "address": _has_address,
+}
+CONDITIONS = tuple(_CONDITIONS)
