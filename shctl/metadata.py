@@ -7,6 +7,7 @@ from lxml import etree
 
 URI = "urn:shctl:host:1"
 KEY = "shctl"
+_HOST = f"{{{URI}}}host"
 
 INSTALLING, FINISHING, INSTALLED, FAILED = "installing", "finishing", "installed", "failed"
 
@@ -71,39 +72,49 @@ def now(ahead: float = 0) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _tag(name: str) -> str:
-    return f"{{{URI}}}{name}"
-
-
 def build(metadata: Metadata) -> etree._Element:
-    """Return the element that stands for this metadata."""
-    root = etree.Element(_tag("host"), nsmap={KEY: URI})
+    """Return the element that stands for this metadata, with its namespace."""
+    root = etree.Element(_HOST, nsmap={KEY: URI})
+    _fill(root, metadata)
+    return root
+
+
+def text(metadata: Metadata) -> str:
+    """Return the element as libvirt's setMetadata takes it, which adds the namespace itself."""
+    root = etree.Element("host")
+    _fill(root, metadata)
+    return etree.tostring(root, encoding="unicode")
+
+
+def _fill(root: etree._Element, metadata: Metadata) -> None:
     root.set("created", metadata.created)
     if not metadata.complete:
         root.set("complete", "no")
     for volume in metadata.volumes:
-        etree.SubElement(root, _tag("volume"), pool=volume.pool, name=volume.name)
+        etree.SubElement(root, "volume", pool=volume.pool, name=volume.name)
     for path in metadata.paths:
-        etree.SubElement(root, _tag("disk"), path=path)
+        etree.SubElement(root, "disk", path=path)
     if metadata.install:
         told = {key: value for key, value in vars(metadata.install).items() if value is not None}
-        etree.SubElement(root, _tag("install"), told)
-    return root
+        etree.SubElement(root, "install", told)
 
 
 def read(domain: etree._Element) -> Metadata | None:
-    """Return our metadata from a domain's XML, or None where the host is not ours."""
-    root = domain.find(f"metadata/{_tag('host')}")
+    """Return our metadata from a domain's XML, or None where the host is not ours.
+
+    libvirt's setMetadata puts the inner elements into our namespace, its define leaves them as is.
+    """
+    root = domain.find(f"metadata/{_HOST}")
     if root is None:
         return None
-    install = root.find(_tag("install"))
+    install = root.find("{*}install")
     return Metadata(
         created=root.get("created", ""),
         complete=root.get("complete") != "no",
         volumes=tuple(
-            OwnedVolume(e.get("pool", ""), e.get("name", "")) for e in root.iterfind(_tag("volume"))
+            OwnedVolume(e.get("pool", ""), e.get("name", "")) for e in root.iterfind("{*}volume")
         ),
-        paths=tuple(e.get("path", "") for e in root.iterfind(_tag("disk"))),
+        paths=tuple(e.get("path", "") for e in root.iterfind("{*}disk")),
         install=_read_install(install) if install is not None else None,
     )
 
@@ -117,8 +128,3 @@ def _read_install(element: etree._Element) -> Installation:
         ended=element.get("ended"),
         reason=element.get("reason"),
     )
-
-
-def text(metadata: Metadata) -> str:
-    """Return the element as libvirt's setMetadata takes it."""
-    return etree.tostring(build(metadata), encoding="unicode")

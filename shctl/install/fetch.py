@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 CHUNK = 256 << 10
 # How long a server that ignores "Connection: close" is given to send surplus bytes.
 LINGER = 1.0
+TOO_SLOW = ("too slow", "it took too long altogether; retry later")
 
 Progress = Callable[[int, int | None], None]
 
@@ -176,8 +177,9 @@ class Client:
                     allow_redirects=False,
                     timeout=(self.limits.connect, self.limits.stall),
                 )
+            _check_alive(response, line, where)
             if not response.is_redirect:
-                return _alive(response, where)
+                return response
             response.close()
             there = follow(where, response.headers["Location"])
             if there is None:
@@ -197,6 +199,8 @@ class Client:
             if done > limit:
                 raise FetchFailed(url, "too long", f"it goes on after the limit, {limit} bytes")
             yield chunk
+        if line.cut:
+            raise FetchFailed(url, *TOO_SLOW)
         if declared is not None and done < declared:
             raise FetchFailed(url, "too short", f"{done} of {declared} bytes came; retry")
 
@@ -223,11 +227,8 @@ class Client:
         try:
             yield
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            if not line.cut:
-                word, reason = explain(error, self.limits)
-                raise FetchFailed(url, word, reason) from None
-        if line.cut:
-            raise FetchFailed(url, "too slow", "it took too long altogether; retry later")
+            word, reason = TOO_SLOW if line.cut else explain(error, self.limits)
+            raise FetchFailed(url, word, reason) from None
 
 
 def _store(
@@ -261,12 +262,14 @@ def _store(
     return Received(done, ours.hexdigest(), body.etag, body.last_modified)
 
 
-def _alive(response: "requests.Response", url: str) -> "requests.Response":
-    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        response.close()
-        status = response.status_code
-        raise FetchFailed(url, str(status), f"the server answers {status}; retry later")
-    return response
+def _check_alive(response: "requests.Response", line: "Line", url: str) -> None:
+    status = response.status_code
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR and not line.cut:
+        return
+    response.close()
+    # Headers that were cut off look like a whole answer.
+    answer = (str(status), f"the server answers {status}; retry later")
+    raise FetchFailed(url, *(TOO_SLOW if line.cut else answer))
 
 
 def _declared_length(response: "requests.Response") -> int | None:
