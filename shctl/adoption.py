@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shctl import deletion, details, domain, locks, metadata
+from shctl import clock, deletion, details, domain, locks, metadata
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.hypervisor import Domain, Hypervisor
 from shctl.model import HostDetail
@@ -23,7 +23,7 @@ def adopt(hypervisor: Hypervisor, name: str, own_disks: tuple[str, ...]) -> Host
             raise Conflict(f"host {name!r} belongs to shctl already")
         for path in own_disks:
             _check_disk(hypervisor, host, {row.path for row in read.disks}, path)
-        data = metadata.Metadata(metadata.now(), paths=tuple(dict.fromkeys(own_disks)))
+        data = metadata.Metadata(clock.now(), paths=tuple(dict.fromkeys(own_disks)))
         host.set_metadata(metadata.text(data), metadata.URI, metadata.KEY)
     return details.show(hypervisor, name)
 

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shctl import console, details, domain, locks, metadata, names, power, storage
+from shctl import clock, console, details, domain, locks, metadata, names, power, storage
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.hypervisor import Domain, Hypervisor, Pool
 from shctl.install import boot, media
@@ -173,7 +173,7 @@ def _reservation(request: Request, *, kvm: bool, location: str | None) -> domain
         firmware=request.firmware,
         kvm=kvm,
         metadata=Metadata(
-            created=metadata.now(),
+            created=clock.now(),
             complete=False,
             volumes=tuple(
                 OwnedVolume(request.pool, names.volume(request.name, t)) for t in targets
@@ -186,7 +186,7 @@ def _reservation(request: Request, *, kvm: bool, location: str | None) -> domain
 def _installation(wanted: media.Wanted | None, location: str | None) -> Installation | None:
     if wanted is None:
         return None
-    return Installation(INSTALLING, metadata.now(), metadata.now(wanted.timeout), location)
+    return Installation(INSTALLING, clock.now(), clock.now(wanted.timeout), location)
 
 
 def _check_volumes_free(pool: Pool, data: Metadata) -> None:

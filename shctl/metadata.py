@@ -1,9 +1,10 @@
 """What shctl knows about a host: one element in the domain's own metadata, and no database."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from lxml import etree
+
+from shctl.clock import now
 
 URI = "urn:shctl:host:1"
 KEY = "shctl"
@@ -64,12 +65,6 @@ class Metadata:
     volumes: tuple[OwnedVolume, ...] = ()
     paths: tuple[str, ...] = ()
     install: Installation | None = None
-
-
-def now(ahead: float = 0) -> str:
-    """Return the time `ahead` seconds from now, in a form that sorts as it passes."""
-    moment = datetime.fromtimestamp(datetime.now(UTC).timestamp() + ahead, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def build(metadata: Metadata) -> etree._Element:

@@ -152,6 +152,28 @@ class NetworkDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong, and what would put it right."""
+
+    columns: ClassVar[tuple[str, ...]] = ("kind", "name", "problem", "remedy", "result")
+    kind: str
+    name: str
+    problem: str
+    remedy: str
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A file in the cache of installation trees; `size` in bytes, `used` as RFC 3339 has it."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "bytes", "used")
+    name: str
+    bytes: int
+    used: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a command did to one host or network; `kept` names disks that were not ours."""
 

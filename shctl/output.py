@@ -39,7 +39,7 @@ def _table(rows: Sequence[Any], margin: str = "") -> str:
     if not rows:
         return ""
     # A column that is empty for all, such as the trunk of access ports, says nothing.
-    optional = {"trunk", "kept", "addresses"}
+    optional = {"trunk", "kept", "addresses", "result"}
     columns = [c for c in rows[0].columns if c not in optional or any(getattr(r, c) for r in rows)]
     lines = [[c.upper() for c in columns]]
     lines += [[_cell(c, getattr(row, c)) for c in columns] for row in rows]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from shctl import domain, locks, openvswitch
-from shctl.errors import Conflict, NotFound, ShctlError, TimedOut
+from shctl.errors import Conflict, NotFound, TimedOut
 from shctl.hypervisor import Domain, Hypervisor
 from shctl.model import Outcome
 
@@ -63,43 +63,48 @@ def sweep_ports(hypervisor: Hypervisor) -> None:
 
     libvirt would take such a row for the new port of that name, old tag and all.
     """
+    openvswitch.sweep(stale_ports(hypervisor))
+
+
+def stale_ports(hypervisor: Hypervisor) -> list[openvswitch.PortRow]:
+    """Return the Open vSwitch rows of libvirt's ports whose domain does not run."""
     if hypervisor.simulated:
-        return
+        return []
     # Rows first: a domain that starts in between is then active before its row can be seen.
     rows = [row for row in openvswitch.ports() if row.domain]
-    if rows:
-        active = hypervisor.active_uuids()
-        openvswitch.sweep([row for row in rows if row.domain not in active])
+    active = hypervisor.active_uuids() if rows else set()
+    return [row for row in rows if row.domain not in active]
 
 
 def check_ports(hypervisor: Hypervisor, host: Domain) -> None:
-    """Raise ShctlError unless Open vSwitch has each of the host's ports with its tags."""
+    """Raise Conflict unless Open vSwitch has each of the host's ports with its tags."""
+    if wrong := wrong_port(hypervisor, host):
+        raise Conflict(f"host {host.name!r} may not run: {wrong}, then start the host again")
+
+
+def wrong_port(hypervisor: Hypervisor, host: Domain) -> str | None:
+    """Say what is wrong with the ports of a running host, or return None."""
     if hypervisor.simulated:
-        return
+        return None
     wanted = [row for row in domain.read(host.xml()).interfaces if row.switched]
-    if not wanted:
-        return
-    rows = {row.name: row for row in openvswitch.ports()}
-    for interface in wanted:
-        _check_port(host.name, interface, rows)
+    rows = {row.name: row for row in openvswitch.ports()} if wanted else {}
+    return next(filter(None, (_fault(row, rows) for row in wanted)), None)
 
 
-def _check_port(
-    name: str, wanted: domain.InterfaceRow, rows: dict[str, openvswitch.PortRow]
-) -> None:
+def _fault(wanted: domain.InterfaceRow, rows: dict[str, openvswitch.PortRow]) -> str | None:
     row = rows.get(wanted.port or "")
     if row is None:
-        raise ShctlError(f"host {name!r} was stopped: Open vSwitch has no port {wanted.port!r}")
+        return f"Open vSwitch has no port {wanted.port}; see that openvswitch-switch runs"
     # libvirt puts the native tag into the trunk as well.
     trunk = tuple(tag for tag in row.trunk if tag != wanted.vlan)
     have = (row.bridge, row.tag, trunk)
     want = (wanted.bridge, wanted.vlan, wanted.trunk)
-    if have != want:
-        raise Conflict(
-            f"host {name!r} was stopped: its port {row.name} has (bridge, tag, trunk) {have}"
-            f" in Open vSwitch instead of {want};"
-            f" remove the row with 'ovs-vsctl del-port {row.name}' and start again"
-        )
+    if have == want:
+        return None
+    return (
+        f"its port {row.name} has (bridge, tag, trunk) {have} in Open vSwitch, not {want};"
+        " something else made that row: look at it"
+    )
 
 
 def stop(

@@ -10,12 +10,22 @@ from shctl.command import Group
 from shctl.session import Session
 
 if TYPE_CHECKING:
-    from shctl.model import TreeDetail
+    from shctl.model import Cached, TreeDetail
 
 
 @click.group(cls=Group)
 def trees() -> None:
     """Look into installation trees."""
+
+
+@trees.command("cached", examples=["shctl trees cached", "shctl trees cached --forget"])
+@click.option("--forget", is_flag=True, help="Remove them; the next installation fetches anew.")
+@click.pass_obj
+def list_cached(_session: Session, forget: bool) -> list[Cached]:
+    """List the kernels and initrds that are kept for the next installation."""
+    from shctl.install.cache import Cache, show
+
+    return show(Cache(), forget=forget)
 
 
 @trees.command(

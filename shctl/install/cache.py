@@ -15,11 +15,13 @@ from dataclasses import asdict, dataclass
 from io import BufferedReader
 from pathlib import Path
 
+from shctl.clock import stamp
 from shctl.install.addresses import redact
 from shctl.install.checks import Checksum
 from shctl.install.fetch import Client, Progress
 from shctl.install.files import explained, make_directory, write_whole
 from shctl.install.replies import Received
+from shctl.model import Cached
 
 DIRECTORY = Path("/var/cache/shctl/trees")
 MAX_BYTES = 4 << 30
@@ -244,3 +246,11 @@ def _unlink(path: Path) -> None:
     # The sidecar first: data without one is a leftover, a sidecar without data would be a lie.
     path.with_suffix(".json").unlink(missing_ok=True)
     path.unlink(missing_ok=True)
+
+
+def show(cache: Cache, *, forget: bool = False) -> list[Cached]:
+    """Return the cached files, the one used last first; with forget, remove them as well."""
+    entries = cache.entries()
+    if forget:
+        Cache(cache.directory, max_bytes=0, max_entries=0).prune()
+    return [Cached(e.url, e.size, stamp(e.last_use)) for e in entries]

@@ -1,0 +1,26 @@
+"""`shctl doctor`: what is wrong, and what would put it right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from shctl.command import Command, LocalOption
+from shctl.session import Session
+
+if TYPE_CHECKING:
+    from shctl.model import Finding
+
+
+@click.command(cls=Command, examples=["shctl doctor", "shctl doctor --fix"])
+@click.option("--fix", cls=LocalOption, is_flag=True, help="Put right what is ours and can be.")
+@click.pass_obj
+def doctor(session: Session, fix: bool = False) -> list[Finding]:
+    """Find what interruptions and other tools left behind.
+
+    Without --fix nothing is changed; with it nothing is touched that shctl did not make.
+    """
+    from shctl.doctor import examine
+
+    return examine(session.hypervisor, fix=fix)
