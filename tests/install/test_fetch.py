@@ -1,0 +1,319 @@
+"""Fetching from servers that work and from servers that do not."""
+
+import gzip
+import hashlib
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import treeserver
+from treeserver import KERNEL, TreeServer
+
+from shctl.errors import InstallFailed, InvalidInput, NoSpace, ShctlError
+from shctl.install.checks import Checksum, parse_checksum, parse_sums
+from shctl.install.fetch import Client
+from shctl.install.replies import FetchFailed, Limits
+
+QUICK = Limits(
+    connect=0.5, stall=0.3, text_total=0.6, image_total=0.6, text_bytes=100_000, image_bytes=200_000
+)
+
+
+@pytest.fixture(autouse=True)
+def hang_guard() -> Iterator[None]:
+    """End a test that hangs, whatever it hangs in."""
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TreeServer]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with treeserver.running() as server:
+        yield server
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    with Client(QUICK) as client:
+        yield client
+
+
+def sha256(content: bytes) -> Checksum:
+    return Checksum("sha256", hashlib.sha256(content).hexdigest())
+
+
+HOSTILE = {
+    "404": (treeserver.status(404), InvalidInput, "404"),
+    "403": (treeserver.status(403), InvalidInput, "403"),
+    "500": (treeserver.status(500), InstallFailed, "500"),
+    "204": (treeserver.status(204), InstallFailed, "204"),
+    "304 unasked": (treeserver.status(304), InstallFailed, "304"),
+    "stall in headers": (treeserver.stall_in_headers, InstallFailed, "nothing came for 0.3 s"),
+    "stall in body": (treeserver.stall_in_body, InstallFailed, "nothing came for 0.3 s"),
+    "drip headers": (treeserver.drip_headers, InstallFailed, "took too long altogether"),
+    "drip body": (treeserver.drip_body, InstallFailed, "took too long altogether"),
+    "too short": (treeserver.too_short, InstallFailed, "5518 of 6518 bytes|broke off"),
+    "too long": (treeserver.too_long, InstallFailed, "more came than the 6518 bytes declared"),
+    "too large": (treeserver.too_large, InstallFailed, "the limit is 200000"),
+    "endless": (treeserver.endless, InstallFailed, "goes on after the limit"),
+    "redirect loop": (treeserver.redirect("/kernel"), InstallFailed, "more than 5 redirects"),
+    "redirect to file": (
+        treeserver.redirect("file:///etc/passwd"),
+        InstallFailed,
+        "redirects to file:///etc/passwd, which is refused",
+    ),
+    "redirect to ftp": (treeserver.redirect("ftp://h/k"), InstallFailed, "refused"),
+    "redirect to nonsense": (treeserver.redirect("http://[::1"), InstallFailed, "not a URL"),
+    "redirect, endless body": (treeserver.endless_redirect_body, InstallFailed, "refused"),
+    "junk kernel": (treeserver.serve(b"junk"), InstallFailed, "not an x86 Linux kernel"),
+    "gzip": (treeserver.compressed(KERNEL), InstallFailed, "not an x86 Linux kernel"),
+    "not HTTP": (treeserver.not_http, InstallFailed, "broke off or is not HTTP"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_server_leaves_one_line_and_no_file(
+    name: str, server: TreeServer, client: Client, tmp_path: Path
+) -> None:
+    mode, kind, words = HOSTILE[name]
+    server.modes["/kernel"] = mode
+    url = f"http://user:secret@127.0.0.1:{server.server_port}/kernel"
+    with pytest.raises(kind, match=words) as caught:
+        client.download(url, tmp_path / "kernel", kernel=True)
+    assert "\n" not in caught.value.detail
+    assert "secret" not in caught.value.detail
+    assert list(tmp_path.iterdir()) == []
+
+
+TEXT_MODES = ["stall in headers", "stall in body", "drip headers", "drip body", "endless", "500"]
+
+
+@pytest.mark.parametrize("name", TEXT_MODES)
+@pytest.mark.parametrize("method", ["read", "look"])
+def test_hostile_server_and_small_files(
+    name: str, method: str, server: TreeServer, client: Client
+) -> None:
+    server.modes["/.treeinfo"] = HOSTILE[name][0]
+    if method == "look" and name in ("stall in body", "drip body", "endless"):
+        server.methods = ("GET",)
+        assert client.look(f"{server.url}/.treeinfo").found
+    else:
+        with pytest.raises(FetchFailed):
+            getattr(client, method)(f"{server.url}/.treeinfo")
+
+
+def test_text_that_came_compressed_is_refused(server: TreeServer, client: Client) -> None:
+    server.modes["/.treeinfo"] = treeserver.compressed(b"[general]")
+    with pytest.raises(FetchFailed, match="compressed"):
+        client.read(f"{server.url}/.treeinfo")
+
+
+def test_encoded_content_is_kept_as_sent(
+    server: TreeServer, client: Client, tmp_path: Path
+) -> None:
+    """A server that takes initrd.gz for a transfer encoding does no harm."""
+    content = gzip.compress(b"initrd" * 5000)
+    server.modes["/initrd.gz"] = treeserver.serve(content, Content_Encoding="gzip")
+    target = tmp_path / "initrd"
+    received = client.download(f"{server.url}/initrd.gz", target, checksum=sha256(content))
+    assert target.read_bytes() == content
+    assert received
+    assert received.length == len(content)
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha512"])
+def test_checksum(algorithm: str, server: TreeServer, client: Client, tmp_path: Path) -> None:
+    server.files["/kernel"] = KERNEL
+    right = hashlib.new(algorithm, KERNEL).hexdigest()
+    target = tmp_path / "kernel"
+    with pytest.raises(InstallFailed, match=f"its {algorithm} is not the one"):
+        wrong = Checksum(algorithm, right[::-1])
+        client.download(f"{server.url}/kernel", target, checksum=wrong, kernel=True)
+    assert list(tmp_path.iterdir()) == []
+    client.download(f"{server.url}/kernel", target, checksum=Checksum(algorithm, right))
+    assert target.read_bytes() == KERNEL
+
+
+def test_refused_connection(client: Client, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(InstallFailed, match="the connection is refused") as caught:
+        client.download(f"http://u:secret@127.0.0.1:{port}/kernel", tmp_path / "kernel")
+    assert "secret" not in caught.value.detail
+
+
+def test_unknown_host(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(InstallFailed, match="cannot fetch http://nowhere.invalid/k: "):
+        client.download("http://nowhere.invalid/k", tmp_path / "kernel")
+
+
+def test_redirect_is_followed(server: TreeServer, client: Client, tmp_path: Path) -> None:
+    server.modes["/old"] = treeserver.redirect("/newer?token=1")
+    server.modes["/newer?token=1"] = treeserver.redirect(f"{server.url}/kernel")
+    server.files["/kernel"] = KERNEL
+    client.download(f"{server.url}/old", tmp_path / "kernel", kernel=True)
+    assert (tmp_path / "kernel").read_bytes() == KERNEL
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o777])
+def test_any_umask(umask: int, server: TreeServer, client: Client, tmp_path: Path) -> None:
+    server.files["/kernel"] = KERNEL
+    target = tmp_path / "a" / "b" / "kernel"
+    before = os.umask(umask)
+    try:
+        client.download(f"{server.url}/kernel", target)
+    finally:
+        os.umask(before)
+    modes = [path.stat().st_mode & 0o777 for path in (target, *target.parents[:2])]
+    assert modes == [0o644, 0o755, 0o755]
+
+
+def test_progress(server: TreeServer, client: Client, tmp_path: Path) -> None:
+    server.files["/kernel"] = KERNEL
+    seen: list[tuple[int, int | None]] = []
+    client.download(
+        f"{server.url}/kernel", tmp_path / "k", progress=lambda *step: seen.append(step)
+    )
+    assert seen[-1] == (len(KERNEL), len(KERNEL))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
+def test_interruption_leaves_nothing(
+    error: type[BaseException], server: TreeServer, client: Client, tmp_path: Path
+) -> None:
+    def interrupt(done: int, total: int | None) -> None:
+        raise error
+
+    server.files["/kernel"] = KERNEL
+    (tmp_path / "kernel").write_bytes(b"old")
+    with pytest.raises(error):
+        client.download(f"{server.url}/kernel", tmp_path / "kernel", progress=interrupt)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"kernel": b"old"}
+
+
+def test_full_disk(server: TreeServer, tmp_path: Path) -> None:
+    """In a file system of 64 KiB, made in a mount namespace of its own."""
+    server.files["/initrd"] = b"\0" * 150_000
+    script = (
+        "import sys; from pathlib import Path; from shctl.install.fetch import Client\n"
+        "from shctl.errors import NoSpace\n"
+        "try: Client().download(sys.argv[1], Path(sys.argv[2], 'initrd'))\n"
+        "except NoSpace as error: print(error, list(Path(sys.argv[2]).iterdir()))\n"
+    )
+    mount = f'mount -t tmpfs -o size=64k none {tmp_path} && exec "$@"'
+    python = ["/usr/bin/env", "python3", "-c", script, f"{server.url}/initrd", str(tmp_path)]
+    run = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mount, "sh", *python],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert run.stdout.startswith("no space left while writing"), run.stderr
+    assert run.stdout.endswith("retry []\n")
+    assert NoSpace.status == 507
+
+
+@pytest.fixture
+def secure_url(
+    server: TreeServer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Give the server TLS with a certificate that requests trusts."""
+    files = [str(tmp_path_factory.mktemp("tls") / name) for name in ("key", "certificate")]
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj"
+    alternative = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command = [*make.split(), "/CN=loopback", *alternative, "-keyout", files[0], "-out", files[1]]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files[1], files[0])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", files[1])
+    return f"https://127.0.0.1:{server.server_port}"
+
+
+def test_https(secure_url: str, server: TreeServer, client: Client, tmp_path: Path) -> None:
+    server.files["/kernel"] = KERNEL
+    client.download(f"{secure_url}/kernel", tmp_path / "kernel", kernel=True)
+    assert (tmp_path / "kernel").read_bytes() == KERNEL
+
+
+@pytest.mark.parametrize("name", ["too long", "too short", "drip body", "stall in body"])
+def test_https_hostile(
+    name: str, secure_url: str, server: TreeServer, client: Client, tmp_path: Path
+) -> None:
+    server.modes["/kernel"], kind, words = HOSTILE[name]
+    with pytest.raises(kind, match=words):
+        client.download(f"{secure_url}/kernel", tmp_path / "kernel", kernel=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_https_is_not_given_up(
+    secure_url: str, server: TreeServer, client: Client, tmp_path: Path
+) -> None:
+    server.modes["/kernel"] = treeserver.redirect("http://127.0.0.1/kernel")
+    with pytest.raises(InstallFailed, match="redirects to http://127.0.0.1/kernel"):
+        client.download(f"{secure_url}/kernel", tmp_path / "kernel")
+
+
+def test_unknown_certificate(
+    secure_url: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    with pytest.raises(InstallFailed, match="(?i)certificate verify failed") as caught:
+        client.download(f"{secure_url}/kernel", tmp_path / "kernel")
+    assert "\n" not in caught.value.detail
+
+
+def test_server_that_keeps_the_connection(client: Client, tmp_path: Path) -> None:
+    """A server deaf to "Connection: close" is waited for a moment, and believed."""
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(KERNEL) + KERNEL
+    done = threading.Event()
+
+    def keep(listener: socket.socket) -> None:
+        connection = listener.accept()[0]
+        with connection:
+            connection.recv(65536)
+            connection.sendall(reply)
+            done.wait(30)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, Client() as patient:
+        thread = threading.Thread(target=keep, args=(listener,))
+        thread.start()
+        port = listener.getsockname()[1]
+        received = patient.download(f"http://127.0.0.1:{port}/kernel", tmp_path / "kernel")
+        done.set()
+        thread.join()
+    assert received
+    assert received.length == len(KERNEL)
+
+
+def test_local_file(client: Client, tmp_path: Path) -> None:
+    source = tmp_path / "kernel"
+    source.write_bytes(KERNEL)
+    target = tmp_path / "out" / "kernel"
+    received = client.download(source.as_uri(), target, kernel=True)
+    assert target.read_bytes() == KERNEL
+    assert client.download(source.as_uri(), target, known=received) is None
+    with pytest.raises(ShctlError, match="does not exist"):
+        client.download(source.as_uri() + "x", target)
+
+
+def test_sums_of_all_kinds() -> None:
+    md5, sha = "a" * 32, "B" * 64
+    text = f"{md5}  ./casper/vmlinuz\n{sha} *linux\nHASH SHA256 {sha}  boot/x\nzz  no\nabc  short\n"
+    assert parse_sums(text) == {
+        "casper/vmlinuz": Checksum("md5", md5),
+        "linux": Checksum("sha256", sha.lower()),
+        "boot/x": Checksum("sha256", sha.lower()),
+    }
+    assert parse_checksum(f"sha256:{sha}") == Checksum("sha256", sha.lower())
+    assert parse_checksum("sha3:" + "x" * 64) is None

@@ -1,0 +1,259 @@
+"""Finding kernel and initrd in trees of all kinds, beside virt-install over the same trees."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import treeserver
+from treeserver import KERNEL, TreeServer
+from treetable import CASES, Case
+
+from shctl.errors import InstallFailed, InvalidInput, ShctlError
+from shctl.install.fetch import Client
+from shctl.install.replies import Limits
+from shctl.install.trees import Attempt, arguments, probe
+
+NAMES = [case.name for case in CASES]
+FEDORA = CASES[0]
+
+
+def prefix(case: Case) -> str:
+    """Return where a case is served; nothing in it may look like an architecture."""
+    return f"/t{CASES.index(case)}"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[TreeServer]:
+    """Serve all cases, and keep requests off any proxy."""
+    with pytest.MonkeyPatch.context() as environment, treeserver.running() as server:
+        environment.setenv("no_proxy", "127.0.0.1")
+        for case in CASES:
+            for path, content in case.files.items():
+                server.files[f"{prefix(case)}/{path}"] = content
+        yield server
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_tree(case: Case, server: TreeServer) -> None:
+    location = server.url + prefix(case) + case.path
+    if case.kernel is None:
+        with pytest.raises(InvalidInput, match=case.refusal) as caught:
+            probe(location)
+        assert "\n" not in caught.value.detail
+        assert caught.value.field == "location"
+        return
+    tree = probe(location)
+    found = (tree.kind, tree.arch, tree.kernel, tree.initrd)
+    assert found == (case.kind, case.arch, case.kernel, case.initrd)
+    slashed = location.rstrip("/") + "/"
+    assert tree.arguments == ((f"{case.argument}={slashed}",) if case.argument else ())
+    checksum = tree.checksums.get(tree.kernel)
+    assert (checksum.algorithm if checksum else "") == case.sums
+    assert Attempt(tree.url(tree.kernel), 200) in tree.attempts
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_tree_as_directory(case: Case, tmp_path: Path) -> None:
+    """The same trees as files; a guest gets no argument that names this machine's directory."""
+    for path, content in case.files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    location = str(tmp_path) + case.path
+    if case.kernel is None:
+        with pytest.raises(InvalidInput):
+            probe(location, local=True)
+    else:
+        tree = probe(location, local=True)
+        assert (tree.kind, tree.kernel, tree.arguments) == (case.kind, case.kernel, ())
+        assert (tmp_path / case.path.strip("/") / tree.kernel).read_bytes() == KERNEL
+        assert probe(Path(location).as_uri(), local=True) == tree
+    with pytest.raises(InvalidInput, match="is not a tree"):
+        probe(location)
+
+
+def ask_ours(location: str) -> str:
+    try:
+        return probe(location).kernel
+    except ShctlError:
+        return "-"
+
+
+def ask_virt_install(server: TreeServer, case: Case, cache: Path) -> str:
+    """Return the kernel that virt-install fetched and put into its XML, "-" when it gave up."""
+    options = (
+        "--connect test:///default --name probe --memory 64 --disk none --network none"
+        " --graphics none --osinfo detect=on,require=off --print-xml"
+    )
+    top = server.url + prefix(case) + case.path
+    run = subprocess.run(
+        ["virt-install", *options.split(), "--location", top],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+    )
+    below = prefix(case) + case.path.rstrip("/") + "/"
+    fetched = [
+        path.removeprefix(below)
+        for agent, method, path, status in server.requests
+        if agent == "python-requests" and (method, status) == ("GET", 200)
+        if path.startswith(below) and server.files[path] == KERNEL
+    ]
+    return fetched[-1] if "<kernel>" in run.stdout and fetched else "-"
+
+
+def compare(cache: Path) -> list[tuple[str, str, str]]:
+    """Return name, our kernel and virt-install's for each case, each from a server of its own."""
+    installed = shutil.which("virt-install")
+
+    def row(case: Case) -> tuple[str, str, str]:
+        with treeserver.running() as server:
+            for path, content in case.files.items():
+                server.files[f"{prefix(case)}/{path}"] = content
+            ours = ask_ours(server.url + prefix(case) + case.path)
+            theirs = ask_virt_install(server, case, cache) if installed else "not installed"
+            return case.name, ours, theirs
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        return list(pool.map(row, CASES))
+
+
+def test_ours_finds_what_virt_install_finds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    rows = compare(tmp_path)
+    width = max(len(kernel) for _, kernel, _ in rows)
+    with capsys.disabled():
+        print(f"\n{'tree':32}{'ours':{width + 2}}virt-install")
+        for name, ours, theirs in rows:
+            print(f"{name:32}{ours:{width + 2}}{theirs}")
+    wanted = [case.kernel or "-" for case in CASES]
+    assert [ours for _, ours, _ in rows] == wanted
+    refused = {case.name for case in CASES if case.refusal}
+    missed = [
+        name
+        for name, ours, theirs in rows
+        if theirs not in ("-", "not installed", ours) and name not in refused
+    ]
+    assert missed == []
+
+
+@pytest.mark.parametrize("name", ["k", "below/k"])
+def test_override(name: str, server: TreeServer) -> None:
+    server.files |= {f"/own/{name}": KERNEL, "/own/i": b"i"}
+    tree = probe(f"{server.url}/own", kernel=name, initrd="i")
+    assert (tree.kind, tree.arch, tree.kernel, tree.arguments) == ("kernel", "x86", name, ())
+
+
+def test_override_keeps_what_the_tree_says(server: TreeServer) -> None:
+    server.files |= {f"{prefix(FEDORA)}/os/my/{name}": KERNEL for name in "ki"}
+    tree = probe(f"{server.url}{prefix(FEDORA)}/os", kernel="my/k", initrd="my/i")
+    assert (tree.kind, tree.arch, tree.kernel) == ("fedora", "x86_64", "my/k")
+    assert tree.arguments[0].startswith("inst.repo=")
+
+
+BAD_OVERRIDES = [
+    ("k", None, "both or neither"),
+    (None, "i", "both or neither"),
+    ("../k", "i", "below the location"),
+    ("/k", "i", "below the location"),
+    ("file:///etc/passwd", "i", "below the location"),
+    ("k\n", "i", "below the location"),
+    ("a//b", "i", "below the location"),
+    ("missing", "i", "404 for .* missing"),
+]
+
+
+@pytest.mark.parametrize(("kernel", "initrd", "words"), BAD_OVERRIDES)
+def test_bad_override(
+    kernel: str | None, initrd: str | None, words: str, server: TreeServer
+) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        probe(f"{server.url}/own", kernel=kernel, initrd=initrd)
+
+
+BAD_LOCATIONS = [
+    "",
+    "/etc",
+    "tree",
+    "file:///etc",
+    "ftp://host/tree",
+    "javascript:alert(1)",
+    "http://",
+    "http:///tree",
+    "http://host:port/",
+    "http://host:99999/",
+    "http://[::1/",
+    "http://host/a b",
+    "http://host/\x1b[2J",
+    "http://host/\n",
+    "http://host/\udcff",
+    "http://host/?token=secret",
+    "http://host/#top",
+]
+
+
+@pytest.mark.parametrize("location", BAD_LOCATIONS)
+def test_bad_location(location: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        probe(location)
+    assert caught.value.field == "location"
+    assert caught.value.detail.isprintable()
+    assert "secret" not in caught.value.detail
+
+
+@pytest.mark.parametrize("location", ["/etc/passwd", "/nowhere", "file://host/etc", "http:x"])
+def test_bad_local_location(location: str) -> None:
+    with pytest.raises(InvalidInput):
+        probe(location, local=True)
+
+
+def test_failing_server_says_what_was_tried(server: TreeServer) -> None:
+    server.modes["/bad/treeinfo"] = treeserver.status(500)
+    with pytest.raises(
+        InstallFailed, match="answers 500.*before that: 404 for .treeinfo"
+    ) as caught:
+        probe(server.url.replace("//", "//user:secret@") + "/bad")
+    assert "secret" not in caught.value.detail
+
+
+def test_server_without_head(server: TreeServer) -> None:
+    server.methods = ("GET",)
+    try:
+        assert probe(f"{server.url}{prefix(FEDORA)}/os").kind == "fedora"
+    finally:
+        server.methods = ("GET", "HEAD")
+
+
+def test_stalling_server(server: TreeServer) -> None:
+    server.modes["/slow/.treeinfo"] = treeserver.stall_in_headers
+    with Client(Limits(stall=0.2)) as client, pytest.raises(InstallFailed, match=r"for 0\.2 s"):
+        probe(f"{server.url}/slow", client=client)
+
+
+def test_arguments_are_added_unless_given(server: TreeServer) -> None:
+    tree = probe(f"{server.url}{prefix(FEDORA)}/os")
+    need = f"inst.repo={server.url}{prefix(FEDORA)}/os/"
+    assert arguments(tree, "") == need
+    assert arguments(tree, "inst.ks=file:/ks.cfg") == f"{need} inst.ks=file:/ks.cfg"
+    assert arguments(tree, "quiet inst.repo=nfs:h:/") == "quiet inst.repo=nfs:h:/"
+    assert arguments(tree, "method=http://h/") == "method=http://h/"
+
+
+def test_password_stays_off_the_command_line(server: TreeServer) -> None:
+    secret = server.url.replace("//", "//user:secret@")
+    tree = probe(f"{secret}{prefix(FEDORA)}/os")
+    shown = repr(tree)
+    assert "secret" not in shown
+    with Client() as client:
+        assert client.read(tree.url(tree.kernel)).body == KERNEL
+    with pytest.raises(InvalidInput, match="would show the password") as caught:
+        arguments(tree, "quiet")
+    assert "secret" not in caught.value.detail
+    assert arguments(tree, "inst.repo=http://h/") == "inst.repo=http://h/"

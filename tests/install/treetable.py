@@ -1,0 +1,306 @@
+"""Installation trees as distributions lay them out, cut down to the files that tell them apart."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from treeserver import INITRD, KERNEL
+
+
+@dataclass(frozen=True)
+class Case:
+    """Files below a prefix, the location to give, and what is to be found there.
+
+    Kernel None means that the tree is to be refused with the words in refusal.
+    """
+
+    name: str
+    path: str
+    files: dict[str, bytes] = field(repr=False)
+    kind: str = ""
+    kernel: str | None = None
+    initrd: str = ""
+    arch: str = "x86_64"
+    argument: str = ""
+    sums: str = ""
+    refusal: str = ""
+
+
+def treeinfo(family: str, kernel: str, initrd: str, arch: str = "x86_64", more: str = "") -> bytes:
+    return (
+        f"[header]\ntype = productmd.treeinfo\n[general]\nfamily = {family}\n"
+        f"name = {family}\narch = {arch}\n{more}\n"
+        f"[images-{arch}]\nkernel = {kernel}\ninitrd = {initrd}\n"
+        f"[images-xen]\nkernel = xen/k\ninitrd = xen/i\n"
+        f"[checksums]\n{kernel} = sha256:{hashlib.sha256(KERNEL).hexdigest()}\n"
+    ).encode()
+
+
+def pair(kernel: str, initrd: str) -> dict[str, bytes]:
+    return {kernel: KERNEL, initrd: INITRD}
+
+
+PXEBOOT = ("images/pxeboot/vmlinuz", "images/pxeboot/initrd.img")
+LOADER = ("boot/x86_64/loader/linux", "boot/x86_64/loader/initrd")
+
+
+def netboot(flavour: str, arch: str = "amd64") -> tuple[str, str]:
+    directory = f"netboot/{flavour}-installer/{arch}"
+    return f"{directory}/linux", f"{directory}/initrd.gz"
+
+
+def images(top: str, flavour: str, arch: str = "amd64") -> dict[str, bytes]:
+    """Return an images directory of Debian's or Ubuntu's installer."""
+    kernel, initrd = netboot(flavour, arch)
+    manifest = "".join(f"{name} -- of the network installer\n" for name in (kernel, initrd))
+    sums = f"{hashlib.sha256(KERNEL).hexdigest()}  ./{kernel}\n"
+    return {
+        f"{top}MANIFEST": manifest.encode(),
+        f"{top}SHA256SUMS": sums.encode(),
+        **{top + name: content for name, content in pair(kernel, initrd).items()},
+    }
+
+
+DEBIAN = images("dists/bookworm/main/installer-amd64/current/images/", "debian")
+FOCAL = images("dists/focal/main/installer-amd64/current/legacy-images/", "ubuntu")
+XENIAL = images("ubuntu/dists/xenial/main/installer-amd64/current/images/", "ubuntu")
+INSTALLER = "dists/bookworm/main/installer-amd64"
+SUSE_CONTENT = (
+    "CONTENTSTYLE 11\nLABEL openSUSE 12.3\nDISTRO cpe:/o:opensuse:opensuse:12.3,openSUSE\n"
+    f"BASEARCHS x86_64\nHASH SHA256 {hashlib.sha256(KERNEL).hexdigest()}  {LOADER[0]}\n"
+).encode()
+DISK_INFO = b'Ubuntu-Server 22.04.3 LTS "Jammy Jellyfish" - Release amd64 (20230810)'
+
+
+def rhel(name: str, family: str, path: str = "/os", more: str = "version = 9.3") -> Case:
+    files = {f"os/{file}": content for file, content in pair(*PXEBOOT).items()}
+    files["os/.treeinfo"] = treeinfo(family, *PXEBOOT, more=more)
+    return Case(name, path, files, "rhel", *PXEBOOT, argument="inst.repo", sums="sha256")
+
+
+def debian(
+    name: str, path: str, top: str, files: dict[str, bytes], flavour: str = "debian"
+) -> Case:
+    kernel, initrd = (top + file for file in netboot(flavour))
+    return Case(name, path, files, flavour, kernel, initrd, sums="sha256")
+
+
+CASES = (
+    Case(
+        "Fedora, .treeinfo",
+        "/os",
+        {f"os/{k}": v for k, v in pair(*PXEBOOT).items()}
+        | {"os/.treeinfo": treeinfo("Fedora", *PXEBOOT, more="version = 39")},
+        "fedora",
+        *PXEBOOT,
+        argument="inst.repo",
+        sums="sha256",
+    ),
+    rhel("RHEL 9", "Red Hat Enterprise Linux"),
+    rhel("CentOS Stream, slash", "CentOS Stream", "/os/"),
+    rhel("AlmaLinux", "AlmaLinux"),
+    rhel("Rocky Linux", "Rocky Linux"),
+    Case(
+        "RHEL 6: method=",
+        "",
+        pair(*PXEBOOT)
+        | {".treeinfo": treeinfo("Red Hat Enterprise Linux", *PXEBOOT, more="version = 6.10")},
+        "rhel",
+        *PXEBOOT,
+        argument="method",
+        sums="sha256",
+    ),
+    Case(
+        "treeinfo without the dot",
+        "",
+        pair(*PXEBOOT)
+        | {"treeinfo": treeinfo("Red Hat Enterprise Linux", *PXEBOOT, more="version = 8.9")},
+        "rhel",
+        *PXEBOOT,
+        argument="inst.repo",
+        sums="sha256",
+    ),
+    Case(
+        "unknown family",
+        "",
+        pair("k", "i") | {".treeinfo": treeinfo("Homegrown", "k", "i")},
+        "treeinfo",
+        "k",
+        "i",
+        sums="sha256",
+    ),
+    Case(
+        "Fedora, pxeboot only",
+        "/x86_64/os",
+        {f"x86_64/os/{k}": v for k, v in pair(*PXEBOOT).items()},
+        "fedora",
+        *PXEBOOT,
+        argument="inst.repo",
+    ),
+    debian("Debian, installer", f"/{INSTALLER}", "current/images/", DEBIAN),
+    debian("Debian, slash", f"/{INSTALLER}/", "current/images/", DEBIAN),
+    debian("Debian, current", f"/{INSTALLER}/current", "images/", DEBIAN),
+    debian("Debian, images", f"/{INSTALLER}/current/images/", "", DEBIAN),
+    debian("Debian, suite", "/dists/bookworm", "main/installer-amd64/current/images/", DEBIAN),
+    Case(
+        "Debian, netboot directory",
+        f"/{INSTALLER}/current/images/netboot/debian-installer/amd64",
+        DEBIAN,
+        "netboot",
+        "linux",
+        "initrd.gz",
+        sums="sha256",
+    ),
+    Case(
+        "Debian, netboot package",
+        "/images/12/amd64/text",
+        {
+            f"images/12/amd64/text/debian-installer/amd64/{k}": v
+            for k, v in pair("linux", "initrd.gz").items()
+        },
+        "debian",
+        "debian-installer/amd64/linux",
+        "debian-installer/amd64/initrd.gz",
+    ),
+    debian(
+        "Debian, daily",
+        "/daily-images/amd64",
+        "daily/",
+        images("daily-images/amd64/daily/", "debian"),
+    ),
+    debian(
+        "Debian, URL without arch",
+        "/d-i",
+        "current/images/",
+        images("d-i/current/images/", "debian"),
+    ),
+    Case(
+        "Debian i386",
+        "/dists/buster/main/installer-i386",
+        images("dists/buster/main/installer-i386/current/images/", "debian", "i386"),
+        "debian",
+        *(f"current/images/{name}" for name in netboot("debian", "i386")),
+        arch="i386",
+        sums="sha256",
+    ),
+    debian(
+        "Ubuntu 16.04, installer",
+        "/ubuntu/dists/xenial/main/installer-amd64",
+        "current/images/",
+        XENIAL,
+        "ubuntu",
+    ),
+    debian(
+        "Ubuntu 20.04, legacy images",
+        "/dists/focal/main/installer-amd64/",
+        "current/legacy-images/",
+        FOCAL,
+        "ubuntu",
+    ),
+    debian(
+        "Ubuntu 20.04, suite",
+        "/dists/focal/",
+        "main/installer-amd64/current/legacy-images/",
+        FOCAL,
+        "ubuntu",
+    ),
+    Case(
+        "Ubuntu 24.04, netboot",
+        "/noble/netboot/amd64",
+        {f"noble/netboot/amd64/{k}": v for k, v in pair("linux", "initrd").items()},
+        "netboot",
+        "linux",
+        "initrd",
+    ),
+    Case(
+        "Ubuntu, served live image",
+        "",
+        pair("casper/vmlinuz", "casper/initrd")
+        | {
+            ".disk/info": DISK_INFO,
+            "md5sum.txt": f"{hashlib.md5(KERNEL).hexdigest()}  ./casper/vmlinuz\n".encode(),
+        },
+        "ubuntu",
+        "casper/vmlinuz",
+        "casper/initrd",
+        sums="md5",
+    ),
+    Case(
+        "Ubuntu 18.04, served image",
+        "/amd64",
+        {f"amd64/install/{k}": v for k, v in pair(*netboot("ubuntu")).items()}
+        | {"amd64/.disk/info": b'Ubuntu-Server 18.04.6 LTS "Bionic Beaver" - Release amd64'},
+        "ubuntu",
+        *(f"install/{name}" for name in netboot("ubuntu")),
+    ),
+    Case(
+        "openSUSE Leap, .treeinfo",
+        "",
+        pair(*LOADER) | {".treeinfo": treeinfo("openSUSE Leap", *LOADER, more="version = 15.5")},
+        "suse",
+        *LOADER,
+        argument="install",
+        sums="sha256",
+    ),
+    Case(
+        "openSUSE, content",
+        "",
+        pair(*LOADER) | {"content": SUSE_CONTENT},
+        "suse",
+        *LOADER,
+        argument="install",
+        sums="sha256",
+    ),
+    Case(
+        "SLES 15, neither file",
+        "",
+        pair(*LOADER)
+        | {"CHECKSUMS": f"{hashlib.sha256(KERNEL).hexdigest()}  {LOADER[0]}\n".encode()},
+        "suse",
+        *LOADER,
+        argument="install",
+        sums="sha256",
+    ),
+    Case(
+        "Mageia",
+        "/9/x86_64",
+        {
+            f"9/x86_64/{k}": v
+            for k, v in pair("isolinux/x86_64/vmlinuz", "isolinux/x86_64/all.rdz").items()
+        }
+        | {"9/x86_64/VERSION": b"Mageia 9 Devel-9-x86_64-Download 20230819 14:00\n"},
+        "mageia",
+        "isolinux/x86_64/vmlinuz",
+        "isolinux/x86_64/all.rdz",
+    ),
+    Case("empty directory", "", {"readme": b"x"}, refusal=r"404 for \.treeinfo treeinfo current/"),
+    Case(
+        "Fedora, other architecture",
+        "",
+        pair(*PXEBOOT) | {".treeinfo": treeinfo("Fedora", *PXEBOOT, arch="aarch64")},
+        refusal="architecture is arm64 by .treeinfo, hosts are x86_64",
+    ),
+    Case(
+        "pxeboot, unknown architecture",
+        "",
+        pair(*PXEBOOT),
+        refusal="nothing tells the architecture of images/pxeboot/vmlinuz",
+    ),
+    Case(
+        "treeinfo without a kernel file",
+        "",
+        {".treeinfo": treeinfo("Fedora", *PXEBOOT)},
+        refusal="200 for .treeinfo, 404 for images/pxeboot/vmlinuz",
+    ),
+    Case(
+        "treeinfo that leads outside",
+        "/os",
+        {"k": KERNEL, "i": INITRD, "os/.treeinfo": treeinfo("Fedora", "../k", "../i")},
+        refusal="names files outside of the tree",
+    ),
+    Case(
+        "treeinfo that is a web page",
+        "",
+        {".treeinfo": b"<html>Welcome</html>"},
+        refusal=".treeinfo names no kernel and initrd",
+    ),
+)
