@@ -1,0 +1,76 @@
+# Debian 12 or 13. What is missing is installed, as root or through sudo; nothing runs twice.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+release := $(shell . /etc/os-release && echo "$${VERSION_ID:-13}")
+sudo := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
+
+# Packages, by what needs them.
+hypervisor := libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu openvswitch-switch \
+	qemu-system-x86 qemu-utils seabios ipxe-qemu ovmf iproute2
+python := python3-venv python3-setuptools python3-wheel python3-click python3-libvirt python3-lxml \
+	python3-requests python3-bottle python3-hypercorn python3-prometheus-client python3-pytest \
+	python3-hypothesis
+demo := busybox-static debian-installer-$(release)-netboot-amd64 virtinst jq
+packages := $(hypervisor) $(python) $(demo) openssl
+
+# Debian's Python, even when another one comes first in PATH.
+venv := /usr/bin/python3 -m venv --system-site-packages
+pip := .venv/bin/python -m pip --quiet --disable-pip-version-check install --no-deps
+
+.PHONY: help setup lint test demo shell clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+setup: .venv/.ready ## Install what is missing: packages and a virtual environment in .venv
+
+# Both stamps stand in .venv, so that removing it is starting afresh.
+.venv/.packages: Makefile
+	@missing=$$(comm -23 <(printf '%s\n' $(packages) | sort -u) \
+		<(dpkg-query -Wf '$${db:Status-Status} $${Package}\n' | sed -n 's/^installed //p' | sort -u)); \
+	if [ -n "$$missing" ]; then \
+		echo "Installing $$(echo $$missing)"; \
+		$(sudo) apt-get -qq update && \
+		$(sudo) env DEBIAN_FRONTEND=noninteractive \
+			apt-get -qq -y --no-install-recommends install $$missing >/dev/null; \
+	fi
+	@mkdir -p .venv && touch $@
+
+# Debian's packages serve everything but the checkers. Those come without their dependencies, of
+# which mypy needs two and types-requests' urllib3 would take the place of the one that Debian's
+# requests is made for.
+.venv/.ready: .venv/.packages pyproject.toml
+	@echo 'Making .venv'
+	@$(venv) .venv
+	@$(pip) mypy-extensions 'typing-extensions>=4.6' $$(.venv/bin/python -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["lint"])')
+	@$(pip) --no-build-isolation --editable .
+	@touch $@
+
+lint: setup ## Check style and types
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+test: lint ## Check everything, on a hypervisor that exists for this run alone
+	tools/throwaway .venv/bin/python -m pytest -p no:cacheprovider
+
+demo: setup ## Watch shctl at work on a hypervisor that goes when it ends
+	@tools/throwaway env PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
+
+define greeting
+This hypervisor is yours, and gone when you leave. Its bridge is br0. Try:
+  shctl networks create lab --bridge br0 --vlan 20
+  shctl hosts create web1 --memory 512 --disk 8 --network lab
+  shctl hosts list; shctl hosts show web1; shctl --help
+endef
+export greeting
+
+shell: setup ## Open a shell on a hypervisor that goes when it ends
+	@tools/throwaway env PATH="$(CURDIR)/.venv/bin:$$PATH" PS1='throwaway:\w\$$ ' \
+		bash -c 'echo "$$greeting"; exec bash --norc -i'
+
+clean: ## Remove what the other targets made in this directory
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
