@@ -3,19 +3,22 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import treeserver
+from treeparts import Case
 from treeserver import KERNEL, TreeServer
-from treetable import CASES, Case
+from treetable import CASES
 
 from shctl.errors import InstallFailed, InvalidInput, ShctlError
 from shctl.install.fetch import Client
 from shctl.install.replies import Limits
-from shctl.install.trees import Attempt, arguments, probe
+from shctl.install.search import Attempt
+from shctl.install.trees import arguments, probe
 
 NAMES = [case.name for case in CASES]
 FEDORA = CASES[0]
@@ -129,10 +132,11 @@ def test_ours_finds_what_virt_install_finds(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     rows = compare(tmp_path)
     width = max(len(kernel) for _, kernel, _ in rows)
+    lines = [f"{name:32}{ours:{width + 2}}{theirs}" for name, ours, theirs in rows]
     with capsys.disabled():
-        print(f"\n{'tree':32}{'ours':{width + 2}}virt-install")
-        for name, ours, theirs in rows:
-            print(f"{name:32}{ours:{width + 2}}{theirs}")
+        sys.stdout.write(f"\n{'tree':32}{'ours':{width + 2}}virt-install\n")
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.write("(virt-install takes the test connection's i686 for Mageia's directory)\n")
     wanted = [case.kernel or "-" for case in CASES]
     assert [ours for _, ours, _ in rows] == wanted
     refused = {case.name for case in CASES if case.refusal}
@@ -224,11 +228,11 @@ def test_failing_server_says_what_was_tried(server: TreeServer) -> None:
 
 
 def test_server_without_head(server: TreeServer) -> None:
-    server.methods = ("GET",)
+    server.methods = {"GET"}
     try:
         assert probe(f"{server.url}{prefix(FEDORA)}/os").kind == "fedora"
     finally:
-        server.methods = ("GET", "HEAD")
+        server.methods = {"GET", "HEAD"}
 
 
 def test_stalling_server(server: TreeServer) -> None:

@@ -1,64 +1,9 @@
-"""Installation trees as distributions lay them out, cut down to the files that tell them apart."""
+"""Installation trees as distributions lay them out, and what is to be found in them."""
 
 import hashlib
-from dataclasses import dataclass, field
 
+from treeparts import LOADER, PXEBOOT, Case, images, netboot, pair, treeinfo
 from treeserver import INITRD, KERNEL
-
-
-@dataclass(frozen=True)
-class Case:
-    """Files below a prefix, the location to give, and what is to be found there.
-
-    Kernel None means that the tree is to be refused with the words in refusal.
-    """
-
-    name: str
-    path: str
-    files: dict[str, bytes] = field(repr=False)
-    kind: str = ""
-    kernel: str | None = None
-    initrd: str = ""
-    arch: str = "x86_64"
-    argument: str = ""
-    sums: str = ""
-    refusal: str = ""
-
-
-def treeinfo(family: str, kernel: str, initrd: str, arch: str = "x86_64", more: str = "") -> bytes:
-    return (
-        f"[header]\ntype = productmd.treeinfo\n[general]\nfamily = {family}\n"
-        f"name = {family}\narch = {arch}\n{more}\n"
-        f"[images-{arch}]\nkernel = {kernel}\ninitrd = {initrd}\n"
-        f"[images-xen]\nkernel = xen/k\ninitrd = xen/i\n"
-        f"[checksums]\n{kernel} = sha256:{hashlib.sha256(KERNEL).hexdigest()}\n"
-    ).encode()
-
-
-def pair(kernel: str, initrd: str) -> dict[str, bytes]:
-    return {kernel: KERNEL, initrd: INITRD}
-
-
-PXEBOOT = ("images/pxeboot/vmlinuz", "images/pxeboot/initrd.img")
-LOADER = ("boot/x86_64/loader/linux", "boot/x86_64/loader/initrd")
-
-
-def netboot(flavour: str, arch: str = "amd64") -> tuple[str, str]:
-    directory = f"netboot/{flavour}-installer/{arch}"
-    return f"{directory}/linux", f"{directory}/initrd.gz"
-
-
-def images(top: str, flavour: str, arch: str = "amd64") -> dict[str, bytes]:
-    """Return an images directory of Debian's or Ubuntu's installer."""
-    kernel, initrd = netboot(flavour, arch)
-    manifest = "".join(f"{name} -- of the network installer\n" for name in (kernel, initrd))
-    sums = f"{hashlib.sha256(KERNEL).hexdigest()}  ./{kernel}\n"
-    return {
-        f"{top}MANIFEST": manifest.encode(),
-        f"{top}SHA256SUMS": sums.encode(),
-        **{top + name: content for name, content in pair(kernel, initrd).items()},
-    }
-
 
 DEBIAN = images("dists/bookworm/main/installer-amd64/current/images/", "debian")
 FOCAL = images("dists/focal/main/installer-amd64/current/legacy-images/", "ubuntu")
@@ -178,7 +123,8 @@ CASES = (
         "/dists/buster/main/installer-i386",
         images("dists/buster/main/installer-i386/current/images/", "debian", "i386"),
         "debian",
-        *(f"current/images/{name}" for name in netboot("debian", "i386")),
+        "current/images/netboot/debian-installer/i386/linux",
+        "current/images/netboot/debian-installer/i386/initrd.gz",
         arch="i386",
         sums="sha256",
     ),
@@ -230,7 +176,8 @@ CASES = (
         {f"amd64/install/{k}": v for k, v in pair(*netboot("ubuntu")).items()}
         | {"amd64/.disk/info": b'Ubuntu-Server 18.04.6 LTS "Bionic Beaver" - Release amd64'},
         "ubuntu",
-        *(f"install/{name}" for name in netboot("ubuntu")),
+        "install/netboot/ubuntu-installer/amd64/linux",
+        "install/netboot/ubuntu-installer/amd64/initrd.gz",
     ),
     Case(
         "openSUSE Leap, .treeinfo",

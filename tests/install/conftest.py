@@ -1,0 +1,37 @@
+"""A server, a client with little patience, and a guard against hanging."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+import treeserver
+from treeserver import KERNEL, TreeServer
+
+from shctl.install.fetch import Client
+from shctl.install.replies import Limits
+
+QUICK = Limits(
+    connect=0.5, stall=0.3, text_total=0.6, image_total=0.6, text_bytes=100_000, image_bytes=200_000
+)
+
+
+@pytest.fixture(autouse=True)
+def hang_guard() -> Iterator[None]:
+    """End a test that hangs, whatever it hangs in."""
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TreeServer]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with treeserver.running() as server:
+        server.files["/kernel"] = KERNEL
+        yield server
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    with Client(QUICK) as client:
+        yield client

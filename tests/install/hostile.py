@@ -1,0 +1,34 @@
+"""The ways in which a server may misbehave, each with the error that is to come of it."""
+
+import treeserver
+from treeserver import KERNEL
+
+from shctl.errors import InstallFailed, InvalidInput
+
+HOSTILE = {
+    "404": (treeserver.status(404), InvalidInput, "404"),
+    "403": (treeserver.status(403), InvalidInput, "403"),
+    "500": (treeserver.status(500), InstallFailed, "500"),
+    "204": (treeserver.status(204), InstallFailed, "204"),
+    "304 unasked": (treeserver.status(304), InstallFailed, "304"),
+    "stall in headers": (treeserver.stall_in_headers, InstallFailed, "nothing came for 0.3 s"),
+    "stall in body": (treeserver.stall_in_body, InstallFailed, "nothing came for 0.3 s"),
+    "drip headers": (treeserver.drip_headers, InstallFailed, "took too long altogether"),
+    "drip body": (treeserver.drip_body, InstallFailed, "took too long altogether"),
+    "too short": (treeserver.too_short, InstallFailed, "5518 of 6518 bytes|broke off"),
+    "too long": (treeserver.too_long, InstallFailed, "more came than the 6518 bytes declared"),
+    "too large": (treeserver.too_large, InstallFailed, "the limit is 200000"),
+    "endless": (treeserver.endless, InstallFailed, "goes on after the limit"),
+    "redirect loop": (treeserver.redirect("/kernel"), InstallFailed, "more than 5 redirects"),
+    "redirect to file": (
+        treeserver.redirect("file:///etc/passwd"),
+        InstallFailed,
+        "redirects to file:///etc/passwd, which is refused",
+    ),
+    "redirect to ftp": (treeserver.redirect("ftp://h/k"), InstallFailed, "refused"),
+    "redirect to nonsense": (treeserver.redirect("http://[::1"), InstallFailed, "not a URL"),
+    "redirect, endless body": (treeserver.endless_redirect_body, InstallFailed, "refused"),
+    "junk kernel": (treeserver.serve(b"junk"), InstallFailed, "not an x86 Linux kernel"),
+    "gzip": (treeserver.compressed(KERNEL), InstallFailed, "not an x86 Linux kernel"),
+    "not HTTP": (treeserver.not_http, InstallFailed, "broke off or is not HTTP"),
+}

@@ -1,0 +1,63 @@
+"""Fetching over TLS."""
+
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+import treeserver
+from hostile import HOSTILE
+from treeserver import KERNEL, TreeServer
+
+from shctl.errors import InstallFailed
+from shctl.install.fetch import Client
+
+
+@pytest.fixture
+def secure_url(
+    server: TreeServer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Give the server TLS with a certificate that requests trusts."""
+    files = [str(tmp_path_factory.mktemp("tls") / name) for name in ("key", "certificate")]
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj"
+    alternative = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command = [*make.split(), "/CN=loopback", *alternative, "-keyout", files[0], "-out", files[1]]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files[1], files[0])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", files[1])
+    return f"https://127.0.0.1:{server.server_port}"
+
+
+def test_https(secure_url: str, server: TreeServer, client: Client, tmp_path: Path) -> None:
+    client.download(f"{secure_url}/kernel", tmp_path / "kernel", kernel=True)
+    assert (tmp_path / "kernel").read_bytes() == KERNEL
+
+
+@pytest.mark.parametrize("name", ["too long", "too short", "drip body", "stall in body"])
+def test_https_hostile(
+    name: str, secure_url: str, server: TreeServer, client: Client, tmp_path: Path
+) -> None:
+    server.modes["/kernel"], kind, words = HOSTILE[name]
+    with pytest.raises(kind, match=words):
+        client.download(f"{secure_url}/kernel", tmp_path / "kernel", kernel=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_https_is_not_given_up(
+    secure_url: str, server: TreeServer, client: Client, tmp_path: Path
+) -> None:
+    server.modes["/kernel"] = treeserver.redirect("http://127.0.0.1/kernel")
+    with pytest.raises(InstallFailed, match="redirects to http://127.0.0.1/kernel"):
+        client.download(f"{secure_url}/kernel", tmp_path / "kernel")
+
+
+def test_unknown_certificate(
+    secure_url: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    with pytest.raises(InstallFailed, match="(?i)certificate verify failed") as caught:
+        client.download(f"{secure_url}/kernel", tmp_path / "kernel")
+    assert "\n" not in caught.value.detail
