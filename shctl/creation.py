@@ -2,11 +2,12 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from shctl import clock, console, details, domain, locks, metadata, names, power, storage
 from shctl.errors import Conflict, InvalidInput, NotFound
-from shctl.hypervisor import Domain, Hypervisor, Pool
+from shctl.hypervisor import Domain, Hypervisor, Pool, Volume
 from shctl.install import boot, media
 from shctl.metadata import INSTALLING, Installation, Metadata, OwnedVolume
 from shctl.model import HostDetail
@@ -92,8 +93,9 @@ def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None
     spec = _reservation(request, kvm=kvm, location=fetched.location if fetched else None)
     _check_volumes_free(pool, spec.metadata)
     with Undo() as undo:
-        host = hypervisor.define(domain.build(spec))
-        undo.push(f"host {host.name}", host.undefine)
+        host = undo.made(
+            f"host {spec.name}", lambda: hypervisor.define(domain.build(spec)), Domain.undefine
+        )
         spec = replace(spec, uuid=host.uuid, disks=_make_disks(pool, request, undo))
         log = Path(spec.console)
         console.prepare_log(log)
@@ -127,8 +129,8 @@ def _finish(
         undo.push(f"boot files of {host.name}", lambda: boot.remove_boot_files(host.name))
         staged = media.stage(fetched, host.name)
         installer = domain.build(replace(spec, installer=staged))
-    power.power_on(hypervisor, host, installer=installer)
     undo.push(f"running host {host.name}", host.destroy)
+    power.power_on(hypervisor, host, installer=installer)
     host.set_metadata(metadata.text(whole), metadata.URI, metadata.KEY)
 
 
@@ -202,7 +204,10 @@ def _make_disks(pool: Pool, request: Request, undo: Undo) -> tuple[domain.Source
     sources = []
     for index, size in enumerate(request.disks):
         name = names.volume(request.name, names.disk_target(index))
-        volume = storage.make_volume(pool, name, size)
-        undo.push(f"volume {name} in pool {pool.name}", volume.delete)
+        volume = undo.made(
+            f"volume {name} in pool {pool.name}",
+            partial(storage.make_volume, pool, name, size),
+            Volume.delete,
+        )
         sources.append(domain.Source(volume.path, volume.is_block))
     return tuple(sources)

@@ -24,10 +24,13 @@ def create(
         if not hypervisor.simulated:
             _check_bridge(spec.bridge)
         with Undo() as undo:
-            made = hypervisor.define_network(network.build(spec))
-            undo.push(f"network {spec.name}", made.undefine)
+            made = undo.made(
+                f"network {spec.name}",
+                lambda: hypervisor.define_network(network.build(spec)),
+                NetworkHandle.undefine,
+            )
             made.set_autostart()
-            undo.push(f"network {spec.name}", made.stop)
+            undo.push(f"running network {spec.name}", made.stop)
             made.start()
         return detail(hypervisor, made)
 
@@ -92,7 +95,7 @@ def _uses(host: Domain, name: str) -> bool:
         return any(
             row.network == name
             for xml in {host.xml(), host.xml(stored=True)}
-            if name in xml  # parsing is what costs, and most hosts have nothing to do with it
+            if domain.mentions(xml, name)
             for row in domain.read(xml).interfaces
         )
     return False

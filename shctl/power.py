@@ -7,6 +7,7 @@ from shctl import domain, locks, openvswitch
 from shctl.errors import Conflict, NotFound, TimedOut
 from shctl.hypervisor import Domain, Hypervisor
 from shctl.model import Outcome
+from shctl.undo import Undo
 
 STOP_TIMEOUT = 60.0  # seconds
 _INTERVAL = 0.1  # seconds
@@ -44,18 +45,16 @@ def power_on(hypervisor: Hypervisor, host: Domain, *, installer: str | None = No
     XML to start the domain by instead of what is stored.
     """
     sweep_ports(hypervisor)
-    try:
+    with Undo() as undo:
+        # A start that fails while ovs-vswitchd is dead leaves the port's row.
+        undo.push(f"ports of {host.name}", lambda: sweep_ports(hypervisor))
+        undo.push(f"running host {host.name}", host.destroy)
         if installer:
             hypervisor.launch_paused(installer)
         else:
             host.start_paused()
         check_ports(hypervisor, host)
         host.resume()
-    except BaseException:
-        host.destroy()
-        # A start that fails while ovs-vswitchd is dead leaves the port's row.
-        sweep_ports(hypervisor)
-        raise
 
 
 def sweep_ports(hypervisor: Hypervisor) -> None:
@@ -99,12 +98,19 @@ def _fault(wanted: domain.InterfaceRow, rows: dict[str, openvswitch.PortRow]) ->
     trunk = tuple(tag for tag in row.trunk if tag != wanted.vlan)
     have = (row.bridge, row.tag, trunk)
     want = (wanted.bridge, wanted.vlan, wanted.trunk)
-    if have == want:
+    if have == want and row.vlan_mode in _modes(row):
         return None
     return (
-        f"its port {row.name} has (bridge, tag, trunk) {have} in Open vSwitch, not {want};"
-        " something else made that row: look at it"
+        f"its port {row.name} has (bridge, tag, trunk) {have} and VLAN mode {row.vlan_mode} in"
+        f" Open vSwitch, not {want}; something else made that row: look at it"
     )
+
+
+def _modes(row: openvswitch.PortRow) -> tuple[str | None, ...]:
+    """Return the modes in which a port keeps to its tag and trunk; any other lets more through."""
+    if row.tag is None:
+        return None, "trunk"
+    return ("native-untagged", "native-tagged") if row.trunk else (None, "access")
 
 
 def stop(

@@ -1,9 +1,14 @@
 """Take back what was done when a later step fails."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
+from typing import TypeVar
 
 from shctl.errors import ShctlError
+from shctl.interrupts import deferred
+
+T = TypeVar("T")
 
 
 class Undo:
@@ -19,6 +24,13 @@ class Undo:
         """Add a step; `what` names the thing that stays if the step fails."""
         self._steps.append((what, step))
 
+    def made(self, what: str, make: Callable[[], T], remove: Callable[[T], object]) -> T:
+        """Make something and remember how to remove it, with no interrupt in between."""
+        with deferred():
+            thing = make()
+            self.push(what, lambda: remove(thing))
+        return thing
+
     def __enter__(self) -> "Undo":
         return self
 
@@ -30,18 +42,26 @@ class Undo:
     ) -> None:
         if error is None:
             return
-        left = [what for what, step in reversed(self._steps) if not _done(step)]
+        left = self._take_back()
         if not left:
             return
-        message = f"{error}; left behind: {', '.join(left)} ('shctl doctor' lists it)"
+        what = str(error) or "interrupted"
+        message = f"{what}; left behind: {', '.join(left)} ('shctl doctor' lists it)"
         if isinstance(error, ShctlError):
             raise type(error)(message, field=error.field) from error
         raise ShctlError(message) from error
+
+    def _take_back(self) -> list[str]:
+        """Return what could not be taken back; impatience (a second Ctrl-C) changes nothing."""
+        left: list[str] = []
+        with suppress(KeyboardInterrupt), deferred():
+            left += [what for what, step in reversed(self._steps) if not _done(step)]
+        return left
 
 
 def _done(step: Callable[[], object]) -> bool:
     try:
         step()
-    except (ShctlError, OSError):
+    except (ShctlError, OSError, KeyboardInterrupt):
         return False
     return True
