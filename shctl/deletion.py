@@ -1,15 +1,15 @@
 """Delete hosts with what is theirs, and nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lxml import etree
 
-from shctl import domain, locks, power
+from shctl import domain, locks, names, power
 from shctl.console import log_path, remove_log
-from shctl.errors import Conflict, NotFound, ShctlError
+from shctl.errors import Conflict, InvalidInput, NotFound, ShctlError, Unreachable
 from shctl.hypervisor import Domain, Hypervisor, Volume
 from shctl.install.boot import remove_boot_files
 from shctl.metadata import Metadata
@@ -80,38 +80,57 @@ def _check_unshared(hypervisor: Hypervisor, host: Domain, owned: list[Owned]) ->
 
 def users_of(hypervisor: Hypervisor, path: str) -> list[str]:
     """Return the names of the hosts with this disk, running or stored, backing files included."""
-    return sorted(host.name for host in hypervisor.domains() if _uses(host, path))
+    return sorted(host.name for host in hypervisor.domains() if _uses(hypervisor, host, path))
 
 
-def _uses(host: Domain, path: str) -> bool:
+def _uses(hypervisor: Hypervisor, host: Domain, path: str) -> bool:
     with suppress(NotFound):  # a host that went in the meantime
         return any(
-            path in element.values()
+            path in _sources(hypervisor, xml)
             for xml in {host.xml(), host.xml(stored=True)}
-            if path in xml  # parsing is what costs, and most hosts have nothing to do with it
-            for element in etree.fromstring(xml).iter("source")
+            if domain.mentions(xml, path) or " volume='" in xml
         )
     return False
+
+
+def _sources(hypervisor: Hypervisor, xml: str) -> Iterator[str]:
+    """Return what a domain's disks are made of; a disk that names a volume has its path."""
+    for element in etree.fromstring(xml).iter("source"):
+        yield from map(str, element.values())
+        if volume := element.get("volume"):
+            with suppress(NotFound):
+                yield hypervisor.pool(element.get("pool", "")).volume(volume).path
 
 
 def _remove(hypervisor: Hypervisor, host: Domain, owned: list[Owned]) -> None:
     """Remove disks before the domain, so that an interrupted deletion can be done again."""
     host.destroy()
     power.sweep_ports(hypervisor)
-    left = [disk.path for disk in owned if not _removed(disk)]
+    left = list(filter(None, map(_hindrance, owned)))
     if left:
         raise ShctlError(
-            f"host {host.name!r} is kept, since its disk could not be removed: {', '.join(left)};"
+            f"host {host.name!r} is kept, since its disk could not be removed: {'; '.join(left)};"
             f" mend that, then 'shctl hosts delete {host.name}' again"
         )
-    remove_log(log_path(host.name))
-    remove_boot_files(host.name)
+    _remove_files(host.name)
     host.undefine()
 
 
-def _removed(disk: Owned) -> bool:
+def _hindrance(disk: Owned) -> str | None:
+    """Remove a disk; return why it could not be removed."""
     try:
         disk.remove()
-    except (ShctlError, OSError):
-        return False
-    return True
+    except Unreachable:
+        raise
+    except (ShctlError, OSError) as error:
+        return f"{disk.path} ({error})"
+    return None
+
+
+def _remove_files(host: str) -> None:
+    try:
+        names.check_host(host)
+    except InvalidInput:
+        return  # an adopted host; no file of ours is called "." or "*"
+    remove_log(log_path(host))
+    remove_boot_files(host)
