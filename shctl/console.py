@@ -22,7 +22,8 @@ def log_path(host: str) -> Path:
 
 def prepare_log(path: Path) -> None:
     """Make room for a log that only root reads, since installers print passwords."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     remove_log(path)
 
 

@@ -21,7 +21,9 @@ def directory() -> Path:
     """Return the directory of the lock files, made if need be."""
     uid = os.getuid()
     path = Path("/run/shctl/locks" if uid == 0 else f"/tmp/shctl-{uid}/locks")  # noqa: S108
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Others must not be able to put something in its place, whatever the umask.
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
