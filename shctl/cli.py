@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 import click
 
-from shctl import __version__
-from shctl.command import OUTPUTS, LazyGroup
+from shctl import __version__, interrupts
+from shctl.command import OUTPUTS, LazyGroup, set_output
 from shctl.errors import Several, ShctlError
 from shctl.session import DEFAULT_URI, Session
 
@@ -30,7 +30,8 @@ class Root(LazyGroup):
         session = Session()
         extra["standalone_mode"] = False
         try:
-            super().main(*args, obj=session, **extra)
+            data = super().main(*args, obj=session, **extra)
+            _print(session, data)
         except (Exception, KeyboardInterrupt) as error:
             sys.exit(_report(error, session))
         sys.exit(0)
@@ -43,12 +44,10 @@ def _report(error: BaseException, session: Session) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        click.echo("shctl: interrupted", err=True)
+        click.echo(_line(ShctlError("interrupted"), session.output), err=True)
         return INTERRUPTED
-    if isinstance(error, click.UsageError) and error.ctx:
-        session.output = error.ctx.find_root().params.get("output") or session.output
     if isinstance(error, Several) and error.done:
-        click.echo(_render(error.done, session))
+        _print(session, error.done)
     if session.debug:
         import traceback
 
@@ -90,10 +89,6 @@ def _ask(question: str) -> bool:
     return click.confirm(question, err=True)
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 @click.group(
     cls=Root,
     members=MEMBERS,
@@ -105,25 +100,26 @@ def _interrupt(*_: object) -> NoReturn:
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Choice(OUTPUTS), envvar="SHCTL_OUTPUT", default="table",
-    show_default=True, help="How to print what comes back.",
+    show_default=True, expose_value=False, callback=set_output,
+    help="How to print what comes back.",
 )  # fmt: skip
 @click.option(
-    "--config", metavar="FILE", envvar="SHCTL_CONFIG", is_eager=True, expose_value=False,
+    "--config", metavar="FILE", envvar="SHCTL_CONFIG", is_eager=True,
     callback=lambda ctx, _param, value: _configure(ctx, value),
     help="Read settings from here instead of /etc/shctl/shctl.toml.",
 )  # fmt: skip
 @click.option("--debug", is_flag=True, envvar="SHCTL_DEBUG", help="Show where an error came from.")
 @click.version_option(__version__, prog_name="shctl")
 @click.pass_obj
-def root(session: Session, connect: str, output: str, debug: bool) -> None:
+def root(session: Session, connect: str, config: ShctlError | None, debug: bool) -> None:
     """Turn one staging hypervisor into a rack of throw-away machines.
 
     Hosts are libvirt domains; networks are VLANs on Open vSwitch bridges.
     """
-    # What a dropped terminal or a stopped service interrupts is taken back like Ctrl-C.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    session.uri, session.output, session.debug = connect, output, debug
+    interrupts.install()
+    session.uri, session.debug = connect, debug
+    if config:
+        raise config
     session.local = True
     if sys.stderr is not None and sys.stderr.isatty():
         session.progress = _Progress()
@@ -131,18 +127,20 @@ def root(session: Session, connect: str, output: str, debug: bool) -> None:
         session.ask = _ask
 
 
-def _configure(ctx: click.Context, path: str | None) -> None:
-    if not ctx.resilient_parsing:
-        from shctl.config import load
+def _configure(ctx: click.Context, path: str | None) -> ShctlError | None:
+    """Read the file; a mistake in it waits until it is known how to print errors."""
+    from shctl.config import load
 
-        ctx.default_map = load(path)
+    try:
+        ctx.default_map = {} if ctx.resilient_parsing else load(path)
+    except ShctlError as error:
+        return error
+    return None
 
 
-@root.result_callback()
-@click.pass_obj
-def _print(session: Session, data: Any, **_options: object) -> None:
+def _print(session: Session, data: Any) -> None:
     """Print what the command returned; nothing else prints on stdout."""
-    if data is None:
+    if data is None or isinstance(data, int):  # --help and --version end with a number
         return
     if isinstance(data, Iterator) and session.output != "json":
         for piece in data:
@@ -150,7 +148,7 @@ def _print(session: Session, data: Any, **_options: object) -> None:
         return
     text = _render(data, session)
     if text:
-        colour = False if "NO_COLOR" in os.environ else None
+        colour = False if os.environ.get("NO_COLOR") else None
         click.echo(text, color=colour)
 
 

@@ -23,7 +23,8 @@ class LocalOption(click.Option):
     """An option that makes sense at a terminal only, so that REST does not have it."""
 
 
-def _set_output(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+def set_output(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    """Keep how to print, from wherever it was given."""
     session = ctx.find_object(Session)
     if value and session:
         session.output = value
@@ -34,7 +35,7 @@ _output = LocalOption(
     type=click.Choice(OUTPUTS),
     hidden=True,
     expose_value=False,
-    callback=_set_output,
+    callback=set_output,
 )
 
 
@@ -62,12 +63,26 @@ class LocalCommand(Command):
 
 
 class Group(click.Group):
-    """A group of commands."""
+    """A group of commands, which knows what a mistyped one may have been."""
 
     command_class = Command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name; fail with the nearest that exists."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
 
-class LazyGroup(click.Group):
+            near = get_close_matches(args[0], self.list_commands(ctx), 1)
+            if near and "Did you mean" not in error.message:
+                error.message = f"{error.message.rstrip('.')}; did you mean {near[0]!r}?"
+            raise
+
+
+class LazyGroup(Group):
     """A group whose members are imported when they are used.
 
     `members` maps a name to "module:attribute" and the short help, so that --help imports none.
@@ -161,7 +176,7 @@ def _confirm(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         return
     wanted = ", ".join(ctx.params.get("names") or ())
     if not session.ask(f"Delete {wanted}, and what is stored there?"):
-        raise click.Abort
+        raise click.ClickException("nothing was deleted")
 
 
 def confirmed(function: Callable[..., Any]) -> Callable[..., Any]:
