@@ -222,11 +222,11 @@ class Client:
     @contextmanager
     def _translated(self, url: str, line: "Line") -> Iterator[None]:
         import requests
-        from urllib3.exceptions import HTTPError
+        from requests.exceptions import BaseHTTPError  # type: ignore[attr-defined]
 
         try:
             yield
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+        except (requests.RequestException, BaseHTTPError, OSError, ValueError) as error:
             word, reason = TOO_SLOW if line.cut else explain(error, self.limits)
             raise FetchFailed(url, word, reason) from None
 

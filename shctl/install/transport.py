@@ -14,8 +14,6 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 import shctl
 
@@ -88,44 +86,37 @@ def open_session(line: Line, *, exact: bool) -> requests.Session:
 
 
 def _adapter(line: Line, *, exact: bool) -> HTTPAdapter:
-    pools = _pools(line, exact=exact)
+    def watch(manager: Any) -> Any:
+        pools = manager.pool_classes_by_scheme.items()
+        manager.pool_classes_by_scheme = {
+            scheme: _watched_pool(pool, line, exact=exact) for scheme, pool in pools
+        }
+        return manager
 
     class Adapter(HTTPAdapter):
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
             super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
-            self.poolmanager.pool_classes_by_scheme = pools
+            watch(self.poolmanager)
 
         def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+            known = len(self.proxy_manager)
             manager = super().proxy_manager_for(*args, **kwargs)  # type: ignore[no-untyped-call]
-            manager.pool_classes_by_scheme = pools
-            return manager
+            return watch(manager) if len(self.proxy_manager) > known else manager
 
     return Adapter()
 
 
-def _pools(line: Line, *, exact: bool) -> dict[str, type[HTTPConnectionPool]]:
-    response: type[http.client.HTTPResponse] = (
-        PatientResponse if exact else http.client.HTTPResponse
-    )
+def _watched_pool(pool: Any, line: Line, *, exact: bool) -> type:
+    """Return urllib3's class pool with connections that line knows of.
 
-    class Connection(HTTPConnection):
-        response_class = response
+    Made with type(), for urllib3 has type hints in some of its versions only.
+    """
+    base = pool.ConnectionCls
+    response = PatientResponse if exact else base.response_class
 
-        def connect(self) -> None:
-            super().connect()
-            line.add(self.sock)
+    def connect(self: Any) -> None:
+        base.connect(self)
+        line.add(self.sock)
 
-    class SecureConnection(HTTPSConnection):
-        response_class = response
-
-        def connect(self) -> None:
-            super().connect()
-            line.add(self.sock)
-
-    class Pool(HTTPConnectionPool):
-        ConnectionCls = Connection
-
-    class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = SecureConnection
-
-    return {"http": Pool, "https": SecurePool}
+    connection = type(base.__name__, (base,), {"connect": connect, "response_class": response})
+    return type(pool.__name__, (pool,), {"ConnectionCls": connection})

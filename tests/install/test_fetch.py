@@ -93,6 +93,23 @@ def test_refused_connection(client: Client, tmp_path: Path) -> None:
     assert "secret" not in caught.value.detail
 
 
+@pytest.mark.parametrize("name", ["drip body", "drip headers", "too long"])
+def test_hostile_server_behind_a_proxy(
+    name: str,
+    server: TreeServer,
+    client: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("http_proxy", server.url)
+    url = "http://tree.invalid/kernel"
+    server.modes[url], kind, words = HOSTILE[name]
+    with pytest.raises(kind, match=words):
+        client.download(url, tmp_path / "kernel")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unknown_host(client: Client, tmp_path: Path) -> None:
     with pytest.raises(InstallFailed, match="cannot fetch http://nowhere.invalid/k: "):
         client.download("http://nowhere.invalid/k", tmp_path / "kernel")
