@@ -68,8 +68,8 @@ endef
 export greeting
 
 shell: setup ## Open a shell on a hypervisor that goes when it ends
-	@tools/throwaway env PATH="$(CURDIR)/.venv/bin:$$PATH" PS1='throwaway:\w\$$ ' \
-		bash -c 'echo "$$greeting"; exec bash --norc -i'
+	@tools/throwaway env PATH="$(CURDIR)/.venv/bin:$$PATH" \
+		bash -c 'echo "$$greeting"; PS1="throwaway:\w\$$ " exec bash --norc -i'
 
 clean: ## Remove what the other targets made in this directory
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
