@@ -87,11 +87,7 @@ class Cache:
                 received = client.download(
                     url, path, checksum=checksum, kernel=kernel, known=known, progress=progress
                 )
-                if received:
-                    _write_sidecar(path, _Sidecar(redact(url), received))
-                os.utime(path)
-                stream = path.open("rb")
-                fcntl.flock(stream, fcntl.LOCK_SH)
+                stream = _note_use(path, url, received)
         with stream:
             self.prune({*keep, path})
             yield path
@@ -224,6 +220,16 @@ def _fits(stream: BufferedReader, received: Received, checksum: Checksum) -> boo
 def _digest(stream: BufferedReader, algorithm: str) -> str:
     stream.seek(0)
     return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def _note_use(path: Path, url: str, received: Received | None) -> BufferedReader:
+    """Return the entry's data, open and locked against removal."""
+    if received:
+        _write_sidecar(path, _Sidecar(redact(url), received))
+    os.utime(path)
+    stream = path.open("rb")
+    fcntl.flock(stream, fcntl.LOCK_SH)
+    return stream
 
 
 def _read_sidecar(path: Path) -> _Sidecar | None:

@@ -5,7 +5,7 @@ sane place. Local files go through the same checks.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -164,28 +164,20 @@ class Client:
         line: "Line",
         method: str,
         url: str,
-        headers: Mapping[str, str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> "requests.Response":
+        timeout = (self.limits.connect, self.limits.stall)
         where = url
         for _ in range(self.limits.redirects + 1):
             with self._translated(where, line):
                 response = session.request(
-                    method,
-                    where,
-                    headers=dict(headers or {}),
-                    stream=True,
-                    allow_redirects=False,
-                    timeout=(self.limits.connect, self.limits.stall),
+                    method, where, headers=headers, stream=True, timeout=timeout
                 )
             _check_alive(response, line, where)
             if not response.is_redirect:
                 return response
             response.close()
-            there = follow(where, response.headers["Location"])
-            if there is None:
-                target = redact(response.headers["Location"])
-                raise FetchFailed(where, "redirect", f"it redirects to {target}, which is refused")
-            where = there
+            where = _follow(where, response.headers["Location"])
         raise FetchFailed(url, "redirects", f"more than {self.limits.redirects} redirects")
 
     def _chunks(self, response: "requests.Response", line: "Line", limit: int) -> Iterator[bytes]:
@@ -252,14 +244,19 @@ def _store(
         if progress:
             progress(done, body.length)
     if checksum and theirs.hexdigest() != checksum.value:
-        raise FetchFailed(
-            url,
-            "checksum",
-            f"its {checksum.algorithm} is not the one that the tree publishes; retry",
-        )
+        published = f"its {checksum.algorithm} is not the one that the tree publishes; retry"
+        raise FetchFailed(url, "checksum", published)
     if kernel and not is_kernel(head):
         raise FetchFailed(url, "junk", "it is not an x86 Linux kernel; check the location")
     return Received(done, ours.hexdigest(), body.etag, body.last_modified)
+
+
+def _follow(url: str, target: str) -> str:
+    there = follow(url, target)
+    if there is None:
+        refused = f"it redirects to {redact(target)}, which is refused"
+        raise FetchFailed(url, "redirect", refused)
+    return there
 
 
 def _check_alive(response: "requests.Response", line: "Line", url: str) -> None:

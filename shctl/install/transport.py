@@ -68,7 +68,7 @@ class Session(requests.Session):
     """A session that leaves redirects alone."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return None: with allow_redirects=False requests still reads the whole body to see."""
+        """Return None, always: allow_redirects=False would still read the whole body first."""
 
 
 def open_session(line: Line, *, exact: bool) -> requests.Session:
