@@ -50,11 +50,21 @@ def sweep(stale: Collection[PortRow]) -> None:
     --no-wait: the rows must go even when ovs-vswitchd, whose death left them, is not back.
     """
     for row in stale:
-        still_the_same = f"external_ids:vm-id={row.domain}"
-        _vsctl(
-            "--no-wait", "wait-until", "Interface", row.name, still_the_same,
-            "--", "--if-exists", "del-port", row.name,
-        )  # fmt: skip
+        try:
+            _sweep_row(row)
+        except Unreachable:
+            # The wait was in vain if somebody else swept or took the row.
+            if row in ports():
+                raise
+
+
+def _sweep_row(row: PortRow) -> None:
+    still_the_same = f"external_ids:vm-id={row.domain}"
+    _vsctl(
+        "--no-wait", "wait-until", "Interface", row.name, still_the_same,
+        "--", "--if-exists", "del-port", row.name,
+        timeout=1,
+    )  # fmt: skip
 
 
 def _port(row: dict[str, Any], bridge: str, domain: str | None) -> PortRow:
@@ -85,8 +95,8 @@ def _atom(value: Any) -> Any:
     return value[1] if isinstance(value, list) and value[0] == "uuid" else value
 
 
-def _vsctl(*arguments: str) -> str:
-    argv = ["ovs-vsctl", f"--timeout={TIMEOUT}", "--format=json", *arguments]
+def _vsctl(*arguments: str, timeout: int = TIMEOUT) -> str:
+    argv = ["ovs-vsctl", f"--timeout={timeout}", "--format=json", *arguments]
     try:
         # The outer limit only matters when ovs-vsctl itself cannot be scheduled or hangs.
         done = subprocess.run(
