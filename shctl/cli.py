@@ -19,6 +19,7 @@ MEMBERS = {
     "networks": ("shctl.commands.networks:networks", "Create, show and remove VLAN networks."),
     "doctor": ("shctl.commands.doctor:doctor", "Find leftovers, and put right what can be."),
     "trees": ("shctl.commands.trees:trees", "Look into installation trees."),
+    "config": ("shctl.commands.config:config", "Show the settings in force."),
 }
 
 
@@ -63,6 +64,11 @@ def _as_failure(error: BaseException) -> ShctlError:
 
     if isinstance(error, ShctlError):
         return error
+    if isinstance(error, click.BadParameter):
+        from shctl.config import origin
+
+        if where := origin(error):
+            return InvalidInput(f"{where}: {error.message.rstrip('.')}")
     if isinstance(error, click.UsageError):
         hint = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
         return InvalidInput(error.format_message().replace("\n", " ").rstrip(".") + hint)
@@ -129,10 +135,11 @@ def root(session: Session, connect: str, config: ShctlError | None, debug: bool)
 
 def _configure(ctx: click.Context, path: str | None) -> ShctlError | None:
     """Read the file; a mistake in it waits until it is known how to print errors."""
-    from shctl.config import load
+    from shctl.config import DEFAULT_PATH, META, load
 
+    ctx.meta[META] = path or DEFAULT_PATH
     try:
-        ctx.default_map = {} if ctx.resilient_parsing else load(path)
+        ctx.default_map = load(path)
     except ShctlError as error:
         return error
     return None

@@ -181,3 +181,14 @@ class Outcome:
     name: str
     result: str
     kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting in force; `source` is option, environment, file or default, `where` which one."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "value", "source", "where")
+    name: str
+    value: str | int | None
+    source: str
+    where: str | None

@@ -1,0 +1,35 @@
+"""`shctl config`: the settings in force."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from shctl.command import Group, LocalCommand
+from shctl.session import Session
+
+if TYPE_CHECKING:
+    from shctl.model import Setting
+
+
+@click.group(cls=Group)
+def config() -> None:
+    """Show the settings in force."""
+
+
+@config.command(
+    "show",
+    cls=LocalCommand,
+    examples=["shctl config show", "shctl --config ./shctl.toml -o json config show"],
+)
+@click.pass_obj
+@click.pass_context
+def show_settings(ctx: click.Context, session: Session) -> list[Setting]:
+    """Show each setting with its value and its source.
+
+    An option beats the environment, which beats the file, which beats the default.
+    """
+    from shctl.config import show
+
+    return show(ctx, session)

@@ -1,0 +1,93 @@
+"""What `shctl config show` says, and what a refused setting's message names."""
+
+from pathlib import Path
+
+import pytest
+
+from shctl import config
+from tests.support import run
+
+
+def settings(*arguments: str, **env: str) -> dict[str, tuple[object, str, str | None]]:
+    done = run(*arguments, "-o", "json", "config", "show", **env)
+    assert done.code == 0, done
+    return {row["name"]: (row["value"], row["source"], row["where"]) for row in done.json}
+
+
+def written(folder: Path, text: str) -> str:
+    file = folder / "shctl.toml"
+    file.write_text(text)
+    return str(file)
+
+
+def test_every_key_is_shown_with_its_default() -> None:
+    shown = settings()
+    assert set(shown) == set(config.KEYS)
+    assert shown["connect"] == ("qemu:///system", "default", None)
+    assert shown["install_timeout"] == ("2h", "default", None)
+
+
+def test_option_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    file = written(tmp_path, 'connect = "qemu:///a"\nvirt_type = "kvm"\npool = "fast"\n')
+    shown = settings("--config", file)
+    assert shown["connect"] == ("qemu:///a", "file", file)
+    assert shown["pool"] == ("fast", "file", file)
+    shown = settings(SHCTL_CONFIG=file, SHCTL_CONNECT="qemu:///b", SHCTL_VIRT_TYPE="qemu")
+    assert shown["connect"] == ("qemu:///b", "environment", "SHCTL_CONNECT")
+    assert shown["virt_type"] == ("qemu", "environment", "SHCTL_VIRT_TYPE")
+    shown = settings("--config", file, "-c", "qemu:///c", SHCTL_CONNECT="qemu:///b")
+    assert shown["connect"] == ("qemu:///c", "option", "--connect")
+
+
+@pytest.mark.parametrize("place", [("-o", "json", "config", "show"), ("config", "show", "-ojson")])
+def test_output_is_an_option_on_either_side_of_the_verb(place: tuple[str, ...]) -> None:
+    rows = run(*place, SHCTL_OUTPUT="table").json
+    assert {"name": "output", "value": "json", "source": "option", "where": "--output"} in rows
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('virt_type = "xen"', "virt_type"),
+        ('output = "yaml"', "output"),
+        ("cpus = 0", "cpus"),
+        ('install_timeout = "soon"', "install_timeout"),
+        ("wait_timeout = -1", "wait_timeout"),
+        ('pool = ""', "pool"),
+    ],
+)
+def test_refused_value_names_file_and_key(tmp_path: Path, line: str, key: str) -> None:
+    file = written(tmp_path, line)
+    done = run("--config", file, "config", "show")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"shctl: {file}: {key}: ")
+
+
+def test_command_that_uses_a_refused_value_says_the_same(tmp_path: Path) -> None:
+    file = written(tmp_path, 'virt_type = "xen"')
+    create = "hosts create web1 --memory 64 --disk 1 --network lab".split()
+    assert run("--config", file, *create).err == run("--config", file, "config", "show").err
+
+
+def test_refused_variable_is_named() -> None:
+    done = run("config", "show", SHCTL_VIRT_TYPE="xen")
+    assert done.code == 2
+    assert done.err.startswith("shctl: SHCTL_VIRT_TYPE: 'xen' is not one of")
+
+
+def test_integers_and_strings_are_both_times(tmp_path: Path) -> None:
+    shown = settings("--config", written(tmp_path, 'install_timeout = 90\nwait_timeout = "5m"\n'))
+    assert shown["install_timeout"][0] == 90
+    assert shown["wait_timeout"][0] == "5m"
+
+
+def test_no_file_means_no_parser() -> None:
+    """Reading TOML takes longer than everything else that a list imports."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from shctl import config; config.DEFAULT_PATH = '/nonexistent/shctl.toml';"
+        "config.load(None); sys.exit('tomllib' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
