@@ -121,7 +121,9 @@ def test_waits_before_it_ends(source: str, tmp_path: Path) -> None:
     assert time.monotonic() - start > 0.3
 
 
-@pytest.mark.parametrize("cmdline", ["", "a=1 b='c d' --- quiet", "x" * 1000])
+@pytest.mark.parametrize(
+    "cmdline", ["", "a=1 b='c d' --- quiet", "x" * 1000], ids=["none", "some", "long"]
+)
 def test_shows_its_command_line(cmdline: str, tmp_path: Path) -> None:
     image = kernel("Here", show_cmdline=True)
     with booted(tmp_path, *from_kernel(tmp_path, image, cmdline)) as machine:
