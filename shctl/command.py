@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from shctl import names
+from shctl import completion, names
 from shctl.errors import InvalidInput, Several, ShctlError
 from shctl.session import Session
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from shctl.model import Outcome
 
 OUTPUTS = ("table", "json", "name")
@@ -109,13 +111,25 @@ class LazyGroup(Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.members.items()])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the members that begin like this, and options; nothing is imported for that."""
+        fit = [name for name in self.members if name.startswith(incomplete)]
+        items = [_item(name, self.members[name][1]) for name in fit]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
+
 
 class CheckedName(click.ParamType):
-    """A name that a rule of shctl.names lets through."""
+    """A name that a rule of shctl.names lets through, and that Tab may complete."""
 
-    def __init__(self, name: str, check: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        check: Callable[[str], str],
+        complete: completion.Completer | None = None,
+    ) -> None:
         self.name = name
         self._check = check
+        self._complete = complete
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name; fail with the rule in words."""
@@ -123,6 +137,20 @@ class CheckedName(click.ParamType):
             return self._check(str(value))
         except InvalidInput as error:
             self.fail(error.detail.removeprefix("name: "), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return what exists and begins like this."""
+        found = self._complete(ctx, param, incomplete) if self._complete else []
+        return [_item(name) for name in found]
+
+
+def _item(value: str, text: str | None = None) -> CompletionItem:
+    # Imported where a line is being completed, which is seldom.
+    from click.shell_completion import CompletionItem
+
+    return CompletionItem(value, help=text)
 
 
 class NamedText(click.ParamType):
@@ -165,9 +193,10 @@ class Duration(click.ParamType):
 
 NEW_HOST = CheckedName("host", names.check_host)
 NEW_NETWORK = CheckedName("network", names.check_network)
-HOST = CheckedName("host", names.check_text)
-NETWORK = CheckedName("network", names.check_text)
-POOL = CheckedName("pool", names.check_text)
+HOST = CheckedName("host", names.check_text, completion.hosts)
+NETWORK = CheckedName("network", names.check_text, completion.networks)
+POOL = CheckedName("pool", names.check_text, completion.pools)
+BRIDGE = CheckedName("bridge", names.check_text, completion.bridges)
 
 
 def _confirm(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

@@ -124,11 +124,17 @@ def _prepare_libvirt() -> None:
 
 
 class Hypervisor:
-    """One hypervisor: a libvirt connection that opens at its first use."""
+    """One hypervisor: a libvirt connection that opens at its first use.
 
-    def __init__(self, uri: str, *, open_timeout: float = OPEN_TIMEOUT) -> None:
+    A read-only one is open to more users: it lists, and changes nothing.
+    """
+
+    def __init__(
+        self, uri: str, *, open_timeout: float = OPEN_TIMEOUT, read_only: bool = False
+    ) -> None:
         self.uri = uri
         self.open_timeout = open_timeout
+        self.read_only = read_only
 
     @property
     def simulated(self) -> bool:
@@ -140,8 +146,9 @@ class Hypervisor:
         """Open the connection; raise Unreachable when that fails or takes too long."""
         _prepare_libvirt()
         what = f"cannot reach libvirt at {self.uri}"
+        opener = libvirt.openReadOnly if self.read_only else libvirt.open
         try:
-            connection = _within(self.open_timeout, lambda: libvirt.open(self.uri), what)
+            connection = _within(self.open_timeout, lambda: opener(self.uri), what)
         except libvirt.libvirtError as error:
             raise Unreachable(f"{what}: {_message(error)}") from error
         with suppress(libvirt.libvirtError):  # the test driver has no keepalive
@@ -250,9 +257,13 @@ class Hypervisor:
             with translated(f"cannot look up pool {name!r}"):
                 return Pool(connection.storagePoolLookupByName(name))
         except NotFound:
-            with translated("cannot list pools"):
-                names = [pool.name() for pool in connection.listAllStoragePools()]
-            raise _not_found("pool", name, names) from None
+            raise _not_found("pool", name, self.pool_names()) from None
+
+    def pool_names(self) -> list[str]:
+        """Return the names of all storage pools, sorted."""
+        connection = self.connection
+        with translated("cannot list pools"):
+            return sorted(pool.name() for pool in connection.listAllStoragePools())
 
     def define_pool(self, xml: str) -> "Pool":
         """Define a storage pool; raise Conflict when another one has its name."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.command import NETWORK, NEW_NETWORK, Group, confirmed, for_each
+from shctl.command import BRIDGE, NETWORK, NEW_NETWORK, Group, confirmed, for_each
 from shctl.session import Session
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def show_network(session: Session, name: str) -> NetworkDetail:
     ],
 )
 @click.argument("name", type=NEW_NETWORK)
-@click.option("--bridge", required=True, metavar="BR", help="Open vSwitch bridge to attach to.")
+@click.option(
+    "--bridge", required=True, type=BRIDGE, metavar="BR", help="Open vSwitch bridge to attach to."
+)
 @click.option("--vlan", required=True, type=TAG, metavar="TAG", help="VLAN tag of the ports.")
 @click.option(
     "--trunk",

@@ -1,0 +1,74 @@
+"""What can stand where somebody presses Tab: names that exist on the hypervisor at this moment.
+
+Whatever goes wrong there is nothing to offer: a shell has no place for an error in mid-word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from shctl.errors import ShctlError
+from shctl.session import DEFAULT_URI
+
+if TYPE_CHECKING:
+    from shctl.hypervisor import Hypervisor
+
+Completer = Callable[[click.Context, click.Parameter, str], list[str]]
+PATIENCE = 1.0  # seconds that somebody waits for a daemon that does not answer
+
+
+def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the hosts that begin like this."""
+    return _names(ctx, param, incomplete, lambda hypervisor: [h.name for h in hypervisor.hosts()])
+
+
+def networks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the networks that begin like this."""
+    return _names(
+        ctx, param, incomplete, lambda hypervisor: [n.name for n in hypervisor.networks()]
+    )
+
+
+def pools(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the storage pools that begin like this."""
+    return _names(ctx, param, incomplete, lambda hypervisor: hypervisor.pool_names())
+
+
+def bridges(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the Open vSwitch bridges that begin like this; only root may see them."""
+    from shctl import openvswitch
+
+    return _names(ctx, param, incomplete, lambda _hypervisor: openvswitch.bridges())
+
+
+def _names(
+    ctx: click.Context,
+    param: click.Parameter,
+    incomplete: str,
+    ask: Callable[[Hypervisor], Iterable[str]],
+) -> list[str]:
+    uri = _uri(ctx)
+    # To ask another machine could mean to ask for a password first.
+    if not _is_here(uri):
+        return []
+    from shctl.hypervisor import Hypervisor
+
+    try:
+        found = list(ask(Hypervisor(uri, open_timeout=PATIENCE, read_only=True)))
+    except ShctlError:
+        return []
+    typed = ctx.params.get(param.name or "") or ()
+    return [name for name in found if name.startswith(incomplete) and name not in typed]
+
+
+def _uri(ctx: click.Context) -> str:
+    # The root's callback, which would tell the session, does not run while a line is completed.
+    return str(ctx.find_root().params.get("connect") or DEFAULT_URI)
+
+
+def _is_here(uri: str) -> bool:
+    scheme, _, rest = uri.partition("://")
+    return rest.startswith("/") and "+" not in scheme
