@@ -1,0 +1,143 @@
+"""What tests of the whole command share: run it, look around it, and wait for conditions."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+ROOT = Path(__file__).parents[1]
+URI = "qemu:///system"
+VOLUMES = Path("/var/lib/shctl/volumes")
+SHCTL = [sys.executable, "-m", "shctl"]
+HANG = 60  # seconds after which a command counts as hung
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return this environment without settings of shctl's, with `more`."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("SHCTL_") and k != "NO_COLOR"}
+    return {**kept, "PYTHONPATH": str(ROOT), **more}
+
+
+def run(*arguments: str, **env: str) -> Done:
+    """Run shctl as a process with nobody at its standard input."""
+    done = subprocess.run(
+        [*SHCTL, *arguments], env=environment(**env), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=HANG, check=False,
+    )  # fmt: skip
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def ok(*arguments: str) -> str:
+    """Run shctl, which has to succeed, and return its output."""
+    done = run(*arguments)
+    assert done.code == 0, done
+    assert done.err == ""
+    return done.out
+
+
+def spawn(*arguments: str, **env: str) -> "subprocess.Popen[str]":
+    """Start shctl and leave it running."""
+    return subprocess.Popen(
+        [*SHCTL, *arguments], env=environment(**env), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
+    )  # fmt: skip
+
+
+def finish(process: "subprocess.Popen[str]") -> Done:
+    """Wait for a process that spawn started."""
+    out, err = process.communicate(timeout=HANG)
+    return Done(process.returncode, out, err)
+
+
+def call(*argv: str) -> str:
+    """Run another command, which has to succeed, and return its output."""
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=HANG).stdout
+
+
+def daemon(action: str, name: str) -> None:
+    """Start, stop or kill one of the throw-away hypervisor's daemons."""
+    # Not captured: the daemon keeps what it inherits, and a pipe would never end.
+    subprocess.run([ROOT / "tools" / "throwaway-daemon", action, name], check=True, timeout=HANG)
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """Return the condition's first true value; fail when there is none in time."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "the condition did not come true"
+        time.sleep(0.01)
+    return value
+
+
+@contextmanager
+def connected() -> Iterator[Any]:
+    """Open libvirt, for what shctl itself does not do."""
+    libvirt.registerErrorHandler(lambda *_: None, None)
+    connection = libvirt.open(URI)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def define(xml: str) -> None:
+    """Define a domain behind shctl's back."""
+    with connected() as connection:
+        connection.defineXML(xml)
+
+
+def create(name: str, *more: str, network: str = "vlan10") -> None:
+    """Create a small host."""
+    ok(*"hosts create --memory 64 --disk 1 --network".split(), network, name, *more)
+
+
+def state(name: str) -> str:
+    return str(run("-o", "json", "hosts", "show", name).json["state"])
+
+
+def qemu_pid(name: str) -> int:
+    """Return the process of a running host's QEMU."""
+    return int(Path(f"/run/libvirt/qemu/{name}.pid").read_text())
+
+
+def port_rows() -> dict[str, dict[str, Any]]:
+    """Return Open vSwitch's ports by name with tag, trunks and vlan_mode as JSON has them."""
+    columns = "--columns=name,tag,trunks,vlan_mode"
+    table = json.loads(call("ovs-vsctl", "--format=json", columns, "list", "Port"))
+    rows = [dict(zip(table["headings"], row, strict=True)) for row in table["data"]]
+    return {row["name"]: row for row in rows}
+
+
+def port_of(name: str) -> str:
+    """Return the Open vSwitch port of a running host's first interface."""
+    return str(run("-o", "json", "hosts", "show", name).json["interfaces"][0]["port"])
+
+
+@cache
+def prepare() -> None:
+    """Make network vlan10, and the pool, which creations make when it is missing and leave."""
+    ok("networks", "create", "vlan10", "--bridge", "br0", "--vlan", "10", "--if-not-exists")
+    create("first")
+    ok("hosts", "delete", "first")

@@ -1,0 +1,79 @@
+"""Reading shctl.toml."""
+
+from pathlib import Path
+
+import pytest
+
+from shctl import config
+from shctl.errors import InvalidInput
+
+
+def write(folder: Path, text: str | bytes) -> str:
+    file = folder / "shctl.toml"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    return str(file)
+
+
+def test_keys_become_defaults_of_options(tmp_path: Path) -> None:
+    text = 'connect = "test:///default"\noutput = "json"\npool = "fast"\nvirt_type = "qemu"\n'
+    defaults = config.load(write(tmp_path, text))
+    assert (defaults["connect"], defaults["output"]) == ("test:///default", "json")
+    assert defaults["hosts"]["create"] == {"pool": "fast", "virt_type": "qemu"}
+
+
+def test_default_file_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(config, "DEFAULT_PATH", str(tmp_path / "none.toml"))
+    assert config.load(None) == {}
+
+
+def test_default_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(config, "DEFAULT_PATH", write(tmp_path, 'output = "name"'))
+    assert config.load(None) == {"output": "name"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('conect = "x"', "unknown key 'conect'; there are: connect"),
+        ("connect = 5", "connect must be a string, not 5"),
+        ("output = true", "output must be a string, not True"),
+        ("connect = ", "Invalid value"),
+        ("a\n", "line 1"),
+        (b"\xff", "can't decode"),
+        ("[hosts]\n", "unknown key 'hosts'"),
+    ],
+)
+def test_mistakes_name_the_file(tmp_path: Path, text: str | bytes, words: str) -> None:
+    file = write(tmp_path, text)
+    with pytest.raises(InvalidInput) as caught:
+        config.load(file)
+    assert file in caught.value.detail
+    assert words in caught.value.detail
+
+
+@pytest.mark.parametrize("name", ["", "none.toml", "a\nb"])
+def test_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidInput, match="cannot read"):
+        config.load(str(tmp_path / name))
+
+
+def test_file_whose_reading_fails() -> None:
+    with pytest.raises(InvalidInput, match="cannot read /proc/self/mem"):
+        config.load("/proc/self/mem")
+
+
+def test_every_key_is_an_option() -> None:
+    """A default that no option takes up would be ignored without a word."""
+    import click
+
+    from shctl.cli import root
+
+    for _, place in config.KEYS.values():
+        command: click.Command = root
+        *groups, option = place
+        for name in groups:
+            assert isinstance(command, click.Group)
+            found = command.get_command(click.Context(command), name)
+            assert found is not None
+            command = found
+        assert option in {parameter.name for parameter in command.params}

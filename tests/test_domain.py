@@ -1,0 +1,155 @@
+"""Domain XML: golden files, each of which libvirt takes, and reading anybody's XML."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from lxml import etree
+from support import connected
+
+from shctl import domain
+from shctl.domain import DiskRow, Installer, Source, Spec
+from shctl.metadata import Installation, Metadata, OwnedVolume
+
+GOLDEN = Path(__file__).with_name("golden")
+TIME = "2026-01-02T03:04:05Z"
+UUID = "11111111-2222-4333-8444-555555555555"
+BASE = Spec(
+    name="web1",
+    memory=512,
+    cpus=1,
+    networks=("vlan10",),
+    disks=(Source("/v/web1-sda"),),
+    console="/var/log/shctl/console/web1.log",
+    firmware="bios",
+    kvm=False,
+    metadata=Metadata(TIME, volumes=(OwnedVolume("shctl", "web1-sda"),)),
+)
+SPECS = {
+    "host": replace(BASE, uuid=UUID),
+    "host-reservation": replace(BASE, disks=(), metadata=replace(BASE.metadata, complete=False)),
+    "host-large": replace(
+        BASE,
+        uuid=UUID,
+        memory=4096,
+        cpus=4,
+        networks=("vlan10", "vlan20"),
+        disks=(Source("/v/web1-sda"), Source("/dev/vg/web1-sdb", is_block=True)),
+        firmware="uefi",
+        kvm=True,
+    ),
+    "host-installer": replace(
+        BASE,
+        uuid=UUID,
+        metadata=replace(BASE.metadata, install=Installation("installing", TIME, TIME, "http://a")),
+        installer=Installer("/b/kernel", "/b/initrd", "quiet a=\"b c\" <d> & 'e'"),
+    ),
+    "host-installer-network": replace(BASE, uuid=UUID, installer=Installer()),
+}
+
+
+def golden(name: str) -> str:
+    return (GOLDEN / f"{name}.xml").read_text()
+
+
+def indented(xml: str) -> str:
+    root = etree.fromstring(xml)
+    etree.indent(root)
+    return etree.tostring(root, encoding="unicode") + "\n"
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_golden(name: str) -> None:
+    assert indented(domain.build(SPECS[name])) == golden(name)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_libvirt_takes_it_and_reads_the_same(name: str) -> None:
+    """Without KVM, which the machine may not have."""
+    xml = golden(name).replace("type='kvm'", "type='qemu'").replace('"kvm"', '"qemu"')
+    xml = xml.replace("host-passthrough", "maximum")
+    with connected() as connection:
+        handle = connection.defineXMLFlags(xml, 1)
+        try:
+            # libvirt keeps memory in KiB, which is what is read of others' hosts too.
+            stored = replace(domain.read(handle.XMLDesc()), memory=0)
+        finally:
+            handle.undefineFlags(4)
+    assert stored == replace(domain.read(golden(name)), memory=0)
+
+
+def test_read_returns_what_build_wrote() -> None:
+    read = domain.read(domain.build(SPECS["host-large"]))
+    assert (read.cpus, read.firmware) == (4, "uefi")
+    assert read.disks == (DiskRow("sda", "/v/web1-sda"), DiskRow("sdb", "/dev/vg/web1-sdb"))
+    assert [row.network for row in read.interfaces] == ["vlan10", "vlan20"]
+    assert read.console == BASE.console
+    assert read.metadata == SPECS["host-large"].metadata
+
+
+def test_installer_ends_when_the_guest_reboots() -> None:
+    """Or it would meet its own kernel again, for ever."""
+    for name in SPECS:
+        root = etree.fromstring(golden(name))
+        wanted = "destroy" if "installer" in name else "restart"
+        assert root.findtext("on_reboot") == wanted
+        assert domain.read(golden(name)).installer == ("installer" in name)
+
+
+@pytest.mark.parametrize("text", ["a&b", "<x/>", "\"q\" 'a'", "&amp;", "]]>", "é"])
+def test_text_from_outside_stays_text(text: str) -> None:
+    spec = replace(
+        BASE, networks=(text,), disks=(Source(text),), installer=Installer("k", "i", text)
+    )
+    xml = domain.build(spec)
+    read = domain.read(xml)
+    assert (read.interfaces[0].network, read.disks[0].path) == (text, text)
+    assert etree.fromstring(xml).findtext("os/cmdline") == text
+
+
+FOREIGN = """
+<domain type='kvm' id='3'>
+  <memory unit='KiB'>1048576</memory><vcpu placement='static'>2</vcpu>
+  <os><type>hvm</type><loader type='pflash'>/x.fd</loader></os>
+  <devices>
+    <disk type='file' device='cdrom'><source file='/iso'/><target dev='sdb'/></disk>
+    <disk type='network' device='disk'><source protocol='rbd' name='p/v'/><target dev='vda'/></disk>
+    <disk type='block' device='lun'><source dev='/dev/sdz'/><target dev='sda'/></disk>
+    <disk type='file' device='disk'><target dev='vdb'/></disk>
+    <interface type='bridge'>
+      <mac address='52:54:00:00:00:01'/><source bridge='br0'/>
+      <virtualport type='openvswitch'/><target dev='vnet7'/>
+      <vlan trunk='yes'><tag id='5' nativeMode='untagged'/><tag id='7'/><tag id='6'/></vlan>
+    </interface>
+    <interface type='user'><mac address='52:54:00:00:00:02'/></interface>
+    <channel><target name='org.qemu.guest_agent.0' state='connected'/></channel>
+  </devices>
+</domain>
+"""
+
+
+def test_hosts_of_others() -> None:
+    read = domain.read(FOREIGN)
+    assert (read.memory, read.cpus, read.firmware, read.console) == (1024, 2, "uefi", None)
+    assert read.disks == (DiskRow("vda", "p/v"), DiskRow("sda", "/dev/sdz"), DiskRow("vdb", None))
+    first, second = read.interfaces
+    assert (first.bridge, first.switched, first.vlan, first.trunk) == ("br0", True, 5, (6, 7))
+    assert (first.port, first.network, second.switched) == ("vnet7", None, False)
+    assert read.agent
+    assert read.metadata is None
+
+
+def test_domain_with_nothing() -> None:
+    read = domain.read("<domain/>")
+    assert (read.memory, read.disks, read.interfaces, read.firmware) == (0, (), (), "bios")
+
+
+@pytest.mark.parametrize("text", ["/a/b", "/a&b", "/<x>'y\"z", "&&", ""])
+def test_mentions_never_misses(text: str) -> None:
+    element = etree.Element("source", file=text)
+    assert domain.mentions(etree.tostring(element, encoding="unicode"), text)
+    assert domain.mentions(etree.tostring(element, encoding="unicode").replace("'", "&apos;"), text)
+
+
+def test_mentions_tells_what_is_not_there() -> None:
+    assert not domain.mentions("<source file='/a/b'/>", "/a/c&d")

@@ -1,0 +1,153 @@
+"""The door to libvirt: how often it is knocked at, and what its errors mean."""
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+from support import URI, prepare
+
+from shctl.errors import Conflict, InvalidInput, NotFound, Unreachable
+from shctl.hypervisor import Hypervisor
+
+DOMAIN = "<domain type='test'><name>{}</name><memory>64</memory><os><type>hvm</type></os></domain>"
+QEMU = DOMAIN.replace("'test'", "'qemu'")
+NETWORK = "<network><name>{}</name><bridge name='b'/></network>"
+
+
+class Counting:
+    """A libvirt object that counts the calls made on it, and on whatever it hands out."""
+
+    def __init__(self, wrapped: Any, calls: Counter[str]) -> None:
+        self._wrapped, self._calls = wrapped, calls
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._wrapped, name)
+        # These two only read what came with the handle.
+        if not callable(attribute) or name in ("name", "UUIDString"):
+            return attribute
+        return lambda *arguments: self._count(name, attribute(*arguments))
+
+    def _count(self, name: str, result: Any) -> Any:
+        self._calls[name] += 1
+        return self._wrap(result)
+
+    def _wrap(self, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._wrap(element) for element in value)
+        ours = type(value).__module__ == "libvirt"
+        return Counting(value, self._calls) if ours else value
+
+
+def counted(folder: Path, hosts: int, networks: int) -> tuple[Hypervisor, Counter[str]]:
+    """Return a hypervisor of libvirt's test driver with so many hosts and networks."""
+    inside = [DOMAIN.format(f"h{i}") for i in range(hosts)]
+    inside += [NETWORK.format(f"n{i}") for i in range(networks)]
+    file = folder / f"node{hosts}-{networks}.xml"
+    file.write_text(f"<node>{''.join(inside)}</node>")
+    hypervisor = Hypervisor(f"test://{file}")
+    calls: Counter[str] = Counter()
+    hypervisor.__dict__["connection"] = Counting(hypervisor.connection, calls)
+    return hypervisor, calls
+
+
+def test_calls_for_a_list_of_hosts_do_not_grow(tmp_path: Path) -> None:
+    few, calls_for_few = counted(tmp_path, 2, 1)
+    many, calls_for_many = counted(tmp_path, 1000, 1)
+    assert (len(few.hosts()), len(many.hosts())) == (2, 1000)
+    assert calls_for_many == calls_for_few == {"getAllDomainStats": 1}
+
+
+def test_calls_for_a_list_of_networks_do_not_grow(tmp_path: Path) -> None:
+    few, calls_for_few = counted(tmp_path, 1, 2)
+    many, calls_for_many = counted(tmp_path, 1, 40)
+    assert (len(few.networks()), len(many.networks())) == (2, 40)
+    assert calls_for_many == calls_for_few == {"listAllNetworks": 3}
+
+
+def test_lists_are_sorted(tmp_path: Path) -> None:
+    hypervisor, _ = counted(tmp_path, 12, 12)
+    names = [host.name for host in hypervisor.hosts()]
+    assert names == sorted(names)
+    names = [network.name for network in hypervisor.networks()]
+    assert names == sorted(names)
+
+
+@pytest.fixture
+def real() -> Hypervisor:
+    return Hypervisor(URI)
+
+
+@pytest.mark.parametrize("kind", ["domain", "network", "pool"])
+def test_what_does_not_exist(kind: str, real: Hypervisor) -> None:
+    with pytest.raises(NotFound, match="'nowhere'"):
+        getattr(real, kind)("nowhere")
+
+
+def test_nearest_name_is_told(real: Hypervisor) -> None:
+    prepare()
+    with pytest.raises(NotFound, match="no network 'vlan1o'; did you mean 'vlan10'"):
+        real.network("vlan1o")
+    with pytest.raises(NotFound, match="no pool 'shclt'; did you mean 'shctl'"):
+        real.pool("shclt")
+
+
+def test_name_that_is_taken_is_a_conflict(real: Hypervisor) -> None:
+    xml = QEMU.format("taken")
+    host = real.define(xml)
+    try:
+        with pytest.raises(Conflict, match="already exists"):
+            real.define(xml)
+    finally:
+        host.undefine()
+
+
+def test_wrong_xml_is_invalid_input(real: Hypervisor) -> None:
+    with pytest.raises(InvalidInput):
+        real.define("<domain")
+
+
+@pytest.mark.parametrize(
+    "uri", ["qemu:///system?socket=/nowhere", "nonsense:///", "qemu+frob:///system", "::"]
+)
+def test_unreachable(uri: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Unreachable, match="cannot reach libvirt at"):
+        Hypervisor(uri).hosts()
+    assert capfd.readouterr().err == "", "libvirt printed by itself"
+
+
+def test_removing_what_has_gone_is_fine(real: Hypervisor) -> None:
+    xml = QEMU.format("gone")
+    host = real.define(xml)
+    host.undefine()
+    host.undefine()
+    host.destroy()
+    with pytest.raises(NotFound):
+        _ = host.state
+
+
+def test_states_are_virshs_words(real: Hypervisor) -> None:
+    """The door's list against libvirt's own constants."""
+    from shctl.hypervisor import _state
+
+    words = {
+        libvirt.VIR_DOMAIN_RUNNING: "running",
+        libvirt.VIR_DOMAIN_BLOCKED: "idle",
+        libvirt.VIR_DOMAIN_PAUSED: "paused",
+        libvirt.VIR_DOMAIN_SHUTDOWN: "in shutdown",
+        libvirt.VIR_DOMAIN_SHUTOFF: "shut off",
+        libvirt.VIR_DOMAIN_CRASHED: "crashed",
+        libvirt.VIR_DOMAIN_PMSUSPENDED: "pmsuspended",
+    }
+    assert {state: _state(state, 0) for state in words} == words
+    assert _state(libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED) == "crashed"
+
+
+def test_connection_is_not_opened_before_it_is_needed() -> None:
+    assert "connection" not in Hypervisor("nonsense:///").__dict__
+
+
+def test_kvm_is_not_offered_where_it_does_not_work(real: Hypervisor) -> None:
+    assert real.has_kvm() == os.access("/dev/kvm", os.R_OK | os.W_OK)

@@ -1,0 +1,112 @@
+"""Locks between processes and threads."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support import environment
+
+from shctl import locks
+from shctl.errors import Conflict
+
+HOLDER = """
+import sys
+from shctl import locks
+with locks.hold("host", sys.argv[1], shared=len(sys.argv) > 2):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_elsewhere(name: str, *shared: str) -> Iterator["subprocess.Popen[str]"]:
+    """Hold a lock in another process."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, name, *shared], env=environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_other_process_is_refused() -> None:
+    with held_elsewhere("lock1"):
+        words = "another shctl is at work on host 'lock1'"
+        with pytest.raises(Conflict, match=words), locks.hold("host", "lock1", patience=0):
+            pytest.fail("two holders")
+        with locks.hold("host", "lock2", patience=0), locks.hold("network", "lock1", patience=0):
+            pass
+
+
+def test_shared_holders_meet_but_keep_others_out() -> None:
+    with held_elsewhere("lock3", "shared"):
+        with locks.hold("host", "lock3", shared=True, patience=0):
+            pass
+        with pytest.raises(Conflict), locks.hold("host", "lock3", patience=0):
+            pytest.fail("two holders")
+
+
+def test_killed_holder_lets_go() -> None:
+    with held_elsewhere("lock4") as process:
+        os.kill(process.pid, signal.SIGKILL)
+        with locks.hold("host", "lock4"):
+            pass
+
+
+def test_waits_until_it_is_free() -> None:
+    with held_elsewhere("lock5") as process:
+        threading.Timer(0.2, process.kill).start()
+        with locks.hold("host", "lock5"):
+            assert process.wait(10) == -signal.SIGKILL
+
+
+def test_threads_keep_each_other_out() -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work() -> None:
+        for _ in range(5):
+            with locks.hold("host", "lock6"):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 20
+
+
+def test_failure_inside_lets_go() -> None:
+    with pytest.raises(RuntimeError), locks.hold("host", "lock7"):
+        raise RuntimeError
+    with locks.hold("host", "lock7", patience=0):
+        pass
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "$(id)", "é", "x" * 800, "."])
+def test_any_name_is_a_plain_file(name: str) -> None:
+    with locks.hold("host", name, patience=0):
+        pass
+    assert all(file.parent == locks.directory() for file in Path(locks.directory()).iterdir())
+
+
+def test_only_root_reaches_the_locks_whatever_the_umask() -> None:
+    before = os.umask(0)
+    try:
+        path = locks.directory()
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o700
+    assert path.parent.stat().st_mode & 0o022 == 0

@@ -1,0 +1,102 @@
+"""Names: what is allowed, and what is derived from them."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shctl import names
+from shctl.errors import InvalidInput
+
+LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
+HOST = st.lists(LABEL, min_size=1, max_size=4).map(".".join)
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "0", "web1", "ns.example.com", "a-b", "a--b", "x" * 63, f"{'y' * 63}." * 3 + "z"]
+)
+def test_host_name_allowed(name: str) -> None:
+    assert names.check_host(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "a.", ".a", "a..b", "-a", "a-", "a.-b", "A", "a_b", "a b", "a\n", "a\0", "é",
+     "٣", "a/b", "../a", "x" * 64, "x." * 100 + "x", "$(id)", "<b>", "*"],
+)  # fmt: skip
+def test_host_name_refused(name: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        names.check_host(name)
+    assert caught.value.field == "name"
+    assert "\n" not in caught.value.detail
+
+
+@pytest.mark.parametrize("name", ["a", "vlan10", "ns_example_com_vlan_10", "A.b-C", "0-"])
+def test_network_name_allowed(name: str) -> None:
+    assert names.check_network(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a..b", "_a", "-a", ".a", "a b", "a\n", "é", "a/b", "x" * 201, "a;b"]
+)
+def test_network_name_refused(name: str) -> None:
+    with pytest.raises(InvalidInput):
+        names.check_network(name)
+
+
+@pytest.mark.parametrize("name", ["A b", "-x", "$(id)", "<b>", "*", "é", "."])
+def test_other_tools_names_can_be_looked_up(name: str) -> None:
+    assert names.check_text(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "a\n", "a\0b", "\x1b[31m", "\udcff", "x" * 801])
+def test_text_that_is_no_name(name: str) -> None:
+    with pytest.raises(InvalidInput):
+        names.check_text(name)
+
+
+@pytest.mark.parametrize(
+    ("index", "target"),
+    [(0, "sda"), (1, "sdb"), (25, "sdz"), (26, "sdaa"), (701, "sdzz"), (702, "sdaaa")],
+)
+def test_disk_target(index: int, target: str) -> None:
+    assert names.disk_target(index) == target
+
+
+def test_derived_values_never_change() -> None:
+    """A rebuilt host keeps its DHCP lease: these are facts of the interface, not of the code."""
+    assert names.mac("web1", 0) == "52:1f:6f:42:5c:96"
+    assert names.mac("web1", 1) == "52:cf:1b:43:d3:93"
+    assert names.wwn("web1", "sda") == "36320bf0aef0d870"
+    assert names.serial("web1", "sda") == "SHCTL2607ABF9C3E"
+    assert names.volume("web1", "sda") == "web1-sda"
+
+
+@given(HOST, st.integers(0, 30))
+def test_mac_is_local_and_unicast(host: str, index: int) -> None:
+    mac = names.mac(host, index)
+    assert re.fullmatch("[0-9a-f]{2}(:[0-9a-f]{2}){5}", mac)
+    assert int(mac[:2], 16) & 3 == 2
+
+
+@given(HOST, HOST, st.integers(0, 30), st.integers(0, 30))
+def test_no_two_disks_share_a_volume(one: str, other: str, first: int, second: int) -> None:
+    volumes = [names.volume(h, names.disk_target(i)) for h, i in ((one, first), (other, second))]
+    assert (volumes[0] == volumes[1]) == ((one, first) == (other, second))
+
+
+@given(HOST)
+def test_names_from_the_rule_pass(host: str) -> None:
+    assert names.check_host(host) == host
+
+
+@given(st.text(max_size=30))
+def test_allowed_names_are_plain(name: str) -> None:
+    for check, alphabet in ((names.check_host, r"[a-z0-9.-]+"), (names.check_network, r"[\w.-]+")):
+        try:
+            check(name)
+        except InvalidInput:
+            continue
+        assert re.fullmatch(alphabet, name, re.ASCII)
+        assert ".." not in name

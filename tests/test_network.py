@@ -1,0 +1,65 @@
+"""Network XML: what is built, what is read from anybody's, and that libvirt takes it."""
+
+from pathlib import Path
+
+import pytest
+from support import connected
+
+from shctl import network
+from shctl.network import Read, Spec
+
+GOLDEN = Path(__file__).with_name("golden")
+SPECS = {
+    "network-access": Spec("golden", "br0", 10),
+    "network-trunk": Spec("uplink", "br0", 1, (10, 20)),
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_golden(name: str) -> None:
+    assert network.build(SPECS[name]) + "\n" == (GOLDEN / f"{name}.xml").read_text()
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_libvirt_stores_what_was_meant(name: str) -> None:
+    spec = SPECS[name]
+    with connected() as connection:
+        handle = connection.networkDefineXML((GOLDEN / f"{name}.xml").read_text())
+        try:
+            stored = network.read(handle.XMLDesc())
+        finally:
+            handle.undefine()
+    assert stored == Read(spec.bridge, spec.vlan, spec.trunk, switched=True)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_read_returns_what_build_wrote(name: str) -> None:
+    spec = SPECS[name]
+    read = network.read(network.build(spec))
+    assert read == Read(spec.bridge, spec.vlan, spec.trunk, switched=True)
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        ("", Read(None, None, (), switched=False)),
+        ("<forward mode='nat'/><bridge name='virbr0'/>", Read("virbr0", None, (), switched=False)),
+        (
+            "<vlan trunk='yes'><tag id='7'/><tag id='5'/></vlan><virtualport type='openvswitch'/>",
+            Read(None, None, (5, 7), switched=True),
+        ),
+        (
+            "<vlan trunk='yes'><tag id='7'/><tag id='5' nativeMode='tagged'/></vlan>",
+            Read(None, 5, (7,), switched=False),
+        ),
+        ("<vlan trunk='yes'><tag id='7'/></vlan>", Read(None, None, (7,), switched=False)),
+        ("<virtualport type='802.1Qbg'/>", Read(None, None, (), switched=False)),
+    ],
+)
+def test_networks_of_others(inside: str, expected: Read) -> None:
+    assert network.read(f"<network><name>x</name>{inside}</network>") == expected
+
+
+def test_text_from_outside_stays_text() -> None:
+    bridge = "<b a=\"1\" c='2'>&amp;"
+    assert network.read(network.build(Spec("x", bridge, 1))).bridge == bridge

@@ -1,0 +1,122 @@
+"""Open vSwitch through ovs-vsctl, the real one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import call, daemon
+
+from shctl import openvswitch
+from shctl.errors import NotFound, ShctlError, Unreachable
+from shctl.openvswitch import PortRow
+
+UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"
+
+
+@pytest.fixture
+def rows() -> Iterator[None]:
+    """Plant an access port, a trunk with a native tag, and a row as libvirt leaves it.
+
+    No device stands behind them, as behind rows that outlived their guest.
+    """
+    trunk = ["tag=5", "trunks=7,5,6", "vlan_mode=native-untagged"]
+    vsctl("add-port", "br0", "p1", "tag=10")
+    vsctl("add-port", "br0", "p2", *trunk)
+    vsctl("add-port", "br0", "p3", "--", "set", "interface", "p3", f"external_ids:vm-id={UUID}")
+    yield
+    for name in ("p1", "p2", "p3"):
+        vsctl("--if-exists", "del-port", name)
+
+
+def vsctl(*arguments: str) -> None:
+    call("ovs-vsctl", "--no-wait", *arguments)
+
+
+def by_name() -> dict[str, PortRow]:
+    return {row.name: row for row in openvswitch.ports()}
+
+
+def test_bridges() -> None:
+    call("ovs-vsctl", "add-br", "br-7", "--", "set", "bridge", "br-7", "datapath_type=netdev")
+    try:
+        assert openvswitch.bridges() == ["br-7", "br0"]
+    finally:
+        call("ovs-vsctl", "del-br", "br-7")
+
+
+@pytest.mark.usefixtures("rows")
+def test_ports_as_they_are() -> None:
+    found = by_name()
+    assert found["p1"] == PortRow("p1", "br0", 10, (), None, None)
+    assert found["p2"] == PortRow("p2", "br0", 5, (5, 6, 7), "native-untagged", None)
+    assert found["p3"] == PortRow("p3", "br0", None, (), None, UUID)
+    assert found["br0"].bridge == "br0"
+
+
+@pytest.mark.usefixtures("rows")
+def test_sweep_removes_the_rows_that_it_is_given() -> None:
+    found = by_name()
+    openvswitch.sweep([found["p3"]])
+    assert set(by_name()) == set(found) - {"p3"}
+
+
+@pytest.mark.usefixtures("rows")
+def test_sweep_leaves_a_row_that_changed_hands() -> None:
+    row = by_name()["p3"]
+    vsctl("set", "interface", "p3", "external_ids:vm-id=somebody-else")
+    openvswitch.sweep([row])
+    assert "p3" in by_name()
+
+
+@pytest.mark.usefixtures("rows")
+def test_sweep_of_a_row_that_somebody_else_swept() -> None:
+    row = by_name()["p3"]
+    vsctl("del-port", "p3")
+    openvswitch.sweep([row])
+    assert "p3" not in by_name()
+
+
+@pytest.mark.usefixtures("rows")
+def test_sweep_tells_when_the_row_stays() -> None:
+    row = by_name()["p3"]
+    daemon("stop", "ovsdb-server")
+    try:
+        with pytest.raises(Unreachable):
+            openvswitch.sweep([row])
+    finally:
+        daemon("start", "ovsdb-server")
+
+
+@pytest.mark.usefixtures("rows")
+def test_sweep_works_while_vswitchd_is_dead() -> None:
+    daemon("kill", "ovs-vswitchd")
+    try:
+        openvswitch.sweep([by_name()["p3"]])
+        assert "p3" not in by_name()
+    finally:
+        daemon("start", "ovs-vswitchd")
+
+
+def test_ovsdb_server_gone() -> None:
+    daemon("stop", "ovsdb-server")
+    try:
+        with pytest.raises(Unreachable, match="is openvswitch-switch running, and are you root"):
+            openvswitch.bridges()
+    finally:
+        daemon("start", "ovsdb-server")
+
+
+def test_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unreachable, match="install openvswitch-switch"):
+        openvswitch.ports()
+
+
+def test_failure_tells_command_and_status() -> None:
+    with pytest.raises(ShctlError, match="ovs-vsctl .* frob failed with 1: .*unknown command"):
+        openvswitch._vsctl("frob")
+
+
+def test_missing_row_is_not_found() -> None:
+    with pytest.raises(NotFound):
+        openvswitch._vsctl("get", "Port", "none", "tag")

@@ -1,0 +1,100 @@
+"""Printing: tables for people, JSON and names for programs."""
+
+import json
+
+import click
+import pytest
+
+from shctl.model import Disk, Host, HostDetail, Interface, Network, Outcome
+from shctl.output import render
+
+HOSTS = [Host("1", "a", "running"), Host("22", "longer-name", "shut off")]
+DISK = Disk("sda", 1.5, "/v/a-sda", owned=True)
+PORT = Interface("vlan10", "52:00:00:00:00:01", 10, (), "vnet0", ("192.0.2.1",))
+DETAIL = HostDetail(
+    id="1", name="a", state="running", managed=True, memory=512, cpus=1, firmware="bios",
+    autostart=False, created=None, console=None, install=None, disks=(DISK,), interfaces=(PORT,),
+)  # fmt: skip
+
+
+def plain(data: object, output: str = "table") -> str:
+    return click.unstyle(render(data, output))
+
+
+def test_table_is_aligned() -> None:
+    assert plain(HOSTS).splitlines() == [
+        "NAME         STATE     ID",
+        "a            running   1",
+        "longer-name  shut off  22",
+    ]
+
+
+def test_table_of_nothing_is_nothing() -> None:
+    assert render([], "table") == render([], "name") == ""
+    assert json.loads(render([], "json")) == []
+
+
+def test_sheet_with_tables_inside() -> None:
+    assert plain(DETAIL).splitlines() == [
+        "NAME        a",
+        "STATE       running",
+        "ID          1",
+        "MANAGED     yes",
+        "MEMORY      512 MiB",
+        "CPUS        1",
+        "FIRMWARE    bios",
+        "AUTOSTART   no",
+        "CREATED     -",
+        "CONSOLE     -",
+        "INSTALL     -",
+        "DISKS",
+        "  NAME  SIZE     OWNED  PATH",
+        "  sda   1.5 GiB  yes    /v/a-sda",
+        "INTERFACES",
+        "  NETWORK  MAC                VLAN  PORT   ADDRESSES",
+        "  vlan10   52:00:00:00:00:01  10    vnet0  192.0.2.1",
+    ]
+
+
+def test_columns_that_are_empty_for_all_are_left_out() -> None:
+    assert plain([Outcome("a", "deleted")]).splitlines()[0] == "NAME  RESULT"
+    kept = plain([Outcome("a", "deleted", ("/x", "/y")), Outcome("b", "deleted")]).splitlines()
+    assert kept == ["NAME  RESULT   KEPT", "a     deleted  /x,/y", "b     deleted  -"]
+
+
+def test_json_is_the_data() -> None:
+    data = json.loads(render(DETAIL, "json"))
+    assert list(data) == list(HostDetail.__slots__)
+    assert data["disks"] == [{"name": "sda", "size": 1.5, "path": "/v/a-sda", "owned": True}]
+    assert data["interfaces"][0]["trunk"] == []
+    assert data["created"] is None
+    assert json.loads(render(HOSTS, "json"))[1] == {
+        "id": "22",
+        "name": "longer-name",
+        "state": "shut off",
+    }
+
+
+def test_json_keeps_words_of_other_languages() -> None:
+    assert '"é"' in render([Host("1", "é", "running")], "json")
+
+
+def test_names() -> None:
+    assert render(HOSTS, "name") == "a\nlonger-name"
+    assert render(DETAIL, "name") == "a"
+
+
+@pytest.mark.parametrize("output", ["table", "name"])
+def test_terminal_obeys_no_name(output: str) -> None:
+    """Another tool's host may be called anything, escape sequences included."""
+    shown = plain([Host("1", "a\x1b[31m\rb\u202ec", "running")], output)
+    assert "a\ufffd[31m\ufffdb\ufffdc" in shown
+
+
+def test_only_states_are_coloured() -> None:
+    green = click.style("running", fg="green")
+    assert green in render([Host("1", "running-late", "running")], "table")
+    assert click.style("crashed", fg="red") in render([Host("1", "a", "crashed")], "table")
+    row = Network("n", "active", "yes", "yes")
+    assert click.style("active", fg="green") in render([row], "table")
+    assert "\x1b" not in render(HOSTS, "json") + render(HOSTS, "name")
