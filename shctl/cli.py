@@ -175,4 +175,4 @@ class _Progress:
 
 def main() -> NoReturn:
     """Run shctl."""
-    root.main()
+    root.main(prog_name="shctl")

@@ -60,8 +60,9 @@ def _names(
         found = list(ask(Hypervisor(uri, open_timeout=PATIENCE, read_only=True)))
     except ShctlError:
         return []
-    typed = ctx.params.get(param.name or "") or ()
-    return [name for name in found if name.startswith(incomplete) and name not in typed]
+    typed = ctx.params.get(param.name or "")
+    taken = typed if isinstance(typed, (tuple, list)) else ()
+    return [name for name in found if name.startswith(incomplete) and name not in taken]
 
 
 def _uri(ctx: click.Context) -> str:

@@ -1,0 +1,22 @@
+# fish completion for shctl
+#
+# shctl itself says what fits: it is asked with the line in its environment, in the protocol of
+# Python's click, and answers "kind,value", a tab and help, one a line.
+
+function __shctl_complete
+    set -l answer (env _SHCTL_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) \
+        COMP_CWORD=(commandline -t) shctl 2>/dev/null)
+    for line in $answer
+        set -l parts (string split -m 1 , -- $line)
+        switch $parts[1]
+            case plain
+                echo -- $parts[2]
+            case dir
+                __fish_complete_directories $parts[2]
+            case file
+                __fish_complete_path $parts[2]
+        end
+    end
+end
+
+complete --no-files --command shctl --arguments '(__shctl_complete)'

@@ -1,0 +1,127 @@
+"""Tab in a real bash, and what shctl answers to the shells."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT, create, environment, ok, prepare
+
+BASH_FILE = ROOT / "completion" / "shctl.bash"
+PATIENCE = 20  # seconds
+KILL_LINE = "\x15"
+PROMPT = "ready> "
+
+
+def complete(line: str, *, shell: str = "bash", **env: str) -> list[str]:
+    """Return the values that shctl offers at the end of a line."""
+    words = line.split(" ")
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    if shell == "fish":
+        asked["COMP_CWORD"] = words[-1]
+    done = subprocess.run(
+        [sys.executable, "-m", "shctl"], capture_output=True, text=True, check=True,
+        env=environment(**asked, _SHCTL_COMPLETE=f"{shell}_complete", **env), timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.stderr == ""
+    return [row.split(",", 1)[1] for row in done.stdout.splitlines() if row.startswith("plain,")]
+
+
+@pytest.fixture
+def hosts() -> Iterator[None]:
+    prepare()
+    create("tab-a")
+    create("tab-b")
+    yield
+    ok("hosts", "delete", "tab-a", "tab-b")
+
+
+def test_hosts_networks_bridges_and_pools(hosts: None) -> None:
+    assert complete("shctl hosts show tab") == ["tab-a", "tab-b"]
+    assert complete("shctl hosts stop tab-a tab") == ["tab-b"]
+    assert complete("shctl hosts create x --network vlan1") == ["vlan10"]
+    assert complete("shctl networks show vlan1") == ["vlan10"]
+    assert complete("shctl networks create x --bridge b") == ["br0"]
+    assert complete("shctl hosts create x --pool s") == ["shctl"]
+
+
+def test_new_names_are_nobodys_to_offer(hosts: None) -> None:
+    assert complete("shctl hosts create tab") == []
+
+
+def test_groups_commands_choices_and_options() -> None:
+    assert complete("shctl ho") == ["hosts"]
+    assert "create" in complete("shctl hosts ")
+    assert complete("shctl hosts wait web1 --for in") == ["installed"]
+    assert complete("shctl hosts create web1 --inst") == ["--install", "--install-timeout"]
+
+
+def test_hidden_options_stay_hidden() -> None:
+    assert "--inject-text" not in complete("shctl hosts create web1 --inject")
+
+
+def test_connection_is_the_one_of_the_line(tmp_path: Path) -> None:
+    assert complete("shctl -c test:///default hosts show ") == ["test"]
+    assert complete("shctl hosts show ", SHCTL_CONNECT="test:///default") == ["test"]
+    file = tmp_path / "shctl.toml"
+    file.write_text('connect = "test:///default"\n')
+    assert complete(f"shctl --config {file} hosts show ") == ["test"]
+    assert complete("shctl hosts show ", shell="fish", SHCTL_CONNECT="test:///default") == ["test"]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["qemu:///nowhere", "qemu+unix:///system?socket=/x", "qemu+ssh://web1.invalid/system", ""],
+)
+def test_nothing_is_offered_where_nothing_can_be_asked(uri: str) -> None:
+    assert complete(f"shctl -c '{uri}' hosts show ") == []
+
+
+def test_broken_file_is_no_error_here(tmp_path: Path) -> None:
+    (tmp_path / "shctl.toml").write_text("a\n")
+    assert complete(f"shctl --config {tmp_path / 'shctl.toml'} hosts sho") == ["show"]
+
+
+def test_tab_in_an_interactive_bash(tmp_path: Path) -> None:
+    command = tmp_path / "shctl"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m shctl "$@"\n')
+    command.chmod(0o755)
+    with bash(f"{tmp_path}:{os.environ['PATH']}") as terminal:
+        shown_after(terminal, "", PROMPT)
+        shown_after(terminal, f"source {BASH_FILE}\n", PROMPT)
+        shown_after(terminal, "shctl -c test:///default hosts show te\t", "show test ")
+        shown_after(
+            terminal, KILL_LINE + "shctl hosts create x --cmdline 'a b=c' --virt\t", "-type "
+        )
+        shown_after(terminal, KILL_LINE + "shctl hosts create x --virt-type=q\t", "=qemu ")
+
+
+@contextmanager
+def bash(path: str) -> Iterator[int]:
+    """Start an interactive bash and yield the terminal that it sits at."""
+    pid, terminal = pty.fork()
+    if not pid:
+        env = environment(PATH=path, TERM="dumb", PS1=PROMPT, HOME="/nonexistent")
+        os.execvpe("bash", ["bash", "--norc", "-i"], env)
+    try:
+        yield terminal
+    finally:
+        os.close(terminal)
+        os.waitpid(pid, 0)
+
+
+def shown_after(terminal: int, typed: str, expected: str) -> None:
+    """Type something and wait until the terminal shows what is expected."""
+    os.write(terminal, typed.encode())
+    shown, end = "", time.monotonic() + PATIENCE
+    while expected not in shown:
+        assert time.monotonic() < end, f"{expected!r} is not in {shown!r}"
+        if select.select([terminal], [], [], 0.1)[0]:
+            shown += os.read(terminal, 4096).decode(errors="replace")
