@@ -17,7 +17,7 @@ INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 MEMBERS = {
     "hosts": ("shctl.commands.hosts:hosts", "Create, start, watch and remove hosts."),
     "networks": ("shctl.commands.networks:networks", "Create, show and remove VLAN networks."),
-    "doctor": ("shctl.commands.doctor:doctor", "Find leftovers, and put right what can be."),
+    "doctor": ("shctl.commands.doctor:doctor", "Find what interruptions and other tools left behind."),
     "trees": ("shctl.commands.trees:trees", "Look into installation trees."),
     "config": ("shctl.commands.config:config", "Show the settings in force."),
 }
