@@ -5,14 +5,15 @@ Handles are looked up anew for each command, because an object of a lost connect
 
 import errno
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property
-from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any
 
 import libvirt
 
+from shctl.deadline import within
 from shctl.errors import (
     Conflict,
     InvalidInput,
@@ -24,7 +25,6 @@ from shctl.errors import (
 )
 from shctl.model import Host, Network
 
-T = TypeVar("T")
 OPEN_TIMEOUT = 10.0  # seconds
 KEEPALIVE = (5, 2)  # seconds between probes, probes that may stay unanswered
 
@@ -88,31 +88,12 @@ def _message(error: libvirt.libvirtError) -> str:
     return f"{text}; is libvirtd running, and may you use it (root, or the group libvirt)?"
 
 
-def _within(seconds: float, function: Callable[[], T], what: str) -> T:
-    """Run a call that has no time limit of its own; raise Unreachable when it takes too long."""
-    answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            answers.put((function(), None))
-        except BaseException as error:
-            answers.put((None, error))
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        answer, error = answers.get(timeout=seconds)
-    except Empty:
-        raise Unreachable(f"{what}: no answer within {seconds:g} s; is libvirtd stuck?") from None
-    if error:
-        raise error
-    return answer  # type: ignore[return-value]
-
-
 def _run_event_loop() -> None:
     while True:
         libvirt.virEventRunDefaultImpl()
 
 
+@cache
 def _prepare_libvirt() -> None:
     """Silence libvirt's own messages and run its event loop, without which keepalive does nothing.
 
@@ -135,25 +116,66 @@ class Hypervisor:
         self.uri = uri
         self.open_timeout = open_timeout
         self.read_only = read_only
+        self._opened: Any = None
+        self._opening = threading.Lock()
+        self._refused = (float("-inf"), "")
+        self._watchers: list[Callable[[], None]] = []
 
     @property
     def simulated(self) -> bool:
         """Tell whether this is libvirt's test driver, which has no Open vSwitch beside it."""
         return self.uri.startswith("test:")
 
-    @cached_property
+    @property
     def connection(self) -> Any:
-        """Open the connection; raise Unreachable when that fails or takes too long."""
+        """Return the connection, opened at its first use and anew whenever it was lost.
+
+        Raises Unreachable when that fails or takes too long.
+        """
+        asked = time.monotonic()
+        if not self._is_alive():
+            with self._opening:
+                if not self._is_alive():
+                    self._open(asked)
+        return self._opened
+
+    def _is_alive(self) -> bool:
+        # Asks nobody: keepalive and the end of the stream are what libvirt judges by.
+        with suppress(libvirt.libvirtError):
+            return self._opened is not None and bool(self._opened.isAlive())
+        return False
+
+    def _open(self, asked: float) -> None:
+        if asked < self._refused[0]:
+            # Another thread has tried meanwhile; queueing for the same answer takes ever longer.
+            raise Unreachable(self._refused[1])
         _prepare_libvirt()
         what = f"cannot reach libvirt at {self.uri}"
         opener = libvirt.openReadOnly if self.read_only else libvirt.open
+        late = f"{what}: no answer within {self.open_timeout:g} s; is libvirtd stuck?"
         try:
-            connection = _within(self.open_timeout, lambda: opener(self.uri), what)
-        except libvirt.libvirtError as error:
-            raise Unreachable(f"{what}: {_message(error)}") from error
+            self._opened = self._set_up(
+                within(self.open_timeout, lambda: opener(self.uri), Unreachable(late))
+            )
+        except (libvirt.libvirtError, Unreachable) as error:
+            text = late if isinstance(error, Unreachable) else f"{what}: {_message(error)}"
+            self._refused = time.monotonic(), text
+            raise Unreachable(text) from error
+
+    def _set_up(self, connection: Any) -> Any:
         with suppress(libvirt.libvirtError):  # the test driver has no keepalive
             connection.setKeepAlive(*KEEPALIVE)
+        for watcher in self._watchers:
+            lifecycle = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
+            connection.domainEventRegisterAny(None, lifecycle, lambda *_, w=watcher: w(), None)
         return connection
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Have a function called whenever a domain comes, starts, stops or goes.
+
+        It holds from the next time the connection opens, so it is called before the first use.
+        """
+        self._watchers.append(watcher)
 
     def hosts(self) -> list[Host]:
         """Return every domain, sorted by name, in one call whatever their number."""

@@ -192,3 +192,26 @@ class Setting:
     value: str | int | None
     source: str
     where: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token without its secret; `state` is valid or expired, times as RFC 3339 has them."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "scope", "state", "created", "expires")
+    name: str
+    scope: str
+    state: str
+    created: str
+    expires: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token at the one moment when its secret, `token`, is known."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "scope", "expires", "token")
+    name: str
+    scope: str
+    expires: str | None
+    token: str

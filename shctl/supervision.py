@@ -4,13 +4,15 @@ All that is known stands in the domain's metadata, so whoever comes next can go 
 `hosts wait`, `hosts show`, `hosts start`. The host's lock keeps them from doing it twice.
 """
 
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 
 from shctl import domain, locks, metadata, power
-from shctl.errors import ShctlError
+from shctl.errors import NotFound, ShctlError
 from shctl.hypervisor import Domain, Hypervisor
 from shctl.install.boot import remove_boot_files
-from shctl.metadata import FAILED, FINISHING, INSTALLED, Installation, Metadata
+from shctl.metadata import FAILED, FINISHING, INSTALLED, INSTALLING, Installation, Metadata
 
 _REASONS = {
     "crashed": "QEMU ended before the installer did; its log is /var/log/libvirt/qemu/{name}.log",
@@ -34,6 +36,16 @@ def settle_open(hypervisor: Hypervisor) -> list[str]:
             if install and install.open:
                 still.append(host.name)
     return still
+
+
+def phases(hypervisor: Hypervisor) -> Counter[str]:
+    """Count the hosts that were or are being installed: installing, installed, failed."""
+    found: Counter[str] = Counter()
+    for host in hypervisor.domains():
+        with suppress(NotFound):  # a host that went in the meantime
+            if install := _stored(host):
+                found[INSTALLING if install.open else install.phase] += 1
+    return found
 
 
 def settle(hypervisor: Hypervisor, name: str) -> Installation | None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import libvirt
 import pytest
-from support import URI, prepare
 
 from shctl.errors import Conflict, InvalidInput, NotFound, Unreachable
 from shctl.hypervisor import Hypervisor
+from tests.support import URI, prepare
 
 DOMAIN = "<domain type='test'><name>{}</name><memory>64</memory><os><type>hvm</type></os></domain>"
 QEMU = DOMAIN.replace("'test'", "'qemu'")
@@ -25,8 +25,8 @@ class Counting:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._wrapped, name)
-        # These two only read what came with the handle.
-        if not callable(attribute) or name in ("name", "UUIDString"):
+        # These only read what came with the handle.
+        if not callable(attribute) or name in ("name", "UUIDString", "isAlive"):
             return attribute
         return lambda *arguments: self._count(name, attribute(*arguments))
 
@@ -49,7 +49,7 @@ def counted(folder: Path, hosts: int, networks: int) -> tuple[Hypervisor, Counte
     file.write_text(f"<node>{''.join(inside)}</node>")
     hypervisor = Hypervisor(f"test://{file}")
     calls: Counter[str] = Counter()
-    hypervisor.__dict__["connection"] = Counting(hypervisor.connection, calls)
+    hypervisor._opened = Counting(hypervisor.connection, calls)
     return hypervisor, calls
 
 

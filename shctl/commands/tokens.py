@@ -1,0 +1,70 @@
+"""`shctl tokens`: who may use the REST server over the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from shctl import names
+from shctl.command import CheckedName, Group, LocalCommand
+from shctl.model import Outcome
+
+if TYPE_CHECKING:
+    from shctl.model import NewToken, Token
+
+NAME = CheckedName("token", names.check_network)
+
+
+@click.group(cls=Group)
+def tokens() -> None:
+    """Create, list and end access tokens for the REST server.
+
+    A server on a Unix socket needs none: there the file's permissions decide.
+    """
+
+
+@tokens.command(
+    "create",
+    cls=LocalCommand,
+    examples=[
+        "shctl tokens create pipeline --scope admin --expires 90",
+        "shctl tokens create monitoring --scope read",
+    ],
+)
+@click.argument("name", type=NAME)
+@click.option(
+    "--scope",
+    required=True,
+    type=click.Choice(["read", "power", "admin"]),
+    help="What it allows: looking; also starting and stopping hosts; everything.",
+)
+@click.option(
+    "--expires",
+    type=click.IntRange(1, 3650),
+    metavar="DAYS",
+    help="When it ends; never by default.",
+)
+def create_token(name: str, scope: str, expires: int | None) -> NewToken:
+    """Create a token and print its secret, which is not stored and not shown again."""
+    from shctl.auth import create
+
+    return create(name, scope, expires)
+
+
+@tokens.command("list", cls=LocalCommand, examples=["shctl tokens list"])
+def list_tokens() -> list[Token]:
+    """List the tokens without their secrets."""
+    from shctl import auth
+
+    return auth.tokens()
+
+
+@tokens.command("delete", cls=LocalCommand, examples=["shctl tokens delete pipeline"])
+@click.argument("name", type=NAME)
+def delete_token(name: str) -> Outcome:
+    """End a token at once."""
+    from shctl.auth import delete
+
+    delete(name)
+    return Outcome(name, "deleted")

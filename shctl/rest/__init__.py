@@ -1,0 +1,1 @@
+"""What the REST server is made of, by subject."""

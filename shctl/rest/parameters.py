@@ -1,0 +1,126 @@
+"""Click parameters as JSON has them: their schema, the check of a value, the words of an argv.
+
+Only types are checked here; ranges, choices and names are left to click, which parses the argv.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from shctl.command import Duration, LocalOption, NamedText
+from shctl.errors import InvalidInput
+from shctl.rest.strict import printable
+
+Schema = dict[str, Any]
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "string": (str,),
+    "array": (list,),
+    "object": (dict,),
+}
+# click's names for its types.
+_NAMES = {"integer": "integer", "float": "number", "boolean": "boolean"}
+_NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
+_ARTICLES = {"integer": "an integer", "array": "an array", "object": "an object"}
+
+
+def remote(command: click.Command) -> list[click.Parameter]:
+    """Return the parameters that a command has in REST too."""
+    return [param for param in command.params if not isinstance(param, LocalOption)]
+
+
+def schema(param: click.Parameter) -> Schema:
+    """Return the JSON Schema of a parameter's values; the default and the help are not in it."""
+    if isinstance(param, click.Option) and param.is_flag:
+        return {"type": "boolean"}
+    if isinstance(param.type, NamedText):
+        return {"type": "object", "additionalProperties": {"type": "string"}}
+    if not param.multiple:
+        return _scalar(param.type)
+    return {"type": "array", "items": _scalar(param.type)} | (
+        {"minItems": 1} if param.required else {}
+    )
+
+
+def _scalar(kind: click.ParamType) -> Schema:
+    if isinstance(kind, Duration):
+        return {"type": ["number", "string"]}
+    if isinstance(kind, click.Choice):
+        return {"type": "string", "enum": list(kind.choices)}
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        name = "integer" if isinstance(kind, click.IntRange) else "number"
+        bounds = {"minimum": kind.min, "maximum": kind.max}
+        return {"type": name, **{key: v for key, v in bounds.items() if v is not None}}
+    return {"type": _NAMES.get(kind.name, "string")}
+
+
+def check(field: str, value: Any, wanted: Schema) -> None:
+    """Raise InvalidInput unless the value is of the schema's exact type."""
+    names = wanted["type"] if isinstance(wanted["type"], list) else [wanted["type"]]
+    # By type(), since isinstance takes true for the integer 1.
+    if not any(type(value) in _TYPES[name] for name in names):
+        words = " or ".join(_ARTICLES.get(name, f"a {name}") for name in names)
+        raise InvalidInput(f"{field}: must be {words}, not {_kind(value)}", field=field)
+    for part in value if isinstance(value, list) else ():
+        check(field, part, wanted["items"])
+    for part in value.values() if isinstance(value, dict) else ():
+        check(field, part, wanted["additionalProperties"])
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    found = next((name for name, types in _TYPES.items() if type(value) in types), "something else")
+    return _ARTICLES.get(found, f"a {found}")
+
+
+def from_text(field: str, text: str, wanted: Schema) -> Any:
+    """Return what a query's text stands for, once it is written as JSON would write it."""
+    if wanted["type"] == "boolean":
+        if text not in ("true", "false"):
+            raise InvalidInput(f"{field}: must be true or false", field=field)
+        return text == "true"
+    # Python reads " 1_0" as 10.
+    if wanted["type"] in ("integer", "number") and not _NUMBER.fullmatch(text):
+        raise InvalidInput(f"{field}: must be a number", field=field)
+    return text
+
+
+def pick(command: click.Command, values: Mapping[str, Any]) -> dict[str, click.Parameter]:
+    """Return the parameters that values name; raise InvalidInput for one that does not exist."""
+    known = {param.name or "": param for param in remote(command)}
+    for field in values:
+        if field not in known:
+            name = printable(field)
+            there = ", ".join(known) or "none"
+            raise InvalidInput(f"{name}: no such parameter; there are: {there}", field=name)
+    return {field: known[field] for field in values}
+
+
+def words(param: click.Parameter, value: Any) -> Iterable[str]:
+    """Return what stands for a checked value on the command line.
+
+    Option and value are one word, so that no value is ever taken for an option.
+    """
+    if isinstance(param, click.Argument):
+        return [_text(value)]
+    if isinstance(value, bool):
+        return (param.opts if value else param.secondary_opts)[:1]
+    if isinstance(value, dict):
+        pairs = [_pair(param.name or "", name, text) for name, text in value.items()]
+        return [f"{param.opts[0]}={pair}" for pair in pairs]
+    return [f"{param.opts[0]}={_text(v)}" for v in (value if isinstance(value, list) else [value])]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _pair(field: str, name: str, text: str) -> str:
+    if "=" in name:
+        raise InvalidInput(f"{field}: {printable(name)!r} has an equals sign", field=field)
+    return f"{name}={text}"
