@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
-from support import connected
 
 from shctl import domain
 from shctl.domain import DiskRow, Installer, Source, Spec
 from shctl.metadata import Installation, Metadata, OwnedVolume
+from tests.support import connected
 
 GOLDEN = Path(__file__).with_name("golden")
 TIME = "2026-01-02T03:04:05Z"

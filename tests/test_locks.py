@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support import environment
 
 from shctl import locks
 from shctl.errors import Conflict
+from tests.support import environment
 
 HOLDER = """
 import sys

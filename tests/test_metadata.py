@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
-from support import connected
 
-from shctl import metadata
+from shctl import clock, metadata
 from shctl.metadata import FAILED, INSTALLED, INSTALLING, Installation, Metadata, OwnedVolume
+from tests.support import connected
 
 TIME = "2026-01-02T03:04:05Z"
 TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20)
@@ -60,7 +60,7 @@ def test_round_trip_through_libvirt() -> None:
 
 
 def test_times_are_utc_and_sort_as_they_pass() -> None:
-    now, later = metadata.now(), metadata.now(7200)
+    now, later = clock.now(), clock.now(7200)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", now)
     assert now < later
 
@@ -72,4 +72,4 @@ def test_phases() -> None:
     assert (ended.phase, ended.reason, ended.open) == (FAILED, "deadline", False)
     assert ended.ended
     assert INSTALL.move(INSTALLED).ended
-    assert not Installation(INSTALLING, TIME, metadata.now(60)).overdue
+    assert not Installation(INSTALLING, TIME, clock.now(60)).overdue

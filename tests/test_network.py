@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from support import connected
 
 from shctl import network
 from shctl.network import Read, Spec
+from tests.support import connected
 
 GOLDEN = Path(__file__).with_name("golden")
 SPECS = {

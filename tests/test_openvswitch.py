@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import call, daemon
 
 from shctl import openvswitch
 from shctl.errors import NotFound, ShctlError, Unreachable
 from shctl.openvswitch import PortRow
+from tests.support import call, daemon
 
 UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"
 

@@ -1,0 +1,268 @@
+"""The command line as a process: usage, help, output, settings, signals, and what it imports."""
+
+import ast
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from shctl.cli import MEMBERS, root
+from shctl.command import Command
+from tests.support import SHCTL, environment, ok, run
+
+TEST = ("-c", "test:///default")
+
+
+def tree(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Return the words of every group and command."""
+    yield path
+    if isinstance(command, click.Group):
+        ctx = click.Context(command)
+        for name in command.list_commands(ctx):
+            member = command.get_command(ctx, name)
+            assert member is not None
+            yield from tree(member, (*path, name))
+
+
+WORDS = list(tree(root))
+
+
+def command_at(path: tuple[str, ...]) -> click.Command:
+    command: click.Command = root
+    for name in path:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None
+        command = found
+    return command
+
+
+LEAVES = [path for path in WORDS if not isinstance(command_at(path), click.Group)]
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_help_has_a_sentence_each_option_and_an_example(path: tuple[str, ...]) -> None:
+    command = command_at(path)
+    with click.Context(command, info_name=" ".join(["shctl", *path])) as ctx:
+        text = command.get_help(ctx)
+    assert command.help
+    assert command.help.splitlines()[0].endswith(".")
+    assert (
+        f"Examples:\n  shctl {path[0]}" in text or f"Examples:\n  shctl -o json {path[0]}" in text
+    )
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            assert parameter.opts[0] in text
+            assert parameter.help or parameter.show_default, parameter.name
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_examples_are_command_lines_that_parse(path: tuple[str, ...]) -> None:
+    """Each names the command that it belongs to and only options that exist."""
+    command = command_at(path)
+    assert isinstance(command, Command)
+    known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+    known |= {option for parameter in root.params for option in parameter.opts}
+    for example in command.examples:
+        words = shlex.split(example)
+        assert words[0] == "shctl"
+        assert " ".join(path) in example
+        assert {w for w in words[1:] if w.startswith("-")} <= known
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_short_help_in_the_table_is_the_groups_own(name: str) -> None:
+    assert MEMBERS[name][1] == str(command_at((name,)).help).splitlines()[0]
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+@pytest.mark.parametrize("words", ["", "hosts", "networks", "hosts create", "networks delete"])
+def test_help_exits_with_zero(words: str, option: str) -> None:
+    assert ok(*words.split(), option).startswith(f"Usage: shctl {words}".rstrip())
+
+
+def test_version() -> None:
+    from shctl import __version__
+
+    assert ok("--version") == f"shctl, version {__version__}\n"
+
+
+MISTAKES = {
+    "hosts frob": "No such command 'frob'",
+    "hosts lsit": "did you mean 'list'?",
+    "host list": "did you mean 'hosts'?",
+    "networks crate x": "did you mean 'create'?",
+    "hosts list extra": "unexpected extra argument",
+    "hosts show": "Missing argument 'NAME'",
+    "hosts create a --disk 1 --network n": "Missing option '--memory'",
+    "hosts create a --memory 64 --network n": "Missing option '--disk'",
+    "hosts create a --memory 64 --disk 1": "Missing option '--network'",
+    "hosts create a --memory x --disk 1 --network n": "'x' is not a valid integer",
+    "hosts create a --memory 64.5 --disk 1 --network n": "is not a valid integer",
+    "hosts create a --memory 64 --disk 0 --network n": "not in the range",
+    "hosts create a --memory 64 --disk -1 --network n": "not in the range",
+    "hosts create a --memory 15 --disk 1 --network n": "not in the range",
+    "hosts create A --memory 64 --disk 1 --network n": "lower-case letters",
+    "hosts create a --memory 64 --disk 1 --network n --firmware x": "'bios', 'uefi'",
+    "hosts create a --memory 64 --disk 1 --network n --memry 1": "--memory",
+    "hosts create a --memory 64 --disk 1 --network n --location http://a": "install only",
+    "hosts create a --memory 64 --disk 1 --network n --cmdline x": "install only",
+    "hosts stop a --timeout -1": "not in the range",
+    "hosts start": "Missing argument 'NAME...'",
+    "hosts delete": "Missing argument 'NAME...'",
+    "networks create a --bridge br0": "Missing option '--vlan'",
+    "networks create a --vlan 3": "Missing option '--bridge'",
+    "networks create a/b --bridge br0 --vlan 3": "letters, digits",
+    "-o xml hosts list": "'table', 'json', 'name'",
+    "hosts list -o xml": "'table', 'json', 'name'",
+    "--frob hosts list": "No such option",
+    "--config /nowhere/x.toml hosts list": "cannot read /nowhere/x.toml",
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_mistake_is_one_line_on_stderr(line: str) -> None:
+    done = run(*line.split())
+    assert (done.code, done.out) == (2, "")
+    assert MISTAKES[line] in done.err
+    assert done.err.startswith("shctl: ")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["-o json hosts frob", "hosts show -o json", "--config /nowhere -o json hosts list",
+     "-o json --config /nowhere hosts list", "networks show nowhere -o json"],
+)  # fmt: skip
+def test_error_as_json(line: str) -> None:
+    done = run(*TEST, *line.split())
+    problem = json.loads(done.err)
+    assert (done.out, done.err.count("\n")) == ("", 1)
+    assert set(problem) <= {"type", "title", "status", "detail", "field"}
+    assert (done.code, problem["status"]) in ((2, 400), (3, 404))
+
+
+def test_several_failures_are_a_line_each_and_the_rest_is_data() -> None:
+    ok("networks", "create", "good", "--bridge", "br0", "--vlan", "9")
+    done = run("-o", "json", "networks", "delete", "nowhere", "good", "neither")
+    assert done.code == 3
+    assert [row["name"] for row in done.json] == ["good"]
+    assert [json.loads(line)["status"] for line in done.err.splitlines()] == [404, 404]
+
+
+OUTPUTS = {
+    "table": lambda out: out.splitlines()[1].split()[:2] == ["test", "running"],
+    "json": lambda out: json.loads(out)[0]["name"] == "test",
+    "name": lambda out: out == "test\n",
+}
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("place", ["before", "behind", "environment", "file"])
+def test_output_can_be_chosen_in_four_places(output: str, place: str, tmp_path: Path) -> None:
+    option, env, line = ["-o", output], {}, ["hosts", "list"]
+    if place == "before":
+        line = [*option, *line]
+    elif place == "behind":
+        line = [*line, *option]
+    elif place == "environment":
+        env = {"SHCTL_OUTPUT": output}
+    else:
+        (tmp_path / "f").write_text(f'output = "{output}"')
+        env = {"SHCTL_CONFIG": str(tmp_path / "f")}
+    done = run(*TEST, *line, **env)
+    assert OUTPUTS[output](done.out), done
+
+
+def test_option_beats_environment_beats_file(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    file.write_text('output = "table"\nconnect = "nonsense:///"\n')
+    reached = {"SHCTL_CONNECT": "test:///default"}
+    assert run("--config", str(file), "hosts", "list").code == 6
+    assert run("--config", str(file), "hosts", "list", **reached).out.startswith("NAME")
+    line = ("--config", str(file), "-o", "name", "hosts", "list")
+    assert run(*line, SHCTL_OUTPUT="json", **reached).out == "test\n"
+    assert run(*TEST, *line, SHCTL_CONNECT="nonsense:///").code == 0
+    # An option for the file beats the environment's file.
+    assert run(*TEST, *line, SHCTL_CONFIG="/nowhere").code == 0
+
+
+def test_config_mistake_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    file.write_text('output = "xml"\n')
+    done = run("--config", str(file), *TEST, "hosts", "list")
+    assert done.code == 2
+    assert str(file) in done.err
+
+
+def test_python_m_and_command_are_the_same() -> None:
+    code = "from shctl.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *TEST, "-o", "name", "hosts", "list"],
+        env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == ok(*TEST, "-o", "name", "hosts", "list")
+
+
+def run_into(stdout: int) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*SHCTL, *TEST, "hosts", "list"], env=environment(), stdout=stdout,
+        stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_closed_pipe_is_told_by_the_exit_code_alone() -> None:
+    """As a shell tells of a command that SIGPIPE ended."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = run_into(writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_full_device_is_an_error() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    done = run_into(full)
+    os.close(full)
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+
+
+SLOW = {"lxml", "tomllib", "requests", "urllib3", "bottle", "hypercorn", "asyncio", "json",
+        "importlib.metadata", "urllib.request", "difflib", "ssl", "dataclasses"}  # fmt: skip
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """Return the modules that a command has imported when it ends."""
+    code = (
+        "import atexit, os, sys\n"
+        "atexit.register(lambda: os.write(2, repr(sorted(sys.modules)).encode()))\n"
+        "from shctl.cli import main\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment(), capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    return set(ast.literal_eval(done.stderr))
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_import_no_command(option: str) -> None:
+    found = modules_after(option)
+    assert found & (SLOW | {"libvirt"}) == set()
+    assert not {m for m in found if m.startswith("shctl.commands.")}
+
+
+def test_list_imports_little() -> None:
+    # In full: for -c click looks for something similar, which is an import of its own.
+    found = modules_after("--connect", "test:///default", "hosts", "list")
+    assert found & (SLOW - {"dataclasses"}) == set()
+    ours = {m for m in found if m.startswith("shctl.commands.")}
+    assert ours == {"shctl.commands.hosts"}

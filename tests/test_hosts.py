@@ -1,0 +1,252 @@
+"""`shctl hosts` against the real libvirt, QEMU and Open vSwitch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from shctl import names
+from tests.guests import boot_sector
+from tests.support import (
+    VOLUMES,
+    call,
+    connected,
+    create,
+    eventually,
+    ok,
+    port_of,
+    port_rows,
+    prepare,
+    run,
+    state,
+)
+
+LOGS = Path("/var/log/shctl/console")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+def show(name: str) -> Any:
+    return json.loads(ok("-o", "json", "hosts", "show", name))
+
+
+def xml_of(name: str) -> etree._Element:
+    with connected() as connection:
+        return etree.fromstring(connection.lookupByName(name).XMLDesc())
+
+
+def test_created_without_start_is_shut_off_and_whole() -> None:
+    words = "hosts create web1 --memory 64 --disk 1 --disk 2 --network vlan10 --network vlan10"
+    made = json.loads(ok("-o", "json", *words.split(), "--cpus", "2", "--autostart"))
+    assert made == show("web1")
+    assert (made["state"], made["memory"], made["cpus"]) == ("shut off", 64, 2)
+    assert (made["managed"], made["autostart"], made["install"]) == (True, True, None)
+    disks = [(d["name"], d["size"], d["path"], d["owned"]) for d in made["disks"]]
+    assert disks == [
+        ("sda", 1.0, f"{VOLUMES}/web1-sda", True),
+        ("sdb", 2.0, f"{VOLUMES}/web1-sdb", True),
+    ]
+    macs = [interface["mac"] for interface in made["interfaces"]]
+    assert macs == [names.mac("web1", 0), names.mac("web1", 1)]
+    assert {interface["vlan"] for interface in made["interfaces"]} == {10}
+    ok("hosts", "delete", "web1")
+
+
+def test_hardware_as_libvirt_has_it() -> None:
+    create("metal", "--start")
+    root = xml_of("metal")
+    target = root.find("devices/disk/target")
+    assert target is not None
+    assert (target.get("dev"), target.get("bus")) == ("sda", "scsi")
+    assert root.find("devices/controller[@type='scsi'][@model='virtio-scsi']") is not None
+    assert root.findtext("devices/disk/serial") == names.serial("metal", "sda")
+    assert root.findtext("devices/disk/wwn") == names.wwn("metal", "sda")
+    driver = root.find("devices/disk/driver")
+    assert driver is not None
+    assert driver.get("type") == "raw"
+    assert root.find("devices/channel/target[@name='org.qemu.guest_agent.0']") is not None
+    assert root.find("devices/rng[@model='virtio']") is not None
+    assert root.find("devices/graphics[@type='vnc'][@listen='127.0.0.1']") is not None
+    assert root.find("os/type[@machine='pc-q35-7.2']") is not None or "q35" in str(
+        root.find("os/type").get("machine")  # type: ignore[union-attr]
+    )
+    assert root.find("devices/interface/model[@type='virtio']") is not None
+    ok("hosts", "delete", "metal")
+
+
+def test_volume_is_sparse_and_private() -> None:
+    ok(*"hosts create big --memory 64 --disk 1000 --network vlan10".split())
+    status = (VOLUMES / "big-sda").stat()
+    assert (status.st_size, status.st_blocks) == (1000 * 2**30, 0)
+    assert status.st_mode & 0o777 == 0o600
+    ok("hosts", "delete", "big")
+
+
+def test_rebuilt_host_is_the_same_machine() -> None:
+    create("again")
+    before = show("again")
+    ok("hosts", "delete", "again")
+    create("again")
+    after = show("again")
+    assert before["id"] != after["id"]
+    assert before["interfaces"][0]["mac"] == after["interfaces"][0]["mac"]
+    ok("hosts", "delete", "again")
+
+
+def test_guest_boots_from_its_disk_and_its_console_is_kept() -> None:
+    create("boots")
+    with (VOLUMES / "boots-sda").open("r+b") as volume:
+        volume.write(boot_sector("Hello from sda"))
+    ok("hosts", "start", "boots")
+    log = LOGS / "boots.log"
+    eventually(lambda: log.exists() and "Hello from sda" in log.read_text())
+    assert "Hello from sda" in ok("hosts", "log", "boots")
+    assert log.stat().st_mode & 0o077 == 0
+    assert LOGS.stat().st_mode & 0o777 == 0o700
+    ok("hosts", "stop", "boots", "--force")
+    ok("hosts", "start", "boots")
+    eventually(lambda: log.read_text().count("Hello from sda") == 2)
+    ok("hosts", "delete", "boots")
+    assert not log.exists()
+
+
+def test_port_has_the_networks_tag() -> None:
+    create("tagged", "--start")
+    row = port_rows()[port_of("tagged")]
+    assert (row["tag"], row["trunks"], row["vlan_mode"]) == (10, ["set", []], ["set", []])
+    ok("hosts", "delete", "tagged")
+    assert row["name"] not in port_rows()
+
+
+def test_power() -> None:
+    """Each verb says what it did, and doing it twice is fine."""
+    create("power")
+    line = lambda *words: run("-o", "json", "hosts", *words, "power")  # noqa: E731
+    assert line("reboot").code == 4
+    assert line("start").json[0]["result"] == "started"
+    assert line("start").json[0]["result"] == "already running"
+    assert line("reboot").json[0]["result"] == "rebooting"
+    assert line("reboot", "--force").json[0]["result"] == "reset"
+    call("virsh", "suspend", "power")
+    assert state("power") == "paused"
+    refused = line("stop")
+    assert refused.code == 4
+    assert "'shctl hosts start power' resumes it" in json.loads(refused.err)["detail"]
+    assert line("start").json[0]["result"] == "resumed"
+    assert state("power") == "running"
+    assert line("stop", "--force").json[0]["result"] == "powered off"
+    assert line("stop", "--force").json[0]["result"] == "already shut off"
+    assert line("stop").json[0]["result"] == "already shut off"
+    ok("hosts", "delete", "power")
+
+
+def test_stop_that_the_guest_ignores() -> None:
+    create("deaf", "--start")
+    done = run("hosts", "stop", "deaf", "--timeout", "0.2")
+    assert done.code == 5
+    assert "--force powers it off" in done.err
+    assert state("deaf") == "running"
+    ok("hosts", "stop", "deaf", "--timeout", "0.2", "--force")
+    assert state("deaf") == "shut off"
+    ok("hosts", "delete", "deaf")
+
+
+def test_several_names() -> None:
+    """One that fails keeps nobody else from being done, and a name given twice is done once."""
+    for name in ("one", "two"):
+        create(name)
+    done = run("-o", "json", "hosts", "start", "one", "nowhere", "two", "one")
+    assert done.code == 3
+    assert [row["name"] for row in done.json] == ["one", "two"]
+    assert "no host 'nowhere'" in json.loads(done.err)["detail"]
+    done = run("hosts", "delete", "nowhere", "one", "two")
+    assert (done.code, done.err.count("\n")) == (3, 1)
+    assert run("hosts", "show", "two").code == 3
+
+
+def test_twice_is_a_conflict_unless_asked_for() -> None:
+    create("same")
+    first = show("same")
+    again = run(*"hosts create same --memory 99 --disk 1 --network vlan10".split())
+    assert again.code == 4
+    assert "exists already" in again.err
+    create("same", "--if-not-exists")
+    assert show("same") == first
+    ok("hosts", "delete", "same")
+    assert "does not exist" in ok("hosts", "delete", "same", "--if-exists")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--network=nowhere", "no network 'nowhere'"),
+        ("--network=vlan1", "did you mean 'vlan10'"),
+        ("--pool=nowhere", "no pool 'nowhere'"),
+        ("--virt-type=kvm", "KVM is not usable"),
+        ("--cpus=256", "not in the range"),
+        ("--disk=65537", "not in the range"),
+        ("--memory=16777217", "not in the range"),
+    ],
+)
+def test_what_cannot_be(option: str, words: str) -> None:
+    done = run(*"hosts create x --memory 64 --disk 1 --network vlan10".split(), option)
+    assert done.code == 2
+    assert words in done.err
+
+
+def test_typo_is_met_with_the_nearest_name() -> None:
+    create("web01")
+    done = run("hosts", "show", "web1")
+    assert (done.code, done.err) == (3, "shctl: no host 'web1'; did you mean 'web01'?\n")
+    ok("hosts", "delete", "web01")
+
+
+def test_another_pool(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    call("virsh", "pool-create-as", "other", "dir", "--target", str(tmp_path))
+    try:
+        create("moved", "--pool", "other")
+        assert show("moved")["disks"][0]["path"] == f"{tmp_path}/moved-sda"
+        ok("hosts", "delete", "moved")
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        call("virsh", "pool-destroy", "other")
+
+
+def test_uefi_host_lives_and_dies_with_its_nvram() -> None:
+    create("efi", "--firmware", "uefi", "--start")
+    assert show("efi")["firmware"] == "uefi"
+    assert state("efi") == "running"
+    assert list(Path("/var/lib/libvirt/qemu/nvram").glob("efi_VARS*"))
+    ok("hosts", "delete", "efi")
+    assert not list(Path("/var/lib/libvirt/qemu/nvram").glob("efi_VARS*"))
+
+
+def test_hosts_of_others_are_listed_shown_started_and_stopped_but_not_deleted() -> None:
+    xml = "<domain type='qemu'><name>A b</name><memory>65536</memory><os><type>hvm</type></os></domain>"
+    with connected() as connection:
+        domain = connection.defineXML(xml)
+        try:
+            assert "A b" in ok("-o", "name", "hosts", "list").splitlines()
+            assert show("A b")["managed"] is False
+            assert "started" in ok("hosts", "start", "A b")
+            assert "powered off" in ok("hosts", "stop", "A b", "--force")
+            refused = run("hosts", "delete", "A b")
+            assert refused.code == 4
+            assert "'shctl hosts adopt A b' takes it over" in refused.err
+        finally:
+            domain.undefine()
+
+
+def test_simulation_can_be_looked_at() -> None:
+    rows = run("-c", "test:///default", "-o", "json", "hosts", "list").json
+    assert rows == [
+        {"id": "6695eb01-f6a4-8304-79aa-97f2502e193f", "name": "test", "state": "running"}
+    ]
+    shown = run("-c", "test:///default", "-o", "json", "hosts", "show", "test").json
+    assert shown["state"] == "running"

@@ -1,0 +1,158 @@
+"""`shctl networks` against the real libvirt and Open vSwitch."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import call, connected, create, ok, port_of, port_rows, prepare, run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+@pytest.fixture
+def net() -> Iterator[str]:
+    """Give a name, and remove the network of that name afterwards."""
+    yield "net_1.A-b"
+    run("networks", "delete", "net_1.A-b", "--if-exists")
+
+
+def make(name: str, *more: str) -> dict[str, object]:
+    words = f"-o json networks create {name} --bridge br0".split()
+    made: dict[str, object] = json.loads(ok(*words, *more))
+    return made
+
+
+def test_created_is_active_autostarted_persistent_and_shown(net: str) -> None:
+    made = make(net, "--vlan", "4094")
+    assert made == {
+        "name": net, "state": "active", "autostart": "yes", "persistent": "yes",
+        "bridge": "br0", "vlan": 4094, "trunk": [], "hosts": [], "ports": [],
+    }  # fmt: skip
+    assert run("-o", "json", "networks", "show", net).json == made
+    rows = {row["name"]: row for row in run("-o", "json", "networks", "list").json}
+    assert rows[net] == {k: made[k] for k in ("name", "state", "autostart", "persistent")}
+    assert call("virsh", "net-info", net).count("yes") == 3
+
+
+def test_list_has_networks_of_others() -> None:
+    with connected() as connection:
+        other = connection.networkDefineXML("<network><name>o'n&amp;e</name></network>")
+        try:
+            row = next(r for r in run("-o", "json", "networks", "list").json if "&" in r["name"])
+            assert row == {
+                "name": "o'n&e", "state": "inactive", "autostart": "no", "persistent": "yes",
+            }  # fmt: skip
+            shown = run("-o", "json", "networks", "show", "o'n&e").json
+            assert (shown["vlan"], shown["trunk"], shown["ports"]) == (None, [], [])
+            refused = run("networks", "delete", "o'n&e")
+            assert refused.code == 4
+            assert "not one of Open vSwitch" in refused.err
+        finally:
+            other.undefine()
+
+
+@pytest.mark.parametrize("vlan", ["-1", "0", "4095", "4096", "10.5", "true", "null", "", "1e1"])
+def test_r21_vlan_out_of_range(vlan: str, net: str) -> None:
+    done = run("networks", "create", net, "--bridge", "br0", f"--vlan={vlan}")
+    assert (done.code, done.out) == (2, "")
+    assert run("networks", "show", net).code == 3
+
+
+@pytest.mark.parametrize("bridge", ["br9", "", "-x", "br0; id", "../br0", "br0\nbr0", "é"])
+def test_r21_missing_bridge(bridge: str, net: str) -> None:
+    done = run("networks", "create", net, "--vlan", "5", f"--bridge={bridge}")
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert "br0" in done.err or "cannot be a name" in done.err
+
+
+def test_port_is_no_bridge(net: str) -> None:
+    call("ovs-vsctl", "--no-wait", "add-port", "br0", "notabridge")
+    try:
+        assert run("networks", "create", net, "--vlan=5", "--bridge=notabridge").code == 2
+    finally:
+        call("ovs-vsctl", "del-port", "notabridge")
+
+
+@pytest.mark.parametrize("trunk", [["5"], ["6", "6"], ["0"], ["4095"], ["x"]])
+def test_trunk_that_makes_no_sense(trunk: list[str], net: str) -> None:
+    tags = [word for tag in trunk for word in ("--trunk", tag)]
+    assert run("networks", "create", net, "--bridge=br0", "--vlan=5", *tags).code == 2
+
+
+def test_twice_is_a_conflict_unless_asked_for(net: str) -> None:
+    first = make(net, "--vlan", "5")
+    again = run("networks", "create", net, "--bridge", "br0", "--vlan", "6")
+    assert again.code == 4
+    assert "exists already" in again.err
+    assert make(net, "--vlan", "6", "--if-not-exists") == first
+
+
+def test_delete_twice(net: str) -> None:
+    make(net, "--vlan", "5")
+    ok("networks", "delete", net)
+    assert run("networks", "delete", net).code == 3
+    assert "does not exist" in ok("networks", "delete", net, "--if-exists")
+
+
+def test_ports_are_as_open_vswitch_has_them(net: str) -> None:
+    make(net, "--vlan=5", "--trunk=7", "--trunk=6")
+    create("trunked", "--start", network=net)
+    row = port_rows()[port_of("trunked")]
+    assert (row["tag"], row["trunks"], row["vlan_mode"]) == (
+        5,
+        ["set", [5, 6, 7]],
+        "native-untagged",
+    )
+    shown = run("-o", "json", "networks", "show", net).json
+    assert shown["hosts"] == ["trunked"]
+    port = shown["ports"][0]
+    assert (port["host"], port["interface"], port["tag"]) == ("trunked", row["name"], 5)
+    # Somebody changes the tag by hand: what is shown is what holds.
+    call("ovs-vsctl", "set", "port", row["name"], "tag=99")
+    assert run("-o", "json", "networks", "show", net).json["ports"][0]["tag"] == 99
+    ok("hosts", "delete", "trunked")
+
+
+def test_r07_network_in_use_is_kept(net: str) -> None:
+    make(net, "--vlan", "5")
+    create("live", "--start", network=net)
+    create("stored", network=net)
+    port = port_of("live")
+    refused = run("networks", "delete", net)
+    assert refused.code == 4
+    assert "in use by live, stored" in refused.err
+    assert port_rows()[port]["tag"] == 5
+    ok("hosts", "delete", "live")
+    assert "in use by stored;" in run("networks", "delete", net).err
+    ok("hosts", "delete", "stored")
+    ok("networks", "delete", net)
+
+
+def test_r07_use_that_only_the_running_host_has(net: str) -> None:
+    """The stored host has moved to another network already; the running one has not."""
+    make(net, "--vlan", "5")
+    create("moved", "--start", network=net)
+    with connected() as connection:
+        xml = connection.lookupByName("moved").XMLDesc(2)
+        connection.defineXML(xml.replace(f"network='{net}'", "network='vlan10'"))
+    assert "in use by moved" in run("networks", "delete", net).err
+    ok("hosts", "delete", "moved")
+
+
+def test_network_that_somebody_stopped_is_deleted_and_not_used(net: str) -> None:
+    make(net, "--vlan", "5")
+    call("virsh", "net-destroy", net)
+    refused = run("hosts", "create", "x", "--memory=64", "--disk=1", "--network", net)
+    assert refused.code == 2
+    assert "inactive; 'virsh net-start" in refused.err
+    ok("networks", "delete", net)
+
+
+def test_simulation_needs_no_switch() -> None:
+    made = run("-c", "test:///default", *"networks create x --bridge any --vlan 7 -o json".split())
+    assert made.json["bridge"] == "any"

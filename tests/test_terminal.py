@@ -1,0 +1,180 @@
+"""With a person there, and without: colours, questions, Ctrl-C."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support import (
+    HANG,
+    SHCTL,
+    VOLUMES,
+    create,
+    daemon,
+    environment,
+    eventually,
+    finish,
+    ok,
+    prepare,
+    qemu_pid,
+    run,
+    spawn,
+)
+
+TEST = ("-c", "test:///default")
+COLOUR = re.compile(r"\x1b\[3\dm")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+def at_terminal(*arguments: str, typed: bytes = b"", **env: str) -> tuple[int, str]:
+    """Run shctl at a terminal, with what a person types; return exit code and screen."""
+    person, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [*SHCTL, *arguments], env=environment(TERM="xterm", **env), stdin=terminal,
+        stdout=terminal, stderr=terminal, start_new_session=True,
+    )  # fmt: skip
+    os.close(terminal)
+    os.write(person, typed)
+    screen = b"".join(read_all(person))
+    os.close(person)
+    return process.wait(HANG), screen.decode()
+
+
+def read_all(person: int) -> Iterator[bytes]:
+    # A terminal whose last user has gone ends in an error.
+    with suppress(OSError):
+        while piece := os.read(person, 4096):
+            yield piece
+
+
+def test_colour_at_a_terminal() -> None:
+    assert COLOUR.search(at_terminal(*TEST, "hosts", "list")[1])
+
+
+@pytest.mark.parametrize("output", ["json", "name"])
+def test_no_colour_in_what_programs_read(output: str) -> None:
+    assert not COLOUR.search(at_terminal(*TEST, "-o", output, "hosts", "list")[1])
+
+
+def test_no_color_is_honoured() -> None:
+    assert not COLOUR.search(at_terminal(*TEST, "hosts", "list", NO_COLOR="1")[1])
+    assert COLOUR.search(at_terminal(*TEST, "hosts", "list", NO_COLOR="")[1])
+
+
+def test_no_colour_in_a_pipe() -> None:
+    assert "\x1b" not in ok(*TEST, "hosts", "list")
+    assert ok(*TEST, "hosts", "list").startswith("NAME")
+
+
+def test_person_is_asked_before_a_delete() -> None:
+    create("asked")
+    code, screen = at_terminal("hosts", "delete", "asked", typed=b"n\n")
+    assert code == 1
+    assert "Delete asked" in screen
+    assert "nothing was deleted" in screen
+    code, _ = at_terminal("hosts", "delete", "asked", typed=b"\x04")
+    assert code == 130
+    assert run("hosts", "show", "asked").code == 0
+    code, _ = at_terminal("hosts", "delete", "asked", typed=b"y\n")
+    assert code == 0
+    assert run("hosts", "show", "asked").code == 3
+
+
+def test_question_names_all_and_covers_all() -> None:
+    ok("networks", "create", "q1", "--bridge", "br0", "--vlan", "21")
+    ok("networks", "create", "q2", "--bridge", "br0", "--vlan", "22")
+    code, screen = at_terminal("networks", "delete", "q1", "q2", typed=b"y\n")
+    assert code == 0
+    assert screen.count("Delete") == 1
+    assert "q1, q2" in screen
+
+
+@pytest.mark.parametrize("option", ["--yes", "-y"])
+def test_yes_skips_the_question(option: str) -> None:
+    create("sure")
+    code, screen = at_terminal("hosts", "delete", "sure", option)
+    assert code == 0
+    assert "Delete" not in screen
+
+
+def test_nobody_is_asked_without_a_terminal() -> None:
+    create("script")
+    assert "script" in ok("hosts", "delete", "script")
+
+
+@pytest.fixture
+def slow_start() -> Iterator[Path]:
+    """Hold every start of a guest, by libvirt's hook, until the test lets it go on."""
+    hooks = Path("/etc/libvirt/hooks")
+    held, go = Path("/run/hook-held"), Path("/run/hook-go")
+    os.mkfifo(go)
+    hooks.mkdir(exist_ok=True)
+    script = f'#!/bin/sh\n[ "$2" = start ] || exit 0\ntouch {held}\nread -r line <{go}\n'
+    (hooks / "qemu").write_text(script)
+    (hooks / "qemu").chmod(0o755)
+    yield held
+    for file in (hooks / "qemu", held, go):
+        file.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def hooked(slow_start: Path) -> Iterator[Path]:
+    """libvirtd looks for hooks when it starts."""
+    daemon("stop", "libvirtd")
+    daemon("start", "libvirtd")
+    yield slow_start
+    (slow_start.parents[1] / "etc/libvirt/hooks/qemu").unlink()
+    daemon("stop", "libvirtd")
+    daemon("start", "libvirtd")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupt_in_mid_create_takes_everything_back(number: int, hooked: Path) -> None:
+    """The interrupt comes while libvirt starts the guest; a second one changes nothing."""
+    words = "hosts create cut --memory 64 --disk 1 --network vlan10 --start"
+    process = spawn(*words.split())
+    eventually(hooked.exists)
+    assert (VOLUMES / "cut-sda").exists()
+    process.send_signal(number)
+    process.send_signal(number)
+    Path("/run/hook-go").write_text("on\n")
+    done = finish(process)
+    hooked.unlink()
+    assert (done.code, done.out) == (130, "")
+    assert "shctl: interrupted" in done.err
+    assert run("hosts", "show", "cut").code == 3
+    assert not (VOLUMES / "cut-sda").exists()
+
+
+def test_interrupt_while_waiting_for_a_stop() -> None:
+    create("waits", "--start")
+    pid = qemu_pid("waits")
+    process = spawn("hosts", "stop", "waits")
+    # Its last call to libvirt before it waits asks the guest to shut down.
+    eventually(lambda: "waits" in Path(f"/proc/{process.pid}/cmdline").read_text())
+    process.send_signal(signal.SIGINT)
+    assert finish(process).code in (130, -signal.SIGINT)
+    assert qemu_pid("waits") == pid
+    ok("hosts", "delete", "waits")
+
+
+def test_nohup_is_respected() -> None:
+    """What is told to ignore a hang-up goes on."""
+    code = f"trap '' HUP; exec {' '.join(SHCTL)} networks create hup --bridge br0 --vlan 5"
+    process = subprocess.Popen(["bash", "-c", code], env=environment(), stdout=subprocess.PIPE)
+    eventually(lambda: b"shctl" in Path(f"/proc/{process.pid}/cmdline").read_bytes())
+    while process.poll() is None:
+        process.send_signal(signal.SIGHUP)
+    assert process.communicate()[0]
+    assert process.returncode == 0
+    ok("networks", "delete", "hup")
