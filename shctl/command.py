@@ -83,6 +83,12 @@ class Group(click.Group):
                 error.message = f"{error.message.rstrip('.')}; did you mean {near[0]!r}?"
             raise
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the first line of each command's help, which click by itself cuts short."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(n, c.get_short_help_str(limit=200)) for n, c in commands if c])
+
 
 class LazyGroup(Group):
     """A group whose members are imported when they are used.

@@ -69,7 +69,11 @@ def show_host(session: Session, name: str) -> HostDetail:
 )
 @click.argument("name", type=NEW_HOST)
 @click.option(
-    "--memory", required=True, type=click.IntRange(16, MAX_MEMORY), metavar="MIB", help="In MiB."
+    "--memory",
+    required=True,
+    type=click.IntRange(16, MAX_MEMORY),
+    metavar="MIB",
+    help="Its memory, in MiB.",
 )
 @click.option(
     "--disk",
@@ -89,8 +93,21 @@ def show_host(session: Session, name: str) -> HostDetail:
     metavar="NET",
     help="Network of an interface; repeat it for more interfaces.",
 )
-@click.option("--cpus", default=1, show_default=True, type=click.IntRange(1, 255), metavar="N")
-@click.option("--firmware", default="bios", show_default=True, type=click.Choice(["bios", "uefi"]))
+@click.option(
+    "--cpus",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 255),
+    metavar="N",
+    help="Virtual processors.",
+)
+@click.option(
+    "--firmware",
+    default="bios",
+    show_default=True,
+    type=click.Choice(["bios", "uefi"]),
+    help="What boots it; uefi is without secure boot.",
+)
 @click.option("--pool", default="shctl", show_default=True, type=POOL, help="For the disks.")
 @click.option(
     "--virt-type",
