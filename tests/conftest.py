@@ -30,8 +30,10 @@ DAEMONS = {
     "virtlogd": "/run/virtlogd.pid",
     "libvirtd": "/run/libvirtd.pid",
 }
-# What a test makes once for the whole run.
+# What the first test that needs it makes for the whole run. No test may use the name otherwise.
 KEPT = {("network", "vlan10")}
+
+pytest_plugins = ["tests.scoreboard"]
 
 Thing = tuple[str, str]  # kind and name
 failed: set[str] = set()
@@ -177,6 +179,12 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     if passed:
         assert not difference, f"left behind or taken away: {sorted(difference)}"
         assert not dead, f"left dead: {dead}"
+
+
+@pytest.fixture
+def look() -> Callable[[], set[Thing]]:
+    """Return a function that says what there is now, for comparing in mid-test."""
+    return lambda: snapshot() - KEPT
 
 
 @pytest.fixture
