@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import ROOT, create, environment, ok, prepare
 
-BASH_FILE = ROOT / "completion" / "shctl.bash"
+BASH_FILE = ROOT / "completion" / "bash" / "shctl"
 PATIENCE = 20  # seconds
 KILL_LINE = "\x15"
 PROMPT = "ready> "
