@@ -17,8 +17,16 @@ INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 MEMBERS = {
     "hosts": ("shctl.commands.hosts:hosts", "Create, start, watch and remove hosts."),
     "networks": ("shctl.commands.networks:networks", "Create, show and remove VLAN networks."),
-    "doctor": ("shctl.commands.doctor:doctor", "Find what interruptions and other tools left behind."),
+    "doctor": (
+        "shctl.commands.doctor:doctor",
+        "Find what interruptions and other tools left behind.",
+    ),
     "trees": ("shctl.commands.trees:trees", "Look into installation trees."),
+    "tokens": (
+        "shctl.commands.tokens:tokens",
+        "Create, list and end access tokens for the REST server.",
+    ),
+    "serve": ("shctl.commands.serve:serve", "Run the REST server."),
     "config": ("shctl.commands.config:config", "Show the settings in force."),
 }
 

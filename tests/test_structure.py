@@ -59,7 +59,7 @@ def importers(*libraries: str) -> set[str]:
 
 
 def is_face(name: str) -> bool:
-    return name in FACES or name.startswith("server")
+    return name in FACES or name.startswith(("server", "rest"))
 
 
 @pytest.mark.parametrize("name", [n for n in TREES if not is_face(n) and n != "commands.serve"])

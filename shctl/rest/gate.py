@@ -93,15 +93,13 @@ class Gate:
             return False
         return True
 
-    def admit(self, environ: Mapping[str, Any], scope: str) -> Caller:
-        """Return who is calling; raise Refused unless they may do what needs this scope."""
+    def recognise(self, environ: Mapping[str, Any], scope: str) -> Caller:
+        """Return who is calling for something that needs this scope; raise Refused."""
         if self.trusted:
             return Caller(environ.get("REMOTE_ADDR", "local"), "admin")
         if scope == PUBLIC:
             return Caller("anyone", PUBLIC)
         token = self._token(environ)
-        if auth.SCOPES.index(token.scope) < auth.SCOPES.index(scope):
-            raise Refused(f"this needs the scope {scope}; token {token.name!r} has {token.scope}")
         return Caller(f"token {token.name}", token.scope)
 
     def _token(self, environ: Mapping[str, Any]) -> Token:
@@ -116,6 +114,13 @@ class Gate:
             "a valid token is needed: 'Authorization: Bearer ...'; 'shctl tokens create' makes one",
             WWW_Authenticate='Bearer realm="shctl"',
         )
+
+
+def check_scope(caller: Caller, scope: str) -> None:
+    """Raise Refused unless a caller may do what needs this scope."""
+    order = (PUBLIC, *auth.SCOPES)
+    if order.index(caller.scope) < order.index(scope):
+        raise Refused(f"this needs the scope {scope}; {caller.who} has {caller.scope}")
 
 
 class Failures:

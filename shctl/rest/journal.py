@@ -7,7 +7,7 @@ the names of libraries. No line holds a secret: headers, queries and free text a
 import json
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,10 +55,9 @@ def failure(request_id: str) -> None:
     logging.getLogger("server").error("", extra={"fields": {"request": request_id}}, exc_info=True)
 
 
-def speakable(params: Iterable[click.Parameter], values: Fields) -> dict[str, Any]:
+def speakable(params: Mapping[str, click.Parameter], values: Fields) -> dict[str, Any]:
     """Return the values with free text left out: kernel command lines hold passwords."""
-    plain = {param.name for param in params if _is_plain(param)}
-    return {name: value if name in plain else "(not logged)" for name, value in values.items()}
+    return {name: v if _is_plain(params[name]) else "(not logged)" for name, v in values.items()}
 
 
 def _is_plain(param: click.Parameter) -> bool:

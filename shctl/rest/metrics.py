@@ -12,11 +12,11 @@ from shctl import supervision
 from shctl.errors import ShctlError
 from shctl.hypervisor import Hypervisor
 
-CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
-
 
 class Metrics:
     """What is counted, in a registry of its own."""
+
+    media_type = prometheus_client.CONTENT_TYPE_LATEST
 
     def __init__(self, hypervisor: Hypervisor) -> None:
         self._registry = CollectorRegistry()

@@ -90,15 +90,13 @@ def from_text(field: str, text: str, wanted: Schema) -> Any:
     return text
 
 
-def pick(command: click.Command, values: Mapping[str, Any]) -> dict[str, click.Parameter]:
-    """Return the parameters that values name; raise InvalidInput for one that does not exist."""
-    known = {param.name or "": param for param in remote(command)}
-    for field in values:
-        if field not in known:
-            name = printable(field)
-            there = ", ".join(known) or "none"
-            raise InvalidInput(f"{name}: no such parameter; there are: {there}", field=name)
-    return {field: known[field] for field in values}
+def known(field: str, params: Mapping[str, click.Parameter]) -> click.Parameter:
+    """Return the parameter that a field names; raise InvalidInput where there is none."""
+    if field not in params:
+        name = printable(field)
+        there = ", ".join(params) or "none"
+        raise InvalidInput(f"{name}: no such parameter; there are: {there}", field=name)
+    return params[field]
 
 
 def words(param: click.Parameter, value: Any) -> Iterable[str]:

@@ -11,6 +11,7 @@ class Route:
 
     `scope` is what a token needs, `seconds` when the request is given up. `longest` bounds a
     parameter `timeout`, in seconds. `renamed` maps names in the query to those of parameters.
+    `failures` are statuses that not every route has.
     """
 
     method: str
@@ -21,6 +22,7 @@ class Route:
     seconds: float
     longest: float | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
+    failures: tuple[int, ...] = ()
 
     @property
     def placeholders(self) -> list[str]:
@@ -40,7 +42,5 @@ class Page:
     path: str
     scope: str
     answer: str
-    media_type: str
     summary: str
     method: str = "GET"
-    seconds: float = 8

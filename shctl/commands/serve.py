@@ -1,0 +1,70 @@
+"""`shctl serve`: the REST server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shctl.command import LocalCommand
+from shctl.session import Session
+
+_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+
+
+@click.command(
+    cls=LocalCommand,
+    examples=[
+        "shctl serve",
+        "shctl serve --listen 127.0.0.1",
+        "shctl serve --listen 0.0.0.0:8420 --tls-cert /etc/shctl/cert.pem"
+        " --tls-key /etc/shctl/key.pem --allow-host rack1.example.com",
+    ],
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Also listen on TCP, port 8420 by default; tokens are needed there.",
+)
+@click.option(
+    "--socket",
+    "path",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="The Unix socket, for root and the group shctl.  [default: /run/shctl/shctl.sock]",
+)
+@click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate chain for TCP, PEM.")
+@click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key, a file of mode 0600.")
+@click.option(
+    "--client-ca", type=_FILE, metavar="FILE", help="Ask TCP clients for certificates of this CA."
+)
+@click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="A name by which TCP clients call this server, besides its host name. Repeatable.",
+)
+@click.pass_context
+def serve(
+    ctx: click.Context,
+    listen: str | None,
+    path: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    client_ca: Path | None,
+    names: tuple[str, ...],
+) -> None:
+    """Run the REST server.
+
+    Meanwhile it brings installations to their end: hosts start from their disks by themselves.
+    Without --listen only this machine's root and the group shctl can reach it.
+    """
+    try:
+        from shctl.rest import daemon
+    except ModuleNotFoundError as error:
+        from shctl.errors import ShctlError
+
+        raise ShctlError(f"{error}; the server needs the extra packages of shctl[server]") from None
+    options = daemon.Options(listen, path, tls_cert, tls_key, client_ca, names)
+    daemon.run(ctx.find_root(), ctx.ensure_object(Session).uri, options)

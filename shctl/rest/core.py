@@ -1,0 +1,141 @@
+"""What all listeners share: the commands and how they run, the hypervisor, the numbers."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from shctl.errors import InvalidInput, ShctlError
+from shctl.rest import parameters, strict
+from shctl.rest.health import Health
+from shctl.rest.metrics import Metrics
+from shctl.rest.route import Route
+from shctl.rest.work import Work
+from shctl.session import Session
+
+T = TypeVar("T")
+_OWN = 8.0  # seconds
+Params = dict[str, click.Parameter]
+
+
+class Core:
+    """The commands below a root context, run for anybody who may.
+
+    `root` is the context of the command line that started the server; its settings hold.
+    """
+
+    def __init__(self, root: click.Context, uri: str) -> None:
+        self.session = Session(uri)
+        self.root = click.Context(
+            root.command, info_name="shctl", obj=self.session, default_map=root.default_map
+        )
+        self.health = Health(self.session.hypervisor)
+        self.metrics = Metrics(self.session.hypervisor)
+        # Together they are fewer than the threads that take requests, so one is always left.
+        self._work = Work(most=128, each=16)
+        self._waits = Work(most=64, each=16)
+
+    def find(self, path: str) -> tuple[click.Command, click.Context]:
+        """Return the command at a path such as "hosts list", and the context to run it below."""
+        context, command = self.root, self.root.command
+        for name in path.split():
+            if command is not context.command:
+                context = click.Context(command, parent=context, info_name=command.name)
+            found = command.get_command(context, name) if isinstance(command, click.Group) else None
+            if found is None:
+                raise ShctlError(f"there is no command {path!r}")
+            command = found
+        return command, context
+
+    def parameters(self, route: Route) -> Params:
+        """Return what a route takes in its body or its query, by the name that it has there."""
+        command, _ = self.find(route.command)
+        outside = {inside: name for name, inside in route.renamed.items()}
+        return {
+            outside.get(param.name or "", param.name or ""): param
+            for param in parameters.remote(command)
+            if not (isinstance(param, click.Argument) and "name" in route.placeholders)
+        }
+
+    def run(self, route: Route, name: str, argv: list[str]) -> Any:
+        """Run a route's command about a host or network, or none, and return its data."""
+        work = self._work if route.longest is None else self._waits
+        subject = f"{route.path.split('/')[1]}/{name}" if name else ""
+        return work.run(subject, route.seconds, lambda: self._invoke(route, argv))
+
+    def run_own(self, what: str, function: Callable[[], T]) -> T:
+        """Run something of the server's own under the same limits."""
+        return self._work.run(what, _OWN, function)
+
+    def _invoke(self, route: Route, argv: list[str]) -> Any:
+        command, parent = self.find(route.command)
+        try:
+            with command.make_context(command.name, argv, parent=parent) as context:
+                return command.invoke(context)
+        except click.UsageError as error:
+            raise _as_invalid(error, route) from error
+
+
+def read(route: Route, known: Params, query: str, content_type: str, body: bytes) -> dict[str, Any]:
+    """Return a request's parameters, of the right types; raise InvalidInput."""
+    if route.has_body:
+        _check_none(query, "the query", "parameters stand in the body")
+        if body:
+            strict.check_content_type(content_type)
+        given = strict.read_body(body)
+    else:
+        _check_none(body, "the body", "parameters stand in the query")
+        given = dict(strict.read_query(query))
+    for field, value in given.items():
+        wanted = parameters.schema(parameters.known(field, known))
+        if not route.has_body:
+            given[field] = parameters.from_text(field, value, wanted)
+        else:
+            parameters.check(field, value, wanted)
+    return given
+
+
+def _check_none(part: str | bytes, what: str, hint: str) -> None:
+    if part:
+        raise InvalidInput(f"{what} must be empty here; {hint}")
+
+
+def bound_timeout(route: Route, known: Params, given: dict[str, Any]) -> None:
+    """Hold `timeout` to what the route allows; raise InvalidInput when more is asked for."""
+    if route.longest is None:
+        return
+    param = known["timeout"]
+    wanted = given.get("timeout", param.default)
+    try:
+        too_long = (
+            wanted is not None and param.type.convert(str(wanted), param, None) > route.longest
+        )
+    except click.UsageError as error:
+        raise _as_invalid(error, route) from error
+    if too_long and "timeout" in given:
+        text = f"timeout: at most {route.longest:g} s over HTTP; ask again when it is over"
+        raise InvalidInput(text, field="timeout")
+    if too_long:
+        given["timeout"] = f"{route.longest:g}"
+
+
+def write_argv(known: Params, given: dict[str, Any], name: str | None) -> list[str]:
+    """Return the command line that stands for a request's parameters."""
+    options: list[str] = []
+    arguments = [] if name is None else [name]
+    for field, value in given.items():
+        is_argument = isinstance(known[field], click.Argument)
+        (arguments if is_argument else options).extend(parameters.words(known[field], value))
+    return [*options, "--", *arguments]
+
+
+def _as_invalid(error: click.UsageError, route: Route) -> InvalidInput:
+    param = getattr(error, "param", None)
+    if param is None:
+        return InvalidInput(error.format_message())
+    outside = {inside: name for name, inside in route.renamed.items()}
+    field = outside.get(param.name, param.name)
+    if field not in route.renamed and isinstance(param, click.Argument) and route.placeholders:
+        field = "name"
+    message = "required" if isinstance(error, click.MissingParameter) else error.message
+    return InvalidInput(f"{field}: {message}", field=field)

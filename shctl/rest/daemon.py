@@ -1,0 +1,190 @@
+"""Run the server: open what it listens on, serve, and stop in good order."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from hypercorn.asyncio import serve
+from hypercorn.config import Config, Sockets
+
+from shctl import auth, supervision
+from shctl.errors import InvalidInput, ShctlError
+from shctl.hypervisor import Hypervisor
+from shctl.rest import journal, sockets
+from shctl.rest.core import Core
+from shctl.rest.edge import Edge
+from shctl.rest.gate import Gate
+from shctl.server import Server
+
+THREADS = 256  # more than the commands that may be under way, see Core
+DRAIN = 8.0  # seconds for requests in flight once the server is to stop
+LOOK = 5.0  # seconds between looks at installations that are under way
+REST = 60.0  # seconds between looks while there are none
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to listen on; `names` are further names of this server."""
+
+    listen: str | None = None
+    socket: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    client_ca: Path | None = None
+    names: tuple[str, ...] = ()
+
+    @property
+    def tls(self) -> bool:
+        """Tell whether there is a certificate."""
+        return self.tls_cert is not None
+
+
+class _Listener(Config):
+    """Hypercorn's configuration for one socket that is open already."""
+
+    # An idle connection, and one that has not sent its whole header, is closed after this.
+    keep_alive_timeout = 5.0
+    ssl_handshake_timeout = 10.0
+    graceful_timeout = DRAIN
+    include_server_header = False
+    errorlog = logging.getLogger("hypercorn")
+
+    def __init__(self, listener: socket.socket, options: Options) -> None:
+        self.listener = listener
+        self._address = listener.getsockname()
+        self.unix = listener.family == socket.AF_UNIX
+        if options.tls and not self.unix:
+            self.certfile, self.keyfile = str(options.tls_cert), str(options.tls_key)
+            if options.client_ca:
+                self.ca_certs = str(options.client_ca)
+                self.verify_mode = ssl.CERT_REQUIRED
+
+    def create_sockets(self) -> Sockets:
+        """Return the open socket as Hypercorn wants it."""
+        secure, insecure = ([self.listener], []) if self.ssl_enabled else ([], [self.listener])
+        return Sockets(secure, insecure, [])
+
+    def remove(self) -> None:
+        """Remove the file of a Unix socket."""
+        if self.unix:
+            Path(self._address).unlink(missing_ok=True)
+
+
+def run(root: click.Context, uri: str, options: Options) -> None:
+    """Serve until SIGTERM or SIGINT comes.
+
+    Raises InvalidInput for files and addresses that cannot be used.
+    """
+    _check_files(options)
+    listeners = _open(options)
+    journal.start()
+    core = Core(root, uri)
+    _supervise(core.session.hypervisor)
+    # Not asyncio.run, which waits for threads that may hang in libvirt.
+    asyncio.new_event_loop().run_until_complete(_serve(core, listeners, options.names))
+    for listener in listeners:
+        listener.remove()
+    # Nor Python's own way out, which waits for them as well.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _check_files(options: Options) -> None:
+    if options.tls != (options.tls_key is not None):
+        raise InvalidInput("--tls-cert and --tls-key go together")
+    if options.client_ca and not options.tls:
+        raise InvalidInput("--client-ca needs --tls-cert and --tls-key")
+    if auth.PATH.exists():
+        auth.check_private(auth.PATH)
+    if options.tls_key:
+        auth.check_private(options.tls_key)
+
+
+def _open(options: Options) -> list[_Listener]:
+    given = sockets.from_systemd()
+    opened = given or [sockets.open_unix(options.socket or sockets.DEFAULT_PATH)]
+    if options.listen:
+        opened.append(sockets.open_tcp(options.listen))
+    listeners = [_Listener(one, options) for one in opened]
+    for listener in listeners:
+        _check_tls(listener)
+    return listeners
+
+
+def _check_tls(config: _Listener) -> None:
+    if config.unix:
+        return
+    if not config.ssl_enabled and not sockets.is_loopback(config.listener):
+        raise InvalidInput(
+            "listen: other machines could read along; give --tls-cert and --tls-key, or listen"
+            " on a loopback address",
+            field="listen",
+        )
+    try:
+        config.create_ssl_context()
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidInput(f"cannot use the TLS files: {error}") from error
+
+
+async def _serve(core: Core, listeners: list[_Listener], names: tuple[str, ...]) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(THREADS, "request"))
+    stop: Any = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    # One gate for each listener: who may come in depends on where they come in.
+    running = [
+        asyncio.create_task(
+            serve(_application(core, config, names), config, shutdown_trigger=stop.wait)
+        )
+        for config in listeners
+    ]
+    sockets.notify("READY=1")
+    await _until_over(running, stop)
+
+
+def _application(core: Core, config: _Listener, names: tuple[str, ...]) -> Any:
+    gate = Gate(trusted=config.unix, names=names)
+    return Edge(Server(core, gate), unix=config.unix)
+
+
+async def _until_over(running: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+    sockets.notify("STOPPING=1")
+    stop.set()
+    # What is not done when the time is over comes back as cancelled.
+    ends = await asyncio.gather(*running, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception):
+            logging.getLogger("server").error("a listener failed", exc_info=end)
+
+
+def _supervise(hypervisor: Hypervisor) -> None:
+    """Bring every installation to its end, in a thread of its own."""
+    changed = threading.Event()
+    hypervisor.watch(changed.set)
+    threading.Thread(
+        target=_supervise_forever, args=(hypervisor, changed), name="supervision", daemon=True
+    ).start()
+
+
+def _supervise_forever(hypervisor: Hypervisor, changed: threading.Event) -> None:
+    while True:
+        changed.clear()
+        still = True
+        with suppress(ShctlError):  # libvirt is away; the next look finds what has happened
+            still = bool(supervision.settle_open(hypervisor))
+        changed.wait(LOOK if still else REST)

@@ -1,0 +1,76 @@
+"""Take bodies off the network before a thread is spent on them."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from hypercorn.middleware import AsyncioWSGIMiddleware
+
+from shctl.rest import sockets
+from shctl.rest.strict import MAX_BODY
+
+BODY_TIME = 30.0  # seconds in which a body has to arrive
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Gone(Exception):
+    """The client has left before its body was complete."""
+
+
+class Edge:
+    """The ASGI application of one listener, in front of its WSGI application."""
+
+    def __init__(self, server: Callable[..., Any], *, unix: bool) -> None:
+        self._app: Any = AsyncioWSGIMiddleware(server, max_body_size=MAX_BODY + 1)
+        self._unix = unix
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve a request; what is no request is left to Hypercorn's middleware."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await asyncio.wait_for(_read(receive), BODY_TIME)
+        except TimeoutError:
+            await _send_late(send)
+        except Gone:
+            # Half a body may well be whole JSON, so nothing of it is acted on.
+            return
+        else:
+            await self._app(self._amended(scope), _once(body), send)
+
+    def _amended(self, scope: dict[str, Any]) -> dict[str, Any]:
+        # Version 0.13's middleware takes the address of a Unix socket's client for a pair.
+        client = (sockets.peer.get(), 0) if self._unix else scope["client"]
+        return {**scope, "client": client, "server": scope.get("server") or ("localhost", 0)}
+
+
+async def _read(receive: Receive) -> bytes:
+    """Return a body, or its beginning where that is too long already."""
+    body = bytearray()
+    more = True
+    while more and len(body) <= MAX_BODY:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Gone
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return bytes(body[: MAX_BODY + 1])
+
+
+def _once(body: bytes) -> Receive:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+async def _send_late(send: Send) -> None:
+    problem = {"type": "about:blank", "title": "Request Timeout", "status": 408}
+    problem["detail"] = f"the body did not arrive within {BODY_TIME:g} s"
+    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 408, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(problem).encode()})

@@ -1,0 +1,134 @@
+"""The sockets that the server listens on: its own, or those that systemd hands over."""
+
+import grp
+import ipaddress
+import os
+import socket
+import stat
+import struct
+from contextlib import suppress
+from contextvars import ContextVar
+from pathlib import Path
+
+from shctl import locks
+from shctl.errors import Conflict, InvalidInput, ShctlError
+from shctl.install.files import make_directory
+
+DEFAULT_PATH = Path("/run/shctl/shctl.sock")
+DEFAULT_PORT = 8420
+GROUP = "shctl"
+MODE = 0o660
+_LAST_PORT = 65535
+_FIRST = 3  # sd_listen_fds(3)
+
+# Who is at the other end of the Unix socket that the current task serves.
+peer: ContextVar[str] = ContextVar("peer", default="local")
+
+
+class UnixSocket(socket.socket):
+    """A listening Unix socket that notes who connects.
+
+    asyncio starts a connection's task right after accept, so that task inherits the note.
+    """
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """Accept a connection."""
+        connection, address = super().accept()
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        peer.set(f"uid {struct.unpack('3i', credentials)[1]}")
+        return connection, address
+
+
+def open_unix(path: Path) -> UnixSocket:
+    """Listen on a Unix socket for root, and for the group shctl where there is one.
+
+    A file that a dead server has left is replaced; raises Conflict when a server listens there.
+    """
+    make_directory(path.parent)
+    with locks.hold("socket", str(path)):
+        _remove_stale(path)
+        listener = UnixSocket(socket.AF_UNIX)
+        try:
+            listener.bind(str(path))
+            # Nobody can connect before listen(), so the umask's moment does not matter.
+            with suppress(KeyError):
+                os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+            path.chmod(MODE)
+        except OSError as error:
+            listener.close()
+            raise ShctlError(f"cannot listen on {path}: {error.strerror or error}") from error
+        listener.listen()
+    return listener
+
+
+def _remove_stale(path: Path) -> None:
+    if not path.exists():
+        return
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise Conflict(f"{path} is no socket; it is left alone")
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+    raise Conflict(f"a server listens on {path} already; stop that one, or use --socket")
+
+
+def open_tcp(listen: str) -> socket.socket:
+    """Listen on HOST:PORT or HOST; an IPv6 address stands in brackets."""
+    host, port = split(listen)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        text = f"listen: cannot listen on {listen}: {error.strerror or error}"
+        raise InvalidInput(text, field="listen") from error
+    return listener
+
+
+def split(listen: str) -> tuple[str, int]:
+    """Return host and port; raise InvalidInput."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or (listen.startswith("[") and listen.endswith("]")):
+        host, port = listen, str(DEFAULT_PORT)
+    bare = host.removeprefix("[").removesuffix("]")
+    if not bare or not port.isascii() or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise InvalidInput(f"listen: {listen!r} is not of the form HOST:PORT", field="listen")
+    return bare, int(port)
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Tell whether a TCP socket takes connections of this machine alone."""
+    return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def from_systemd() -> list[socket.socket]:
+    """Return the sockets that systemd has opened for this process."""
+    meant = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
+    number = int(os.environ.pop("LISTEN_FDS", "0") or 0) if meant else 0
+    os.environ.pop("LISTEN_FDNAMES", None)
+    return [_adopt(descriptor) for descriptor in range(_FIRST, _FIRST + number)]
+
+
+def _adopt(descriptor: int) -> socket.socket:
+    os.set_inheritable(descriptor, False)
+    listener = socket.socket(fileno=descriptor)
+    if listener.family != socket.AF_UNIX:
+        return listener
+    return UnixSocket(fileno=listener.detach())
+
+
+def notify(state: str) -> None:
+    """Tell systemd a state such as READY=1, where it wants to know; see sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, suppress(OSError):
+            # A leading @ stands for the abstract name space.
+            channel.connect(address.replace("@", "\0", 1) if address[0] == "@" else address)
+            channel.sendall(state.encode())

@@ -1,0 +1,203 @@
+"""The REST face: a table of routes onto the commands; JSON in, JSON out, errors in one place."""
+
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+import bottle
+
+from shctl import __version__, auth, openapi
+from shctl.errors import ShctlError
+from shctl.rest import core, docs, journal, replies
+from shctl.rest.gate import PUBLIC, Caller, Gate, check_scope
+from shctl.rest.route import Page, Route
+
+HOST, NETWORK = "/hosts/<name>", "/networks/<name>"
+# Reads are short. Changes may wait for locks and for QEMU; a creation may have to fetch its tree.
+READ, CHANGE, CREATE = 8, 60, 900
+WAIT = 300
+ROUTES = (
+    Route("GET", "/hosts", "hosts list", 200, "read", READ),
+    Route("GET", HOST, "hosts show", 200, "read", READ),
+    Route("POST", HOST, "hosts create", 201, "admin", CREATE, failures=(502, 507)),
+    Route("DELETE", HOST, "hosts delete", 204, "admin", CHANGE),
+    Route("PUT", f"{HOST}/start", "hosts start", 204, "power", CHANGE),
+    Route("PUT", f"{HOST}/stop", "hosts stop", 204, "power", WAIT + CHANGE, longest=WAIT),
+    Route("PUT", f"{HOST}/reboot", "hosts reboot", 204, "power", CHANGE),
+    Route(
+        "GET", f"{HOST}/wait", "hosts wait", 200, "read", WAIT + READ, longest=WAIT,
+        renamed={"for": "condition"}, failures=(502,),
+    ),
+    # Installers print passwords.
+    Route("GET", f"{HOST}/log", "hosts log", 200, "admin", READ),
+    Route("GET", "/networks", "networks list", 200, "read", READ),
+    Route("GET", NETWORK, "networks show", 200, "read", READ),
+    Route("POST", NETWORK, "networks create", 201, "admin", CHANGE),
+    Route("POST", f"/hosts/<host>{NETWORK}", "networks create", 201, "admin", CHANGE),
+    Route("DELETE", NETWORK, "networks delete", 204, "admin", CHANGE),
+    # It makes the server send requests to wherever the caller likes.
+    Route("GET", "/trees", "trees probe", 200, "admin", CHANGE, failures=(502,)),
+    Route("GET", "/doctor", "doctor", 200, "read", CHANGE),
+)  # fmt: skip
+PAGES = (
+    Page("/", "read", "about", "Tell name and version."),
+    Page("/healthz", PUBLIC, "health", "Tell whether libvirt and Open vSwitch answer."),
+    Page("/metrics", "read", "metrics", "Give numbers to Prometheus."),
+    Page("/openapi.json", PUBLIC, "openapi", "Describe this interface to programs."),
+    Page("/docs", PUBLIC, "docs", "Describe this interface to people."),
+)
+
+Respond = Callable[["Exchange", dict[str, str]], bottle.HTTPResponse]
+
+
+class Exchange:
+    """A request and what is known of it so far, for the journal."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self.environ = environ
+        self.id = secrets.token_hex(8)
+        self.began = time.monotonic()
+        self.route = ""
+        self.caller = Caller("nobody", "")
+        self.what: dict[str, Any] = {}
+        self.status = 0
+
+
+class NoRoute(ShctlError):
+    """A path or a method that does not exist."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(HTTPStatus(status).description)
+        self.status = status
+        self.title = HTTPStatus(status).phrase
+
+
+class Server:
+    """The WSGI application of one listener."""
+
+    def __init__(self, shared: core.Core, gate: Gate) -> None:
+        self._core = shared
+        self._gate = gate
+        self._app = bottle.Bottle()
+        self._app.default_error_handler = self._no_route
+        for route in ROUTES:
+            self._add(route, self._command(route))
+        for page in PAGES:
+            self._add(page, getattr(self, f"_{page.answer}"))
+        self._description = openapi.build(ROUTES, PAGES, shared.find, shared.parameters)
+
+    def _add(self, row: Route | Page, respond: Respond) -> None:
+        if row.scope not in (PUBLIC, *auth.SCOPES):
+            raise ShctlError(f"the route {row.method} {row.path} has no scope")
+
+        def answer(**path: str) -> bottle.HTTPResponse:
+            exchange: Exchange = bottle.request.environ["shctl.exchange"]
+            exchange.route = row.path
+            return self._guarded(exchange, row.scope, lambda: respond(exchange, path))
+
+        self._app.route(row.path, row.method, answer)
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Answer a request, and write it down."""
+        exchange = environ["shctl.exchange"] = Exchange(environ)
+        environ["wsgi.errors"] = sys.stderr
+        path = environ["PATH_INFO"]
+        environ["PATH_INFO"] = path[:-1] if len(path) > 1 and path.endswith("/") else path
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+            exchange.status = int(status[:3])
+            if exchange.status == HTTPStatus.NO_CONTENT:
+                headers = [header for header in headers if header[0] != "Content-Length"]
+            start_response(status, [*headers, ("X-Request-Id", exchange.id)], exc_info)
+
+        body: Iterable[bytes] = self._app(environ, start)
+        self._write_down(exchange)
+        return body
+
+    def _guarded(
+        self, exchange: Exchange, scope: str, respond: Callable[[], bottle.HTTPResponse]
+    ) -> bottle.HTTPResponse:
+        """Answer whoever may ask; the one place where errors become statuses."""
+        try:
+            self._gate.check_browser(exchange.environ)
+            exchange.caller = self._gate.recognise(exchange.environ, scope)
+            check_scope(exchange.caller, scope)
+            return respond()
+        except ShctlError as error:
+            if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+                journal.failure(exchange.id)
+            return replies.problem(error)
+        except (Exception, SystemExit):
+            journal.failure(exchange.id)
+            hidden = f"something unexpected; the server's log has it as request {exchange.id}"
+            return replies.problem(ShctlError(hidden))
+
+    def _no_route(self, error: bottle.HTTPError) -> bottle.HTTPResponse:
+        """Answer for Bottle, to those who may know which paths exist."""
+        exchange: Exchange = bottle.request.environ["shctl.exchange"]
+        allowed = error.headers.get("Allow")  # comes with 405
+        missing = replies.problem(
+            NoRoute(error.status_code), **({"Allow": allowed} if allowed else {})
+        )
+        return self._guarded(exchange, "read", lambda: missing)
+
+    def _command(self, route: Route) -> Respond:
+        params = self._core.parameters(route)
+
+        def respond(exchange: Exchange, path: dict[str, str]) -> bottle.HTTPResponse:
+            environ, name = exchange.environ, path.get("name")
+            exchange.what = {"command": route.command, **path}
+            given = core.read(
+                route, params, environ["QUERY_STRING"], environ.get("CONTENT_TYPE", ""),
+                environ["wsgi.input"].read(),
+            )  # fmt: skip
+            exchange.what["parameters"] = journal.speakable(params, given)
+            core.bound_timeout(route, params, given)
+            argv = core.write_argv(params, given, name)
+            return replies.success(route, name or "", self._core.run(route, name or "", argv))
+
+        return respond
+
+    def _about(self, *_: object) -> bottle.HTTPResponse:
+        return replies.data(200, {"name": "shctl", "version": __version__})
+
+    def _health(self, *_: object) -> bottle.HTTPResponse:
+        seen = self._core.run_own("health", self._core.health.look)
+        return replies.data(200 if all(seen.values()) else 503, seen)
+
+    def _metrics(self, *_: object) -> bottle.HTTPResponse:
+        text = self._core.run_own("metrics", self._core.metrics.text)
+        return replies.reply(200, text, self._core.metrics.media_type)
+
+    def _openapi(self, *_: object) -> bottle.HTTPResponse:
+        return replies.data(200, self._description)
+
+    def _docs(self, *_: object) -> bottle.HTTPResponse:
+        html = "text/html; charset=utf-8"
+        text = docs.page(self._description)
+        return replies.reply(200, text, html, Content_Security_Policy=docs.POLICY)
+
+    def _write_down(self, exchange: Exchange) -> None:
+        seconds = time.monotonic() - exchange.began
+        environ, status, route = exchange.environ, exchange.status, exchange.route
+        method = environ["REQUEST_METHOD"] if route else "other"
+        self._core.metrics.count(method, route or "none", status, seconds)
+        told = {
+            "request": exchange.id,
+            "who": exchange.caller.who,
+            "from": environ.get("REMOTE_ADDR", ""),
+            "method": environ["REQUEST_METHOD"],
+            "path": environ["bottle.raw_path"],
+            "status": status,
+        }
+        journal.request({**told, "seconds": round(seconds, 4)})
+        if status in (401, 403, 429) or (route and environ["REQUEST_METHOD"] not in _READS):
+            journal.audit({**told, **exchange.what})
+
+
+_READS = ("GET", "HEAD")
