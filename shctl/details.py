@@ -4,7 +4,7 @@ from contextlib import suppress
 from functools import lru_cache
 
 from shctl import domain, names, network, supervision
-from shctl.errors import NotFound
+from shctl.errors import NotFound, ShctlError
 from shctl.hypervisor import Domain, Hypervisor
 from shctl.metadata import INSTALLING, Metadata
 from shctl.model import Disk, HostDetail, Install, Interface
@@ -13,9 +13,11 @@ from shctl.model import Disk, HostDetail, Install, Interface
 def show(hypervisor: Hypervisor, name: str) -> HostDetail:
     """Return a host's hardware, state and what shctl knows about it; raise NotFound.
 
-    An installation whose end nobody has seen yet is brought to it first.
+    An installation whose end nobody has seen yet is brought to it first, if that can be.
     """
-    supervision.settle(hypervisor, name)
+    # What hinders the start stands in the installation's reason, and hides nothing else.
+    with suppress(ShctlError):
+        supervision.settle(hypervisor, name)
     return detail(hypervisor, hypervisor.domain(name))
 
 

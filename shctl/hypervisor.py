@@ -321,7 +321,8 @@ class Domain:
     def ending(self) -> str:
         """Return how the domain's last QEMU ended: shutdown, destroyed, crashed, unknown, ..."""
         with self._doing("read the state of"):
-            return _ENDINGS[self._handle.state()[1]]
+            state, reason = self._handle.state()
+        return _ENDINGS[reason] if state == libvirt.VIR_DOMAIN_SHUTOFF else "unknown"
 
     @property
     def active(self) -> bool:
@@ -433,12 +434,15 @@ class Domain:
 
     def set_metadata(self, element: str, uri: str, key: str) -> None:
         """Replace our element in the domain's metadata, stored and running."""
-        flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+        kind, stored = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_CONFIG
         if self.active:
-            flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE
+            both = stored | libvirt.VIR_DOMAIN_AFFECT_LIVE
+            # Refused when it has just stopped; what is stored is then all there is.
+            with suppress(Conflict), self._doing("write metadata of"):
+                self._handle.setMetadata(kind, element, key, uri, both)
+                return
         with self._doing("write metadata of"):
-            kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
-            self._handle.setMetadata(kind, element, key, uri, flags)
+            self._handle.setMetadata(kind, element, key, uri, stored)
 
 
 class Console:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from shctl import domain, locks, openvswitch
 from shctl.errors import Conflict, NotFound, TimedOut
 from shctl.hypervisor import Domain, Hypervisor
+from shctl.metadata import Installation
 from shctl.model import Outcome
 from shctl.undo import Undo
 
@@ -17,15 +18,24 @@ def start(hypervisor: Hypervisor, name: str) -> Outcome:
     """Start a host, or resume a paused one; one that runs already is left alone."""
     with locks.hold("host", name):
         host = hypervisor.domain(name)
-        if host.state == "paused":
-            check_ports(hypervisor, host)
-            host.resume()
-            return Outcome(name, "resumed")
-        if host.active:
-            return Outcome(name, "already running")
-        check_whole(host)
-        power_on(hypervisor, host)
-    return Outcome(name, "started")
+        if not host.active:
+            check_whole(host)
+        return Outcome(name, ensure_on(hypervisor, host))
+
+
+def ensure_on(hypervisor: Hypervisor, host: Domain) -> str:
+    """Start a host that is off, resume a paused one, leave any other alone; return which it was.
+
+    To be called with the host's lock held.
+    """
+    if host.state == "paused":
+        check_ports(hypervisor, host)
+        host.resume()
+        return "resumed"
+    if host.active:
+        return "already running"
+    power_on(hypervisor, host)
+    return "started"
 
 
 def check_whole(host: Domain) -> None:
@@ -124,7 +134,7 @@ def stop(
     host = hypervisor.domain(name)
     if not host.active:
         return Outcome(name, "already shut off")
-    if _is_installing(host):
+    if (install := _installation(host)) and install.open:
         return _stop_installer(host, force=force)
     if not force or timeout:
         _shut_down(host, force=force, seconds=STOP_TIMEOUT if timeout is None else timeout)
@@ -134,9 +144,10 @@ def stop(
     return Outcome(name, "shut off")
 
 
-def _is_installing(host: Domain) -> bool:
+def _installation(host: Domain) -> Installation | None:
+    """Return the installation whose installer is what the host runs now."""
     read = domain.read(host.xml())
-    return read.installer and read.metadata is not None and read.metadata.install is not None
+    return read.metadata.install if read.installer and read.metadata else None
 
 
 def _stop_installer(host: Domain, *, force: bool) -> Outcome:
@@ -176,8 +187,13 @@ def reboot(hypervisor: Hypervisor, name: str, *, force: bool = False) -> Outcome
     host = hypervisor.domain(name)
     if not host.active:
         raise Conflict(f"host {name!r} is {host.state}; 'shctl hosts start {name}' starts it")
-    if _is_installing(host):
-        raise Conflict(f"host {name!r} is being installed; its installer reboots it by itself")
+    if install := _installation(host):
+        raise Conflict(
+            f"host {name!r} is being installed; its installer reboots it by itself"
+            if install.open
+            else f"host {name!r} still runs its installer, which has failed;"
+            f" 'shctl hosts stop {name} --force' ends that"
+        )
     if force:
         host.reset()
         return Outcome(name, "reset")

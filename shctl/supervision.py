@@ -8,15 +8,16 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 
-from shctl import domain, locks, metadata, power
+from shctl import domain, locks, metadata, power, qemulog
 from shctl.errors import NotFound, ShctlError
 from shctl.hypervisor import Domain, Hypervisor
 from shctl.install.boot import remove_boot_files
 from shctl.metadata import FAILED, FINISHING, INSTALLED, INSTALLING, Installation, Metadata
 
+_CRASH = "QEMU ended before the installer did; its log is {log}"
 _REASONS = {
-    "crashed": "QEMU ended before the installer did; its log is /var/log/libvirt/qemu/{name}.log",
-    "failed": "QEMU ended before the installer did; its log is /var/log/libvirt/qemu/{name}.log",
+    "crashed": _CRASH,
+    "failed": _CRASH,
     "destroyed": "the host was powered off before the installer had ended",
 }
 
@@ -43,7 +44,7 @@ def phases(hypervisor: Hypervisor) -> Counter[str]:
     found: Counter[str] = Counter()
     for host in hypervisor.domains():
         with suppress(NotFound):  # a host that went in the meantime
-            if install := _stored(host):
+            if (data := _stored(host)) and (install := data.install):
                 found[INSTALLING if install.open else install.phase] += 1
     return found
 
@@ -53,22 +54,29 @@ def settle(hypervisor: Hypervisor, name: str) -> Installation | None:
 
     Returns None for a host that was never installed; raises NotFound, or what a start raises.
     """
-    install = _stored(hypervisor.domain(name))
-    if install is None or not install.open:
-        return install
+    host = hypervisor.domain(name)
+    data = _stored(host)
+    if data is None or data.install is None or not data.install.open:
+        return data.install if data else None
+    # Who only looks must not wait for a lock, nor make others wait.
+    if data.install.phase == INSTALLING and _is_under_way(host) and not data.install.overdue:
+        return data.install
     with locks.hold("host", name):
         host = hypervisor.domain(name)
-        data = domain.read(host.xml(stored=True)).metadata
+        data = _stored(host)
         if data is None or data.install is None or not data.install.open or not data.complete:
             return data.install if data else None
         return _advance(hypervisor, host, data, data.install)
 
 
-def _stored(host: Domain) -> Installation | None:
+def _stored(host: Domain) -> Metadata | None:
     xml = host.xml(stored=True)
     # Parsing is what costs, and most hosts are not being installed.
-    data = domain.read(xml).metadata if metadata.URI in xml else None
-    return data.install if data else None
+    return domain.read(xml).metadata if metadata.URI in xml else None
+
+
+def _is_under_way(host: Domain) -> bool:
+    return host.active and domain.read(host.xml()).installer
 
 
 def _advance(
@@ -76,33 +84,42 @@ def _advance(
 ) -> Installation:
     if install.phase == FINISHING:
         return _start_installed(hypervisor, host, data, install)
-    if host.active:
+    if _is_under_way(host):
         return _judge_running(host, data, install)
-    if host.ending == "shutdown":
+    ending = _ending(host, install)
+    if ending == "shutdown":
         install = _record(host, data, install.move(FINISHING))
         return _start_installed(hypervisor, host, data, install)
-    reason = _REASONS.get(host.ending, "it is not known how the installer ended ({ending})")
-    return _fail(host, data, install, reason.format(name=host.name, ending=host.ending))
+    reason = _REASONS.get(ending, "it is not known how the installer ended; QEMU's log is {log}")
+    return _fail(host, data, install, reason.format(log=qemulog.path(host.name)))
+
+
+def _ending(host: Domain, install: Installation) -> str:
+    """Return how the installer's QEMU ended: shutdown, destroyed, crashed, ..., unknown.
+
+    The log comes first: libvirt forgets when it restarts, and knows of the last QEMU alone, while
+    somebody may have started the host since.
+    """
+    return qemulog.first_ending(host.name, install.started) or host.ending
 
 
 def _judge_running(host: Domain, data: Metadata, install: Installation) -> Installation:
-    if not domain.read(host.xml()).installer:
-        return _fail(
-            host, data, install, "the host was started from its disk before its installer had ended"
-        )
-    if install.overdue:
-        return _fail(
-            host, data, install, f"deadline: the installer had not ended by {install.deadline}"
-        )
-    return install
+    if not install.overdue:
+        return install
+    reason = f"deadline: the installer had not ended by {install.deadline}"
+    return _fail(host, data, install, reason)
 
 
 def _start_installed(
     hypervisor: Hypervisor, host: Domain, data: Metadata, install: Installation
 ) -> Installation:
-    # Active already: whoever began to finish was killed after the start.
-    if not host.active:
-        power.power_on(hypervisor, host)
+    try:
+        # Whoever began to finish may have been killed after the start, or in the middle of it.
+        power.ensure_on(hypervisor, host)
+    except ShctlError as error:
+        reason = f"the installer has ended, but the host does not start: {error}"
+        _record(host, data, replace(install, reason=reason))
+        raise
     return _close(host, data, install.move(INSTALLED))
 
 
