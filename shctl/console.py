@@ -1,13 +1,15 @@
 """The serial console's log: where it is, how to read and follow it, how to remove it."""
 
+import os
 import time
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from shctl import domain
-from shctl.errors import Conflict
+from shctl.errors import Conflict, NotFound, Unreachable
 from shctl.hypervisor import Hypervisor
 
 LOGS = Path("/var/log/shctl/console")
@@ -45,8 +47,8 @@ def read_log(hypervisor: Hypervisor, name: str) -> Iterator[str]:
 
     Raises NotFound, and Conflict for a host whose console is not logged.
     """
-    path = _logged(hypervisor, name)
-    return _decoded(piece for part in _parts(path) for piece in _drain(part))
+    streams = _open_parts(_logged(hypervisor, name))
+    return _decoded(piece for stream in streams for piece in _drain(stream))
 
 
 def follow_log(hypervisor: Hypervisor, name: str) -> Iterator[str]:
@@ -71,48 +73,70 @@ def _decoded(pieces: Iterable[bytes]) -> Iterator[str]:
         yield decoder.decode(piece)
 
 
-def _drain(part: Path) -> Iterator[bytes]:
-    try:
-        with part.open("rb") as stream:
-            while piece := stream.read(_CHUNK):
-                yield piece
-    except FileNotFoundError:
-        return  # never started yet, or rotated away at this moment
+def _open_parts(path: Path) -> list[BinaryIO]:
+    """Return all parts open, oldest first, as they were at one moment."""
+    while True:
+        streams = [stream for part in _parts(path) if (stream := _open(part))]
+        # A rotation renames all of them; an open file stays what it is.
+        if [_inode(stream) for stream in streams] == [*filter(None, map(_inode_at, _parts(path)))]:
+            return streams
+
+
+def _open(part: Path) -> BinaryIO | None:
+    with suppress(FileNotFoundError):  # never started yet, or rotated away at this moment
+        return part.open("rb", buffering=0)
+    return None
+
+
+def _inode(stream: BinaryIO) -> int:
+    return os.fstat(stream.fileno()).st_ino
+
+
+def _inode_at(path: Path) -> int | None:
+    with suppress(FileNotFoundError):
+        return path.stat().st_ino
+    return None
+
+
+def _drain(stream: BinaryIO) -> Iterator[bytes]:
+    if os.fstat(stream.fileno()).st_size < stream.tell():  # somebody has emptied it
+        stream.seek(0)
+    while piece := stream.read(_CHUNK):
+        yield piece
 
 
 def _follow(hypervisor: Hypervisor, name: str, path: Path) -> Iterator[bytes]:
-    for part in _parts(path)[:-1]:
-        yield from _drain(part)
-    tail = _Tail(path)
+    streams = _open_parts(path)
     while True:
         # Asked before the read, so that the last words are not missed.
-        gone = not any(host.name == name for host in hypervisor.hosts())
-        if piece := tail.read():
-            yield piece
+        gone = not _exists(hypervisor, name)
+        for stream in streams:
+            yield from _drain(stream)
+        newer = _newer_parts(path, streams)
+        if newer:
+            streams = [*streams[-1:], *newer]
         elif gone:
             return
         else:
             time.sleep(_INTERVAL)
 
 
-@dataclass
-class _Tail:
-    """A place in a file that grows, and that another file of its name may replace."""
+def _newer_parts(path: Path, streams: list[BinaryIO]) -> list[BinaryIO]:
+    """Return the parts that have come since the last of these was the newest, open."""
+    known = {_inode(stream) for stream in streams}
+    if _inode_at(path) in {None, *known}:
+        return []
+    parts = _open_parts(path)
+    inodes = [_inode(part) for part in parts]
+    last = max((i for i, inode in enumerate(inodes) if inode in known), default=-1)
+    return parts[last + 1 :]
 
-    path: Path
-    position: int = 0
-    inode: int = 0
 
-    def read(self) -> bytes:
-        """Return the next bytes, none if there are none yet."""
-        try:
-            with self.path.open("rb") as stream:
-                status = self.path.stat()
-                if status.st_ino != self.inode or status.st_size < self.position:
-                    self.position, self.inode = 0, status.st_ino
-                stream.seek(self.position)
-                piece = stream.read(_CHUNK)
-        except FileNotFoundError:
-            return b""
-        self.position += len(piece)
-        return piece
+def _exists(hypervisor: Hypervisor, name: str) -> bool:
+    try:
+        hypervisor.domain(name)
+    except NotFound:
+        return False
+    except Unreachable:  # libvirt is away; the guest and its log go on
+        return True
+    return True

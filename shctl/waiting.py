@@ -1,31 +1,51 @@
 """Wait until something is true of a host."""
 
+import time
 from collections.abc import Callable
 
 from shctl import details, power, supervision
-from shctl.errors import Conflict, InstallFailed, TimedOut
+from shctl.errors import Conflict, InstallFailed, TimedOut, Unreachable
 from shctl.hypervisor import Hypervisor
 from shctl.metadata import FAILED, INSTALLED, Installation
 from shctl.model import HostDetail
 
 TIMEOUT = 7200.0  # seconds
+RESTART = 60.0  # seconds that libvirt or Open vSwitch may be away once they have answered
 
 
 def wait(hypervisor: Hypervisor, name: str, wanted: str, timeout: float = TIMEOUT) -> HostDetail:
     """Wait until the host is running, stopped, installed or has an address; return it.
 
     `timeout` in seconds. An installation that ends meanwhile is brought to its end. Raises
-    NotFound, TimedOut, InstallFailed, and Conflict when it can never become true.
+    NotFound, TimedOut, InstallFailed, Conflict when it can never become true, and Unreachable.
     """
 
     def holds() -> bool:
         install = supervision.settle(hypervisor, name)
         return _CONDITIONS[wanted](hypervisor, name, install)
 
-    if not power.wait_until(holds, timeout):
+    if not power.wait_until(_patient(holds), timeout):
         host = hypervisor.domain(name)
         raise TimedOut(f"host {name!r} is {host.state}, and not {wanted} after {timeout:g} s")
     return details.show(hypervisor, name)
+
+
+def _patient(holds: Callable[[], bool]) -> Callable[[], bool]:
+    """Return the condition as one that outlasts a restart of libvirt or Open vSwitch."""
+    answered = float("-inf")
+
+    def holds_so_far() -> bool:
+        nonlocal answered
+        try:
+            answer = holds()
+        except Unreachable:
+            if time.monotonic() > answered + RESTART:
+                raise
+            return False
+        answered = time.monotonic()
+        return answer
+
+    return holds_so_far
 
 
 def _is_running(hypervisor: Hypervisor, name: str, _install: Installation | None) -> bool:
