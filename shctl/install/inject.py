@@ -7,7 +7,7 @@ appended one needs no knowledge of those before it.
 import gzip
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from shctl.errors import InvalidInput
@@ -55,12 +55,21 @@ def render(text: str, values: Mapping[str, str]) -> str:
     return re.sub(r"@SHCTL_([A-Z0-9_]+)@", replace, text)
 
 
-def _archive(files: Mapping[str, bytes]) -> Iterator[bytes]:
+def check_names(files: Collection[str]) -> None:
+    """Raise InvalidInput unless files of all these names can stand in one initrd."""
     for name in files:
         _check_name(name)
-    directories = {str(parent) for name in files for parent in PurePosixPath(name).parents}
-    for name in sorted(directories & files.keys()):
+    for name in sorted(_directories(files) & set(files)):
         raise InvalidInput(f"{name!r} is both a file and a directory", field="inject")
+
+
+def _directories(files: Collection[str]) -> set[str]:
+    return {str(parent) for name in files for parent in PurePosixPath(name).parents}
+
+
+def _archive(files: Mapping[str, bytes]) -> Iterator[bytes]:
+    check_names(files)
+    directories = _directories(files)
     # Sorted, so that a directory stands before what is in it.
     number = 0
     for number, name in enumerate(sorted(directories - LEFT_ALONE - {"."}), 1):

@@ -10,7 +10,7 @@ from shctl.errors import InvalidInput
 from shctl.install import boot, trees
 from shctl.install.cache import Cache
 from shctl.install.fetch import Client
-from shctl.install.inject import append_files, render
+from shctl.install.inject import append_files, check_names, render
 
 SERIAL = "console=ttyS0"
 # Linux on x86 cuts its command line off at 2048 bytes, the last a NUL, and says nothing.
@@ -53,9 +53,14 @@ def check(wanted: Wanted) -> None:
     if not wanted.cmdline.isprintable():
         raise InvalidInput("cmdline: it must be one line of printable characters", field="cmdline")
     if wanted.location is None:
-        for name in ("cmdline", "kernel", "initrd", "inject"):
+        for name in ("cmdline", "kernel", "initrd", "inject", "values"):
             if getattr(wanted, name):
                 raise InvalidInput(f"{name}: it needs a location to install from", field=name)
+    if wanted.values and not wanted.inject:
+        raise InvalidInput(
+            "values: they are for injected files; there are none", field="values"
+        )
+    check_names(wanted.inject)
 
 
 def read_answers(files: Iterable[str]) -> dict[str, str]:
@@ -117,7 +122,7 @@ def _cmdline(tree: trees.Tree, wanted: str) -> str:
     """Return the command line with the tree's needs, and a console that the log can hear."""
     line = trees.arguments(tree, wanted)
     if not any(word.startswith("console=") for word in line.split()):
-        line = f"{line} {SERIAL}".lstrip()
+        line = f"{line} {SERIAL}" if line else SERIAL
     if len(line.encode()) > MAX_CMDLINE:
         raise InvalidInput(
             f"cmdline: {len(line.encode())} bytes with what the tree needs;"
