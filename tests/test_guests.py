@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from guests import End, boot_sector, kernel
+
+from tests.guests import End, boot_sector, kernel
 
 QEMU = [
     "qemu-system-x86_64", "-nodefaults", "-machine", "q35", "-accel", "tcg", "-m", "64",

@@ -4,11 +4,11 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-import treeserver
-from treeserver import KERNEL, TreeServer
 
 from shctl.install.fetch import Client
 from shctl.install.replies import Limits
+from tests.install import treeserver
+from tests.install.treeserver import KERNEL, TreeServer
 
 QUICK = Limits(
     connect=0.5, stall=0.3, text_total=0.6, image_total=0.6, text_bytes=100_000, image_bytes=200_000

@@ -1,9 +1,8 @@
 """The ways in which a server may misbehave, each with the error that is to come of it."""
 
-import treeserver
-from treeserver import KERNEL
-
 from shctl.errors import InstallFailed, InvalidInput
+from tests.install import treeserver
+from tests.install.treeserver import KERNEL
 
 HOSTILE = {
     "404": (treeserver.status(404), InvalidInput, "404"),

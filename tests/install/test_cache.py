@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import treeserver
-from treeserver import KERNEL, TreeServer, make_kernel
 
 from shctl.errors import InstallFailed
 from shctl.install.cache import TAG, Cache, key_of
 from shctl.install.checks import parse_checksum
 from shctl.install.fetch import Client
 from shctl.install.replies import Limits
+from tests.install import treeserver
+from tests.install.treeserver import KERNEL, TreeServer, make_kernel
 
 LATER = 2_000_000_000
 

@@ -9,14 +9,14 @@ import threading
 from pathlib import Path
 
 import pytest
-import treeserver
-from hostile import HOSTILE
-from treeserver import KERNEL, TreeServer
 
 from shctl.errors import InstallFailed, NoSpace, ShctlError
 from shctl.install.checks import Checksum, parse_checksum, parse_sums
 from shctl.install.fetch import Client
 from shctl.install.replies import FetchFailed
+from tests.install import treeserver
+from tests.install.hostile import HOSTILE
+from tests.install.treeserver import KERNEL, TreeServer
 
 
 def sha256(content: bytes) -> Checksum:

@@ -5,12 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import treeserver
-from hostile import HOSTILE
-from treeserver import KERNEL, TreeServer
 
 from shctl.errors import InstallFailed
 from shctl.install.fetch import Client
+from tests.install import treeserver
+from tests.install.hostile import HOSTILE
+from tests.install.treeserver import KERNEL, TreeServer
 
 
 @pytest.fixture

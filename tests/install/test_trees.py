@@ -9,16 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import treeserver
-from treeparts import Case
-from treeserver import KERNEL, TreeServer
-from treetable import CASES
 
 from shctl.errors import InstallFailed, InvalidInput, ShctlError
 from shctl.install.fetch import Client
 from shctl.install.replies import Limits
 from shctl.install.search import Attempt
 from shctl.install.trees import arguments, probe
+from tests.install import treeserver
+from tests.install.treeparts import Case
+from tests.install.treeserver import KERNEL, TreeServer
+from tests.install.treetable import CASES
 
 NAMES = [case.name for case in CASES]
 FEDORA = CASES[0]

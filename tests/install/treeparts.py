@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 
-from treeserver import INITRD, KERNEL
+from tests.install.treeserver import INITRD, KERNEL
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import hashlib
 
-from treeparts import LOADER, PXEBOOT, Case, images, netboot, pair, treeinfo
-from treeserver import INITRD, KERNEL
+from tests.install.treeparts import LOADER, PXEBOOT, Case, images, netboot, pair, treeinfo
+from tests.install.treeserver import INITRD, KERNEL
 
 DEBIAN = images("dists/bookworm/main/installer-amd64/current/images/", "debian")
 FOCAL = images("dists/focal/main/installer-amd64/current/legacy-images/", "ubuntu")
