@@ -12,22 +12,29 @@ python := python3-venv python3-setuptools python3-wheel python3-click python3-li
 	python3-requests python3-bottle python3-hypercorn python3-prometheus-client python3-pytest \
 	python3-hypothesis
 demo := busybox-static debian-installer-$(release)-netboot-amd64 virtinst jq
-packages := $(hypervisor) $(python) $(demo) openssl
+packaging := debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mandoc man-db mmdebstrap \
+	systemd
+packages := $(hypervisor) $(python) $(demo) $(packaging) openssl
+# libvirt-python comes as source from PyPI.
+newest := gcc pkg-config libvirt-dev python3-dev
 
 # Debian's Python, even when another one comes first in PATH.
 venv := /usr/bin/python3 -m venv --system-site-packages
 pip := .venv/bin/python -m pip --quiet --disable-pip-version-check install --no-deps
 
-.PHONY: help setup lint test scoreboard demo shell clean
+.PHONY: help setup lint test test-package test-newest scoreboard deb man demo shell clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
+		while IFS=$$'\t' read -r name text; do printf '  make %-14s%s\n' "$$name" "$$text"; done
 
 setup: .venv/.ready ## Install what is missing: packages and a virtual environment in .venv
 
 # Both stamps stand in .venv, so that removing it is starting afresh.
-.venv/.packages: Makefile
-	@missing=$$(comm -23 <(printf '%s\n' $(packages) | sort -u) \
+.venv/.packages: wanted := $(packages)
+.venv-newest/.packages: wanted := $(newest)
+.venv/.packages .venv-newest/.packages: Makefile
+	@missing=$$(comm -23 <(printf '%s\n' $(wanted) | sort -u) \
 		<(dpkg-query -Wf '$${db:Status-Status} $${Package}\n' | sed -n 's/^installed //p' | sort -u)); \
 	if [ -n "$$missing" ]; then \
 		echo "Installing $$(echo $$missing)"; \
@@ -35,7 +42,7 @@ setup: .venv/.ready ## Install what is missing: packages and a virtual environme
 		$(sudo) env DEBIAN_FRONTEND=noninteractive \
 			apt-get -qq -y --no-install-recommends install $$missing >/dev/null; \
 	fi
-	@mkdir -p .venv && touch $@
+	@mkdir -p $(@D) && touch $@
 
 # Debian's packages serve everything but the checkers. Those come without their dependencies, of
 # which mypy needs two and types-requests' urllib3 would take the place of the one that Debian's
@@ -62,6 +69,28 @@ scoreboard: setup ## Run the scoreboard's tests in full, and write docs/scoreboa
 	SHCTL_ROUNDS=full HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis tools/throwaway \
 		.venv/bin/python -m pytest -p no:cacheprovider --scoreboard docs/scoreboard.md
 
+# Slow, and outside of any throw-away hypervisor, which has no network to install from.
+test-package: deb ## Install the packages in a clean Debian 12 and 13, and purge them again
+	$(sudo) .venv/bin/python -m pytest -p no:cacheprovider --confcutdir=tests/package \
+		tests/package/installed.py
+
+# The other end of what pyproject.toml allows. Debian's versions are what .venv has.
+.venv-newest/.ready: .venv-newest/.packages pyproject.toml
+	@echo 'Making .venv-newest'
+	@/usr/bin/python3 -m venv .venv-newest
+	@.venv-newest/bin/python -m pip --quiet --disable-pip-version-check install --upgrade \
+		--editable '.[server,test]'
+	@touch $@
+
+test-newest: setup .venv-newest/.ready ## Run the quick tests on the newest libraries from PyPI
+	tools/throwaway .venv-newest/bin/python -m pytest -p no:cacheprovider $(quick)
+
+deb: setup ## Build the Debian packages into dist, and hold them against lintian
+	tools/deb dist
+
+man: setup ## Write the man pages anew
+	.venv/bin/python tools/man.py
+
 demo: setup ## Watch shctl at work on a hypervisor that goes when it ends
 	@tools/throwaway env PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
 
@@ -78,5 +107,5 @@ shell: setup ## Open a shell on a hypervisor that goes when it ends
 		bash -c 'echo "$$greeting"; PS1="throwaway:\w\$$ " exec bash --norc -i'
 
 clean: ## Remove what the other targets made in this directory
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-newest build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
