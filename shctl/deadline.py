@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from shctl.errors import ShctlError
@@ -16,19 +15,20 @@ def within(seconds: float, function: Callable[[], T], late: ShctlError) -> T:
     Raises `late` when there is no answer in time. The call goes on then; its thread is a daemon,
     so that it never keeps the process from ending.
     """
-    answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+    answers: list[T] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            answers.put((function(), None))
+            answers.append(function())
         except BaseException as error:
-            answers.put((None, error))
+            errors.append(error)
 
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        answer, error = answers.get(timeout=seconds)
-    except Empty:
-        raise late from None
-    if error:
-        raise error
-    return answer  # type: ignore[return-value]
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors.pop()
+    if answers:
+        return answers.pop()
+    raise late

@@ -23,7 +23,7 @@ from shctl.errors import (
     TimedOut,
     Unreachable,
 )
-from shctl.model import Host, Network
+from shctl.rows import Host, Network
 
 OPEN_TIMEOUT = 10.0  # seconds
 KEEPALIVE = (5, 2)  # seconds between probes, probes that may stay unanswered

@@ -1,20 +1,10 @@
 """What the commands return: plain, frozen data that every face can show.
 
-`columns` names the fields that a table shows, in its order.
+`columns` names the fields that a table shows, in its order. See also shctl.rows.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """One line of the list of hosts; `state` is one of virsh's words."""
-
-    columns: ClassVar[tuple[str, ...]] = ("name", "state", "id")
-    id: str
-    name: str
-    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +101,6 @@ class TreeDetail:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """One line of the list of networks; `autostart` and `persistent` are "yes" or "no"."""
-
-    columns: ClassVar[tuple[str, ...]] = ("name", "state", "autostart", "persistent")
-    name: str
-    state: str
-    autostart: str
-    persistent: str
-
-
-@dataclass(frozen=True, slots=True)
 class Port:
     """A port on a network, with its tag as Open vSwitch has it."""
 
@@ -189,7 +168,7 @@ class Setting:
 
     columns: ClassVar[tuple[str, ...]] = ("name", "value", "source", "where")
     name: str
-    value: str | int | None
+    value: str | int | tuple[str, ...] | None
     source: str
     where: str | None
 

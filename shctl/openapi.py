@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import click
 
-from shctl import __version__, model
+from shctl import __version__, model, rows
 from shctl.rest import parameters
 from shctl.rest.gate import PUBLIC
 from shctl.rest.route import Page, Route
@@ -157,7 +157,7 @@ def _query(route: Route, name: str, param: click.Parameter) -> Schema:
 
 def _returned(command: click.Command) -> Any:
     """Return the type that a command's body returns, which its module names without importing."""
-    names = {**vars(model), "Iterator": Iterator}
+    names = {**vars(model), **vars(rows), "Iterator": Iterator}
     annotation = getattr(command.callback, "__annotations__", {}).get("return")
     holder = types.SimpleNamespace(__annotations__={"return": annotation})
     return get_type_hints(holder, globalns=names)["return"]

@@ -1,7 +1,6 @@
 """Print what commands return: a table for people, JSON or bare names for programs."""
 
 from collections.abc import Iterator, Sequence
-from textwrap import indent
 from typing import Any
 
 import click
@@ -64,7 +63,7 @@ def _field(name: str, value: Any, width: int) -> str:
     if isinstance(value, tuple) and value and hasattr(value[0], "columns"):
         return f"{label}\n{_table(value, margin='  ')}"
     if hasattr(value, "columns"):
-        return f"{label}\n{indent(_sheet(value), '  ')}"
+        return f"{label}\n{_sheet(value)}".replace("\n", "\n  ")
     return f"{label.ljust(width)}{_coloured(_cell(name, value))}"
 
 

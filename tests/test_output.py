@@ -5,8 +5,9 @@ import json
 import click
 import pytest
 
-from shctl.model import Disk, Host, HostDetail, Interface, Network, Outcome
+from shctl.model import Disk, HostDetail, Interface, Outcome
 from shctl.output import render
+from shctl.rows import Host, Network
 
 HOSTS = [Host("1", "a", "running"), Host("22", "longer-name", "shut off")]
 DISK = Disk("sda", 1.5, "/v/a-sda", owned=True)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shctl.install.media import Wanted
-    from shctl.model import Host, HostDetail, Outcome
+    from shctl.model import HostDetail, Outcome
+    from shctl.rows import Host
 
 _INSTALL_OPTIONS = ("location", "cmdline", "kernel", "initrd", "inject", "values")
 MAX_MEMORY = 16 * 2**20  # MiB; no x86 server has more

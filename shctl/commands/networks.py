@@ -10,7 +10,8 @@ from shctl.command import BRIDGE, NETWORK, NEW_NETWORK, Group, confirmed, for_ea
 from shctl.session import Session
 
 if TYPE_CHECKING:
-    from shctl.model import Network, NetworkDetail, Outcome
+    from shctl.model import NetworkDetail, Outcome
+    from shctl.rows import Network
 
 TAG = click.IntRange(1, 4094)
 
