@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shctl import domain
-from shctl.errors import Conflict, NotFound, Unreachable
+from shctl.errors import Conflict, NoSpace, NotFound, ShctlError, Unreachable
 from shctl.hypervisor import Hypervisor
+from shctl.install.files import FULL
 
 LOGS = Path("/var/log/shctl/console")
 _INTERVAL = 0.1  # seconds
@@ -24,9 +25,13 @@ def log_path(host: str) -> Path:
 
 def prepare_log(path: Path) -> None:
     """Make room for a log that only root reads, since installers print passwords."""
-    path.parent.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    remove_log(path)
+    try:
+        path.parent.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        remove_log(path)
+    except OSError as error:
+        kind = NoSpace if error.errno in FULL else ShctlError
+        raise kind(f"cannot make room for the console's log {path}: {error.strerror}") from error
 
 
 def remove_log(path: Path) -> None:
