@@ -1,0 +1,212 @@
+"""Scoreboard R16 to R22: parts of the hypervisor that are dead, hang, lie or are full."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support import (
+    call,
+    create,
+    daemon,
+    eventually,
+    ok,
+    port_of,
+    port_rows,
+    prepare,
+    qemu_pid,
+    run,
+    state,
+)
+
+UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"  # of no domain
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Hold the block to the time that the scoreboard gives it."""
+    begin = time.monotonic()
+    yield
+    assert time.monotonic() - begin < seconds
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            assert not Path(f"/proc/{pid}").exists()
+
+
+def test_r16_one_qemu_hangs() -> None:
+    """Lists, shows and the other host's work go on; the deletion takes its time and ends."""
+    create("hangs", "--start")
+    create("works", "--start")
+    with stopped(qemu_pid("hangs")):
+        with within(5):
+            assert "hangs" in ok("-o", "name", "hosts", "list").splitlines()
+            assert state("hangs") == "running"
+            assert run("networks", "show", "vlan10").code == 0
+        with within(10):
+            ok("hosts", "stop", "works", "--force")
+            ok("hosts", "start", "works")
+        with within(30):
+            ok("hosts", "delete", "hangs")
+    ok("hosts", "delete", "works")
+
+
+def test_r17_killed_qemu_is_shown_as_crashed_and_its_port_goes() -> None:
+    create("dies", "--start")
+    port = port_of("dies")
+    os.kill(qemu_pid("dies"), signal.SIGKILL)
+    eventually(lambda: state("dies") == "crashed")
+    eventually(lambda: port not in port_rows())
+    ok("hosts", "start", "dies")
+    assert state("dies") == "running"
+    ok("hosts", "delete", "dies")
+
+
+@pytest.mark.parametrize("way", ["start", "create"])
+def test_r18_vswitchd_dead_at_a_start(way: str) -> None:
+    if way == "start":
+        create("early")
+    before = set(port_rows())
+    daemon("kill", "ovs-vswitchd")
+    try:
+        words = "hosts create early --memory 64 --disk 1 --network vlan10 --start"
+        with within(10):
+            done = run(*(words if way == "create" else "hosts start early").split())
+        assert done.code in (1, 6)
+        assert "cannot start host 'early'" in done.err
+        assert set(port_rows()) == before
+    finally:
+        daemon("start", "ovs-vswitchd")
+    ok("hosts", "delete", "early", "--if-exists")
+
+
+@pytest.mark.parametrize("how", ["gone", "hangs"])
+def test_r19_switch_does_not_answer(how: str) -> None:
+    create("quiet")
+    with silent(how):
+        for line in ("networks create x --bridge br0 --vlan 3", "hosts start quiet"):
+            with within(6):
+                assert run(*line.split()).code == 6
+        # What needs no switch is not held up.
+        assert run("hosts", "list").code == 0
+        assert run("networks", "list").code == 0
+    assert state("quiet") == "shut off"
+    assert run("networks", "show", "x").code == 3
+    ok("hosts", "delete", "quiet")
+
+
+@contextmanager
+def silent(how: str) -> Iterator[None]:
+    if how == "hangs":
+        with stopped(int(Path("/run/openvswitch/ovsdb-server.pid").read_text())):
+            yield
+        return
+    daemon("stop", "ovsdb-server")
+    try:
+        yield
+    finally:
+        daemon("start", "ovsdb-server")
+
+
+@pytest.fixture
+def next_port() -> str:
+    """Return the name that libvirt gives its next port; it counts them up."""
+    create("probe", "--start")
+    used = int(port_of("probe").removeprefix("vnet"))
+    ok("hosts", "delete", "probe")
+    return f"vnet{used + 1}"
+
+
+STALE = {
+    "another tag": ["tag=99"],
+    "no tag": [],
+    "a trunk": ["trunks=98,99"],
+    "native": ["tag=10", "vlan_mode=native-untagged"],
+    "every VLAN": ["tag=10", "vlan_mode=trunk"],
+}
+
+
+@pytest.mark.parametrize("columns", STALE.values(), ids=list(STALE))
+@pytest.mark.parametrize("owner", [f"external_ids:vm-id={UUID}", None], ids=["vm-id", "no vm-id"])
+def test_r20_stale_row(columns: list[str], owner: str | None, next_port: str) -> None:
+    """libvirt's own leftover is swept; of any other the host keeps away."""
+    vsctl("add-port", "br0", next_port, *columns, *ids(next_port, owner))
+    done = run(*"hosts create late --memory 64 --disk 1 --network vlan10 --start".split())
+    if owner:
+        assert done.code == 0
+        assert port_of("late") == next_port
+        row = port_rows()[next_port]
+        assert (row["tag"], row["trunks"], row["vlan_mode"]) == (10, ["set", []], ["set", []])
+    else:
+        assert done.code == 4
+        assert f"its port {next_port} has" in done.err
+    ok("hosts", "delete", "late", "--if-exists")
+    vsctl("--if-exists", "del-port", next_port)
+
+
+def test_r20_stale_row_with_the_right_tag_does_no_harm(next_port: str) -> None:
+    vsctl("add-port", "br0", next_port, "tag=10")
+    create("late", "--start")
+    assert port_rows()[next_port]["tag"] == 10
+    ok("hosts", "delete", "late")
+    vsctl("--if-exists", "del-port", next_port)
+
+
+def test_r20_stale_row_on_another_bridge(next_port: str) -> None:
+    vsctl("add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=netdev")
+    vsctl("add-port", "br1", next_port, "tag=10")
+    done = run(*"hosts create late --memory 64 --disk 1 --network vlan10 --start".split())
+    assert done.code != 0
+    assert run("hosts", "show", "late").code == 3
+    vsctl("del-br", "br1")
+
+
+def test_r20_paused_host_is_not_resumed_on_a_wrong_vlan() -> None:
+    create("late", "--start")
+    call("virsh", "suspend", "late")
+    call("ovs-vsctl", "set", "port", port_of("late"), "tag=99")
+    assert run("hosts", "start", "late").code == 4
+    assert state("late") == "paused"
+    ok("hosts", "delete", "late")
+
+
+def vsctl(*arguments: str) -> None:
+    """Change the database alone, as it is found after a power cut."""
+    call("ovs-vsctl", "--no-wait", *arguments)
+
+
+def ids(port: str, owner: str | None) -> list[str]:
+    return ["--", "set", "interface", port, owner] if owner else []
+
+
+def test_r22_volumes_do_not_fit(tmp_path: Path) -> None:
+    """The third of three volumes finds no room; the first two go again."""
+    call("mount", "-t", "tmpfs", "-o", "nr_inodes=3,size=1m", "small", str(tmp_path))
+    call("virsh", "pool-create-as", "small", "dir", "--target", str(tmp_path))
+    try:
+        words = (
+            "hosts create x --memory 64 --disk 1 --disk 1 --disk 1 --network vlan10 --pool small"
+        )
+        done = run("-o", "json", *words.split())
+        assert (done.code, '"status": 507' in done.err) == (8, True)
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        call("virsh", "pool-destroy", "small")
+        call("umount", str(tmp_path))

@@ -1,0 +1,85 @@
+"""Scoreboard R09: eight creations of one name at once, round after round.
+
+SHCTL_ROUNDS sets how many rounds; the scoreboard's figure is 50.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from tests.support import VOLUMES, Done, call, finish, ok, prepare, run, spawn
+
+ROUNDS = int(os.environ.get("SHCTL_ROUNDS", "1"))
+RIVALS = 8
+CREATE = "hosts create --disk 1 --network vlan10"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+def race(line: Callable[[int], str]) -> list[Done]:
+    """Run eight commands at once."""
+    processes = [spawn(*line(number).split()) for number in range(RIVALS)]
+    return [finish(process) for process in processes]
+
+
+@pytest.mark.parametrize("start", ["--no-start", "--start"])
+def test_r09_one_host(start: str) -> None:
+    for _ in range(ROUNDS):
+        ends = race(
+            lambda n: f"hosts create race --memory {64 + n} --disk 1 --network vlan10 {start}"
+        )
+        assert Counter(end.code for end in ends) == {0: 1, 4: RIVALS - 1}, ends
+        assert all(end.err.count("\n") == 1 for end in ends if end.code)
+        # The winner's host is whole: losers took nothing of it with them.
+        assert [volume.name for volume in VOLUMES.iterdir()] == ["race-sda"]
+        assert run("-o", "json", "hosts", "show", "race").json["disks"][0]["owned"]
+        ok("hosts", "delete", "race")
+
+
+def test_r09_one_network() -> None:
+    for _ in range(ROUNDS):
+        ends = race(lambda n: f"networks create race --bridge br0 --vlan {n + 1}")
+        assert Counter(end.code for end in ends) == {0: 1, 4: RIVALS - 1}, ends
+        winner = next(number for number, end in enumerate(ends) if not end.code)
+        assert run("-o", "json", "networks", "show", "race").json["vlan"] == winner + 1
+        ok("networks", "delete", "race")
+
+
+def test_r09_first_creations_ever_make_one_pool() -> None:
+    """Eight different hosts meet where the default pool does not exist yet."""
+    call("virsh", "pool-destroy", "shctl")
+    call("virsh", "pool-undefine", "shctl")
+    ends = race(lambda n: f"{CREATE} first{n} --memory 64")
+    assert {end.code for end in ends} == {0}, ends
+    ok("hosts", "delete", *(f"first{n}" for n in range(RIVALS)))
+
+
+def test_r09_starts_and_deletes_of_one_host() -> None:
+    for _ in range(ROUNDS):
+        ok(*f"{CREATE} race --memory 64".split())
+        ends = race(lambda n: f"hosts {'delete' if n % 2 else 'start'} race")
+        assert {end.code for end in ends} <= {0, 3}, ends
+        assert Counter(end.code for end in ends[1::2])[0] == 1
+        assert run("hosts", "show", "race").code == 3
+
+
+def test_r09_network_goes_while_a_host_comes() -> None:
+    """Either the host has its network, or there is no host."""
+    for _ in range(ROUNDS):
+        ok(*"networks create goes --bridge br0 --vlan 7".split())
+        create, delete = (
+            spawn(*line.split())
+            for line in (
+                "hosts create comes --memory 64 --disk 1 --network goes",
+                "networks delete goes",
+            )
+        )
+        created, deleted = finish(create), finish(delete)
+        assert (created.code, deleted.code) in ((0, 4), (2, 0)), (created, deleted)
+        ok("hosts", "delete", "comes", "--if-exists")
+        ok("networks", "delete", "goes", "--if-exists")
