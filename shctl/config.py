@@ -26,8 +26,14 @@ KEYS: dict[str, tuple[tuple[type, ...], tuple[str, ...]]] = {
     "pool": ((str,), ("hosts", "create", "pool")),
     "install_timeout": ((int, str), ("hosts", "create", "install_timeout")),
     "wait_timeout": ((int, str), ("hosts", "wait", "timeout")),
+    "server.listen": ((str,), ("serve", "listen")),
+    "server.socket": ((str,), ("serve", "path")),
+    "server.tls_cert": ((str,), ("serve", "tls_cert")),
+    "server.tls_key": ((str,), ("serve", "tls_key")),
+    "server.client_ca": ((str,), ("serve", "client_ca")),
+    "server.allow_host": ((list,), ("serve", "names")),
 }
-_WORDS = {str: "a string", int: "an integer", bool: "a boolean", list: "an array"}
+_WORDS = {str: "a string", int: "an integer", bool: "a boolean", list: "an array of strings"}
 _GLOBALS = {"connect": "uri", "output": "output"}  # global options as the session keeps them
 _SOURCES = {
     "COMMANDLINE": "option",
@@ -81,7 +87,8 @@ def _check(file: str, key: str, value: Any) -> None:
         raise InvalidInput(f"{file}: unknown key {key!r}; there are: {', '.join(KEYS)}")
     kinds = KEYS[key][0]
     # Not isinstance, for which true would be an integer.
-    if type(value) not in kinds:
+    items = value if isinstance(value, list) else []
+    if type(value) not in kinds or any(type(item) is not str for item in items):
         wanted = " or ".join(_WORDS[kind] for kind in kinds)
         raise InvalidInput(f"{file}: {key} must be {wanted}, not {value!r}")
 
@@ -160,6 +167,9 @@ def _given(ctx: click.Context, name: str) -> str:
 def _consume(ctx: click.Context, option: click.Parameter) -> tuple[Any, str]:
     """Return the value that an option would have, as it is written, and its source."""
     value, source = option.consume_value(ctx, {})
+    if source.name == "DEFAULT":
+        # click 8.3 and later have a value of their own for "none", which is None only in here.
+        return option.to_info_dict()["default"], "default"
     ctx.set_parameter_source(option.name or "", source)
     option.type_cast_value(ctx, value)
-    return value, _SOURCES[source.name]
+    return tuple(value) if isinstance(value, list) else value, _SOURCES[source.name]

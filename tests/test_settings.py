@@ -1,11 +1,13 @@
 """What `shctl config show` says, and what a refused setting's message names."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from shctl import config
-from tests.support import run
+from tests.support import ROOT, run
 
 
 def settings(*arguments: str, **env: str) -> dict[str, tuple[object, str, str | None]]:
@@ -79,6 +81,44 @@ def test_integers_and_strings_are_both_times(tmp_path: Path) -> None:
     shown = settings("--config", written(tmp_path, 'install_timeout = 90\nwait_timeout = "5m"\n'))
     assert shown["install_timeout"][0] == 90
     assert shown["wait_timeout"][0] == "5m"
+
+
+def test_server_has_a_table_of_its_own(tmp_path: Path) -> None:
+    text = '[server]\nlisten = "127.0.0.1"\nallow_host = ["a", "b"]\n'
+    file = written(tmp_path, text)
+    shown = settings("--config", file)
+    assert shown["server.listen"] == ("127.0.0.1", "file", file)
+    assert shown["server.allow_host"] == (["a", "b"], "file", file)
+    assert shown["server.tls_cert"] == (None, "default", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[server]\nlisen = "x"', "unknown key 'server.lisen'"),
+        ("[server]\nallow_host = [1]", "server.allow_host must be an array of strings"),
+        ('[server]\ntls_key = "/nonexistent"', "server.tls_key: File '/nonexistent' does not"),
+    ],
+)
+def test_mistakes_in_the_table_are_named_with_it(tmp_path: Path, text: str, words: str) -> None:
+    file = written(tmp_path, text)
+    done = run("--config", file, "config", "show")
+    assert done.code == 2
+    assert done.err.startswith(f"shctl: {file}: {words}")
+
+
+def test_file_that_is_installed_shows_every_key_and_the_defaults() -> None:
+    text = (ROOT / "debian" / "shctl.toml").read_text()
+    assert tomllib.loads(text) == {"server": {}}
+    lines = [line.removeprefix("#") for line in text.splitlines() if re.match(r"#\w+ = ", line)]
+    top = [line for line in lines if f"server.{line.split()[0]}" not in config.KEYS]
+    assert tomllib.loads("\n".join(top)) == {
+        name: value
+        for name, (value, source, _) in settings().items()
+        if not name.startswith("server.") and source == "default"
+    } | {"output": "table"}
+    server = {f"server.{name}" for name in tomllib.loads("\n".join(set(lines) - set(top)))}
+    assert server | set(tomllib.loads("\n".join(top))) == set(config.KEYS)
 
 
 def test_no_file_means_no_parser() -> None:
