@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lxml import etree
 
-from shctl import domain, locks, names, power
+from shctl import domain, locks, metadata, names, power
 from shctl.console import log_path, remove_log
-from shctl.errors import Conflict, InvalidInput, NotFound, ShctlError, Unreachable
+from shctl.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
 from shctl.hypervisor import Domain, Hypervisor, Volume
 from shctl.install.boot import remove_boot_files
 from shctl.metadata import Metadata
@@ -36,17 +36,49 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
             if if_exists:
                 return Outcome(name, "does not exist")
             raise
-        read = domain.read(host.xml(stored=True))
-        if read.metadata is None:
-            raise Conflict(
-                f"host {name!r} was not made by shctl; 'shctl hosts adopt {name}' takes it over"
-            )
-        owned = owned_disks(hypervisor, read.metadata)
-        _check_unshared(hypervisor, host, owned)
-        _remove(hypervisor, host, owned)
-        ours = {disk.path for disk in owned}
-        kept = tuple(row.path for row in read.disks if row.path and row.path not in ours)
-    return Outcome(name, "deleted", kept)
+        return Outcome(name, "deleted", _delete(hypervisor, host))
+
+
+def finish(hypervisor: Hypervisor, name: str) -> None:
+    """Delete what is left of a host whose creation or deletion was interrupted.
+
+    Whoever asks has seen such a host, but it may be a whole one by now, which stays.
+    """
+    with locks.hold("host", name):
+        host = hypervisor.domain(name)
+        if is_interrupted(host):
+            _delete(hypervisor, host)
+
+
+def is_interrupted(host: Domain) -> bool:
+    """Tell whether a host is ours and incomplete, which is normal while its lock is held."""
+    data = domain.read(host.xml(stored=True)).metadata
+    return data is not None and not data.complete
+
+
+def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
+    """Delete a host whose lock is held; return the paths of disks that are not its own."""
+    read = domain.read(host.xml(stored=True))
+    if read.metadata is None:
+        raise Conflict(
+            f"host {host.name!r} was not made by shctl;"
+            f" 'shctl hosts adopt {host.name}' takes it over"
+        )
+    owned = owned_disks(hypervisor, read.metadata)
+    _check_unshared(hypervisor, host, owned)
+    host.destroy()
+    _mark(host, read.metadata)
+    _remove(hypervisor, host, owned)
+    ours = {disk.path for disk in owned}
+    return tuple(row.path for row in read.disks if row.path and row.path not in ours)
+
+
+def _mark(host: Domain, data: Metadata) -> None:
+    """Note that the host is no longer whole, so that `doctor` ends an interrupted deletion."""
+    # A transient domain has gone with its QEMU, and a full disk must not keep us from making room.
+    with suppress(NotFound, NoSpace):
+        element = metadata.text(replace(data, complete=False))
+        host.set_metadata(element, metadata.URI, metadata.KEY)
 
 
 def owned_disks(hypervisor: Hypervisor, data: Metadata) -> list[Owned]:
@@ -104,7 +136,6 @@ def _sources(hypervisor: Hypervisor, xml: str) -> Iterator[str]:
 
 def _remove(hypervisor: Hypervisor, host: Domain, owned: list[Owned]) -> None:
     """Remove disks before the domain, so that an interrupted deletion can be done again."""
-    host.destroy()
     power.sweep_ports(hypervisor)
     left = list(filter(None, map(_hindrance, owned)))
     if left:

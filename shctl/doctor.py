@@ -1,4 +1,8 @@
-"""Find what interruptions, power cuts and other tools left behind, and put right what is ours."""
+"""Find what interruptions, power cuts and other tools left behind, and put right what is ours.
+
+While shctl is at work on a host, much looks like a leftover. So whatever belongs to a host is
+judged, and put right, with the host's lock held.
+"""
 
 import re
 import stat
@@ -6,18 +10,20 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
-from shctl import console, deletion, domain, locks, network, openvswitch, power, storage
+from shctl import auth, console, deletion, domain, locks, network, openvswitch, power, storage
 from shctl import supervision as installs
 from shctl.errors import Conflict, NotFound, ShctlError
 from shctl.hypervisor import Domain, Hypervisor
 from shctl.install import boot
 from shctl.install.cache import Cache
-from shctl.metadata import Metadata
+from shctl.metadata import FINISHING, Metadata
 from shctl.model import Finding
 
 Fix = Callable[[], object]
-_VOLUME = re.compile(r".+-sd[a-z]+")
+Found = Iterator[tuple[Finding, Fix | None]]
+_VOLUME = re.compile(r"(.+)-sd[a-z]+")
 
 
 @dataclass(frozen=True)
@@ -36,14 +42,30 @@ class _Seen:
     def names(self) -> set[str]:
         return {host.name for host, _ in self.hosts}
 
+    @property
+    def volumes(self) -> set[str]:
+        return {volume.name for _, _, data in self.ours for volume in data.volumes}
+
+    @property
+    def installing(self) -> set[str]:
+        return {host.name for host, _, data in self.ours if data.install and data.install.open}
+
 
 def examine(hypervisor: Hypervisor, *, fix: bool = False) -> list[Finding]:
-    """Return what is wrong; with `fix` put right what is ours and can be put right."""
-    found = []
-    for check in _CHECKS:
-        # Each check looks anew: mending one thing may have mended others.
-        for finding, mend in check(hypervisor):
-            found.append(_mended(finding, mend) if fix and mend else finding)
+    """Return what is wrong; with `fix` put right what is ours and can be put right.
+
+    What cannot be examined is a finding too; only without libvirt nothing can be said.
+    """
+    hypervisor.active_uuids()
+    found: list[Finding] = []
+    for subject, check in _CHECKS.items():
+        try:
+            # Each check looks anew: mending one thing may have mended others.
+            for finding, mend in check(hypervisor):
+                found.append(_mended(finding, mend) if fix and mend else finding)
+        except (ShctlError, OSError) as error:
+            problem = f"they cannot be examined: {error}"
+            found.append(Finding("check", subject, problem, "mend that, then look again"))
     return found
 
 
@@ -63,27 +85,46 @@ def _look(hypervisor: Hypervisor) -> _Seen:
     return _Seen(tuple(seen))
 
 
-def _is_free(name: str) -> bool:
-    """Tell whether nobody is at work on the host, as somebody is while it is being created."""
-    try:
-        with locks.hold("host", name, patience=0):
-            return True
-    except Conflict:
-        return False
+def _is_so(host: str, still: Callable[[], bool]) -> bool:
+    """Tell whether something holds about a host while nobody is at work on it."""
+    with suppress(Conflict, NotFound), locks.hold("host", host, patience=0):
+        return still()
+    return False
 
 
-def _interrupted(hypervisor: Hypervisor) -> Iterator[tuple[Finding, Fix | None]]:
+def _put_right(host: str, still: Callable[[], bool], mend: Fix) -> None:
+    """Mend something about a host, unless somebody has done so in the meantime."""
+    with locks.hold("host", host):
+        if still():
+            mend()
+
+
+def _interrupted(hypervisor: Hypervisor) -> Found:
     for host, _, data in _look(hypervisor).ours:
-        if not data.complete and _is_free(host.name):
+        if not data.complete and _is_so(host.name, partial(deletion.is_interrupted, host)):
+            problem = "its creation or deletion was interrupted"
             yield (
-                Finding("host", host.name, "its creation was interrupted", "delete it"),
-                partial(deletion.delete, hypervisor, host.name),
+                Finding("host", host.name, problem, "--fix deletes it"),
+                partial(deletion.finish, hypervisor, host.name),
             )
 
 
-def _volumes_missing(hypervisor: Hypervisor) -> Iterator[tuple[Finding, Fix | None]]:
+def _installs_open(hypervisor: Hypervisor) -> Found:
     for host, _, data in _look(hypervisor).ours:
-        for volume in data.volumes:
+        install = data.install
+        if not install or not install.open or not data.complete:
+            continue
+        if install.phase == FINISHING or install.overdue or not host.active:
+            problem = "its installation has ended, or its time is over, and nobody saw to it"
+            yield (
+                Finding("host", host.name, problem, "--fix brings it to its end"),
+                partial(installs.settle, hypervisor, host.name),
+            )
+
+
+def _volumes_missing(hypervisor: Hypervisor) -> Found:
+    for host, _, data in _look(hypervisor).ours:
+        for volume in data.volumes if data.complete else ():
             try:
                 hypervisor.pool(volume.pool).volume(volume.name)
             except NotFound:
@@ -92,112 +133,139 @@ def _volumes_missing(hypervisor: Hypervisor) -> Iterator[tuple[Finding, Fix | No
                 yield Finding("host", host.name, problem, remedy), None
 
 
-def _volumes_left(hypervisor: Hypervisor) -> Iterator[tuple[Finding, Fix | None]]:
+def _volumes_left(hypervisor: Hypervisor) -> Found:
     try:
         pool = hypervisor.pool(storage.DEFAULT_POOL)
     except NotFound:
         return
-    # Volumes first: a creation names its volumes in the domain before it makes them.
-    there = [name for name in pool.volume_names() if _VOLUME.fullmatch(name)]
-    owned = {v.name for _, _, data in _look(hypervisor).ours for v in data.volumes}
-    for name in there:
-        volume = pool.volume(name)
-        if name not in owned and not deletion.users_of(hypervisor, volume.path):
+
+    def is_left(name: str) -> bool:
+        path = pool.volume(name).path
+        return name not in _look(hypervisor).volumes and not deletion.users_of(hypervisor, path)
+
+    # Only names that shctl gives: what else somebody keeps there is not ours.
+    there = [match for match in map(_VOLUME.fullmatch, pool.volume_names()) if match]
+    owned = _look(hypervisor).volumes
+    for name, host in ((match[0], match[1]) for match in there if match[0] not in owned):
+        still = partial(is_left, name)
+        if _is_so(host, still):
+            volume = pool.volume(name)
             yield (
-                Finding("volume", volume.path, "it belongs to no host", "delete it"),
-                volume.delete,
+                Finding("volume", volume.path, "it belongs to no host", "--fix deletes it"),
+                partial(_put_right, host, still, volume.delete),
             )
 
 
-def _ports_left(hypervisor: Hypervisor) -> Iterator[tuple[Finding, Fix | None]]:
+def _ports_left(hypervisor: Hypervisor) -> Found:
     for row in power.stale_ports(hypervisor):
         problem = f"its row in Open vSwitch (bridge {row.bridge}, tag {row.tag}) outlived its host"
         yield (
-            Finding("port", row.name, problem, "remove the row"),
+            Finding("port", row.name, problem, "--fix removes the row"),
             partial(openvswitch.sweep, [row]),
         )
 
 
-def _ports_wrong(hypervisor: Hypervisor) -> Iterator[tuple[Finding, Fix | None]]:
+def _ports_wrong(hypervisor: Hypervisor) -> Found:
     for host, _ in _look(hypervisor).hosts:
         with suppress(NotFound):
             if host.active and (wrong := power.wrong_port(hypervisor, host)):
                 yield Finding("host", host.name, wrong, "stop it and start it again"), None
 
 
-def _installs_open(hypervisor: Hypervisor) -> Iterator[tuple[Finding, Fix | None]]:
-    for host, _, data in _look(hypervisor).ours:
-        install = data.install
-        if install and install.open and (install.overdue or not host.active):
-            yield (
-                Finding("host", host.name, "its installation has ended unseen", "finish it"),
-                partial(installs.settle, hypervisor, host.name),
-            )
-
-
-def _bridges_gone(hypervisor: Hypervisor) -> Iterator[tuple[Finding, Fix | None]]:
-    if hypervisor.simulated:
-        return
-    known = openvswitch.bridges()
+def _networks(hypervisor: Hypervisor) -> Found:
+    known = [] if hypervisor.simulated else openvswitch.bridges()
     for row in hypervisor.networks():
         with suppress(NotFound):
             read = network.read(hypervisor.network(row.name).xml())
-            if read.switched and read.bridge not in known:
+            if not read.switched or hypervisor.simulated:
+                continue
+            removal = f"or 'shctl networks delete {row.name}'"
+            if read.bridge not in known:
                 problem = f"its bridge {read.bridge} does not exist in Open vSwitch"
-                remedy = f"'ovs-vsctl add-br {read.bridge}', or 'shctl networks delete {row.name}'"
+                remedy = f"'ovs-vsctl add-br {read.bridge}', {removal}"
+                yield Finding("network", row.name, problem, remedy), None
+            if row.state == "inactive":
+                problem = "it is inactive, so hosts on it do not start"
+                remedy = f"'virsh net-start {row.name}', {removal}"
                 yield Finding("network", row.name, problem, remedy), None
 
 
-def _files_left(hypervisor: Hypervisor) -> Iterator[tuple[Finding, Fix | None]]:
-    booted = list(boot.BOOT.iterdir()) if boot.BOOT.is_dir() else []
-    logged = list(console.LOGS.glob("*.log")) if console.LOGS.is_dir() else []
-    seen = _look(hypervisor)
-    opened = {host.name for host, _, data in seen.ours if data.install and data.install.open}
-    for path in booted:
-        if path.name not in opened and _is_free(path.name):
+def _files_left(hypervisor: Hypervisor) -> Found:
+    booted = {path.name: path for path in boot.BOOT.glob("*")}
+    yield from _left_by(
+        booted,
+        lambda: set(booted) - _look(hypervisor).installing,
+        "boot files of no open installation",
+        lambda path: boot.remove_boot_files(path.name),
+    )
+    logged = {path.stem: path for path in console.LOGS.glob("*.log")}
+    yield from _left_by(
+        logged,
+        lambda: set(logged) - _look(hypervisor).names,
+        "console log of no host",
+        console.remove_log,
+    )
+
+
+def _left_by(
+    files: dict[str, Path],
+    left: Callable[[], set[str]],
+    problem: str,
+    remove: Callable[[Path], None],
+) -> Found:
+    """Find files of hosts, given by the hosts' names, that `left` still tells apart."""
+    for host in sorted(left()) if files else ():
+        still = partial(lambda name: name in left(), host)
+        if _is_so(host, still):
             yield (
-                Finding("file", str(path), "boot files of no open installation", "delete them"),
-                partial(boot.remove_boot_files, path.name),
-            )
-    for path in logged:
-        if path.stem not in seen.names and _is_free(path.stem):
-            yield (
-                Finding("file", str(path), "console log of no host", "delete it"),
-                partial(console.remove_log, path),
+                Finding("file", str(files[host]), problem, "--fix deletes it"),
+                partial(_put_right, host, still, partial(remove, files[host])),
             )
 
 
-def _modes_wrong(_hypervisor: Hypervisor) -> Iterator[tuple[Finding, Fix | None]]:
-    private = [(console.LOGS, 0o700), *((log, 0o600) for log in console.LOGS.glob("*"))]
-    for path, mode in private:
+def _modes_wrong(_hypervisor: Hypervisor) -> Found:
+    volumes = Path(storage.DEFAULT_PATH)
+    wanted = {console.LOGS: 0o700, volumes: 0o711, boot.BOOT: 0o755, locks.directory(): 0o700}
+    for path in (*console.LOGS.glob("*"), auth.PATH):
+        wanted[path] = 0o600
+    for path in volumes.glob("*-sd*"):
+        wanted[path] = 0o600
+    for path, mode in wanted.items():
         with suppress(FileNotFoundError):
             have = stat.S_IMODE(path.stat().st_mode)
             if have & ~mode:
-                problem = f"its mode is {have:04o}, so others can read what installers print"
+                problem = f"its mode is {have:04o}, which lets others do more than they should"
                 yield (
-                    Finding("file", str(path), problem, f"make it {mode:04o}"),
+                    Finding("file", str(path), problem, f"--fix makes it {mode:04o}"),
                     partial(path.chmod, mode),
                 )
 
 
-def _cache_left(_hypervisor: Hypervisor) -> Iterator[tuple[Finding, Fix | None]]:
+def _cache_left(_hypervisor: Hypervisor) -> Found:
     cache = Cache()
     for path in cache.leftovers():
         yield (
-            Finding("file", str(path), "left by an interrupted download", "delete it"),
-            cache.remove_leftovers,
+            Finding("file", str(path), "left by an interrupted download", "--fix deletes it"),
+            partial(_clean, cache, path),
         )
 
 
-_CHECKS = (
-    _interrupted,
-    _installs_open,
-    _volumes_missing,
-    _volumes_left,
-    _ports_left,
-    _ports_wrong,
-    _bridges_gone,
-    _files_left,
-    _modes_wrong,
-    _cache_left,
-)
+def _clean(cache: Cache, path: Path) -> None:
+    cache.remove_leftovers()
+    if path.exists():
+        raise ShctlError("it does not look like shctl's; remove it by hand if nobody needs it")
+
+
+# The order matters: an interrupted creation takes its volumes, ports and files along.
+_CHECKS = {
+    "interrupted creations and deletions": _interrupted,
+    "installations": _installs_open,
+    "volumes of hosts": _volumes_missing,
+    "volumes without host": _volumes_left,
+    "rows in Open vSwitch": _ports_left,
+    "ports of running hosts": _ports_wrong,
+    "networks": _networks,
+    "files without host": _files_left,
+    "modes of files": _modes_wrong,
+    "cached files": _cache_left,
+}

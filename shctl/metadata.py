@@ -56,7 +56,8 @@ class Installation:
 class Metadata:
     """Our element; `created` in UTC as RFC 3339 writes it.
 
-    `complete` is False from the moment a name is reserved until the host stands, or runs.
+    `complete` is False from the moment a name is reserved until the host stands, or runs, and
+    again from the moment its deletion begins.
     `paths` are disks that an adopted host brought along and that were named as its own.
     """
 

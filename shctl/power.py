@@ -39,11 +39,11 @@ def ensure_on(hypervisor: Hypervisor, host: Domain) -> str:
 
 
 def check_whole(host: Domain) -> None:
-    """Raise Conflict for a host whose creation was interrupted."""
+    """Raise Conflict for a host whose creation or deletion was interrupted."""
     data = domain.read(host.xml(stored=True)).metadata
     if data and not data.complete:
         raise Conflict(
-            f"the creation of host {host.name!r} was interrupted;"
+            f"host {host.name!r} is incomplete: its creation or deletion was interrupted;"
             f" 'shctl hosts delete {host.name}' removes what there is"
         )
 

@@ -63,11 +63,13 @@ KINDS = {
 }
 _ROW = re.compile(r"test_(?:(r\d\d)|model)_", re.IGNORECASE)
 _TOLD = "figures"
+FULL = 50  # the SHCTL_ROUNDS of `make scoreboard`
 
 
 def rounds(full: int, short: int) -> int:
-    """Return how often to do something: `full` for the scoreboard, `short` everywhere else."""
-    return full if os.environ.get("SHCTL_ROUNDS") == "full" else short
+    """Return how often to do something: `full` times at SHCTL_ROUNDS=50, at least `short`."""
+    wanted = full * int(os.environ.get("SHCTL_ROUNDS", "1")) // FULL
+    return max(wanted, short)
 
 
 def row_of(name: str) -> str | None:
