@@ -106,10 +106,11 @@ def test_an_interactive_shell_has_the_terminal() -> None:
     # The sums tell the output from the echo of what is typed.
     text += talk(terminal, "sh -c 'echo go $((1+1)); exec sleep 1000'\n", "go 2")
     text += talk(terminal, "\x1a", "Stopped")  # control-Z
-    text += talk(terminal, "tty; kill -9 %1; wait; echo end $((1+1))\n", "end 2")
+    text += talk(terminal, "tty; kill -9 %1; echo end $((1+1))\n", "end 2")
     assert "/dev/console" in text
     assert "job control" not in text
-    talk(terminal, "exit 3\n", None)
+    # A shell that has not yet heard of its job's end would refuse to exit.
+    talk(terminal, "exec sh -c 'exit 3'\n", None)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
 
 
