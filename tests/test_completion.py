@@ -1,22 +1,18 @@
 """Tab in a real bash, and what shctl answers to the shells."""
 
 import os
-import pty
-import select
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.keyboard import KILL_LINE, TAB, running
 from tests.support import ROOT, create, environment, ok, prepare
 
 BASH_FILE = ROOT / "completion" / "bash" / "shctl"
 PATIENCE = 20  # seconds
-KILL_LINE = "\x15"
 PROMPT = "ready> "
 
 
@@ -93,35 +89,10 @@ def test_tab_in_an_interactive_bash(tmp_path: Path) -> None:
     command = tmp_path / "shctl"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m shctl "$@"\n')
     command.chmod(0o755)
-    with bash(f"{tmp_path}:{os.environ['PATH']}") as terminal:
-        shown_after(terminal, "", PROMPT)
-        shown_after(terminal, f"source {BASH_FILE}\n", PROMPT)
-        shown_after(terminal, "shctl -c test:///default hosts show te\t", "show test ")
-        shown_after(
-            terminal, KILL_LINE + "shctl hosts create x --cmdline 'a b=c' --virt\t", "-type "
-        )
-        shown_after(terminal, KILL_LINE + "shctl hosts create x --virt-type=q\t", "=qemu ")
-
-
-@contextmanager
-def bash(path: str) -> Iterator[int]:
-    """Start an interactive bash and yield the terminal that it sits at."""
-    pid, terminal = pty.fork()
-    if not pid:
-        env = environment(PATH=path, TERM="dumb", PS1=PROMPT, HOME="/nonexistent")
-        os.execvpe("bash", ["bash", "--norc", "-i"], env)
-    try:
-        yield terminal
-    finally:
-        os.close(terminal)
-        os.waitpid(pid, 0)
-
-
-def shown_after(terminal: int, typed: str, expected: str) -> None:
-    """Type something and wait until the terminal shows what is expected."""
-    os.write(terminal, typed.encode())
-    shown, end = "", time.monotonic() + PATIENCE
-    while expected not in shown:
-        assert time.monotonic() < end, f"{expected!r} is not in {shown!r}"
-        if select.select([terminal], [], [], 0.1)[0]:
-            shown += os.read(terminal, 4096).decode(errors="replace")
+    env = environment(PATH=f"{tmp_path}:{os.environ['PATH']}", TERM="dumb", PS1=PROMPT)
+    with running(["bash", "--norc", "-i"], env) as terminal:
+        terminal.type("", PROMPT)
+        terminal.type(f"source {BASH_FILE}\n", PROMPT)
+        terminal.type(f"shctl -c test:///default hosts show te{TAB}", "show test ")
+        terminal.type(f"{KILL_LINE}shctl hosts create x --cmdline 'a b=c' --virt{TAB}", "-type ")
+        terminal.type(f"{KILL_LINE}shctl hosts create x --virt-type=q{TAB}", "=qemu ")
