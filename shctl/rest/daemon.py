@@ -23,12 +23,13 @@ from shctl.errors import InvalidInput, ShctlError
 from shctl.hypervisor import Hypervisor
 from shctl.rest import journal, sockets
 from shctl.rest.core import Core
-from shctl.rest.edge import Edge
+from shctl.rest.edge import Edge, Flights
 from shctl.rest.gate import Gate
 from shctl.server import Server
 
 THREADS = 256  # more than the commands that may be under way, see Core
 DRAIN = 8.0  # seconds for requests in flight once the server is to stop
+LAST = 0.5  # seconds more, in which the last bytes leave
 LOOK = 5.0  # seconds between looks at installations that are under way
 REST = 60.0  # seconds between looks while there are none
 
@@ -142,34 +143,36 @@ async def _serve(core: Core, listeners: list[_Listener], names: tuple[str, ...])
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(THREADS, "request"))
     stop: Any = asyncio.Event()
+    flights = Flights()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     # One gate for each listener: who may come in depends on where they come in.
     running = [
         asyncio.create_task(
-            serve(_application(core, config, names), config, shutdown_trigger=stop.wait)
+            serve(_application(core, config, names, flights), config, shutdown_trigger=stop.wait)
         )
         for config in listeners
     ]
     sockets.notify("READY=1")
-    await _until_over(running, stop)
-
-
-def _application(core: Core, config: _Listener, names: tuple[str, ...]) -> Any:
-    gate = Gate(trusted=config.unix, names=names)
-    return Edge(Server(core, gate), unix=config.unix)
-
-
-async def _until_over(running: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([*running, asyncio.create_task(stop.wait())], return_when="FIRST_COMPLETED")
     sockets.notify("STOPPING=1")
     stop.set()
-    # What is not done when the time is over comes back as cancelled.
-    ends = await asyncio.gather(*running, return_exceptions=True)
-    for end in ends:
-        if isinstance(end, Exception):
-            logging.getLogger("server").error("a listener failed", exc_info=end)
+    await _drain(running, flights)
+
+
+def _application(core: Core, config: _Listener, names: tuple[str, ...], flights: Flights) -> Any:
+    gate = Gate(trusted=config.unix, names=names)
+    return Edge(Server(core, gate), flights, unix=config.unix)
+
+
+async def _drain(running: list[asyncio.Task[None]], flights: Flights) -> None:
+    """Wait for the requests in flight, but not for idle connections, which Hypercorn waits for."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(flights.landed.wait(), DRAIN)
+    await asyncio.wait(running, timeout=LAST)
+    for task in running:
+        if task.done() and not task.cancelled() and task.exception():
+            logging.getLogger("server").error("a listener failed", exc_info=task.exception())
 
 
 def _supervise(hypervisor: Hypervisor) -> None:

@@ -10,6 +10,7 @@ from hypercorn.middleware import AsyncioWSGIMiddleware
 from shctl.rest import sockets
 from shctl.rest.strict import MAX_BODY
 
+MOST_IGNORED = 4 * 2**20  # bytes
 BODY_TIME = 30.0  # seconds in which a body has to arrive
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -20,18 +21,41 @@ class Gone(Exception):
     """The client has left before its body was complete."""
 
 
+class Flights:
+    """The requests in flight; `landed` is set while there are none."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self.landed = asyncio.Event()
+        self.landed.set()
+
+    def __enter__(self) -> None:
+        self._number += 1
+        self.landed.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._number -= 1
+        if not self._number:
+            self.landed.set()
+
+
 class Edge:
     """The ASGI application of one listener, in front of its WSGI application."""
 
-    def __init__(self, server: Callable[..., Any], *, unix: bool) -> None:
+    def __init__(self, server: Callable[..., Any], flights: Flights, *, unix: bool) -> None:
         self._app: Any = AsyncioWSGIMiddleware(server, max_body_size=MAX_BODY + 1)
+        self._flights = flights
         self._unix = unix
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve a request; what is no request is left to Hypercorn's middleware."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
+        else:
+            with self._flights:
+                await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         try:
             body = await asyncio.wait_for(_read(receive), BODY_TIME)
         except TimeoutError:
@@ -49,16 +73,18 @@ class Edge:
 
 
 async def _read(receive: Receive) -> bytes:
-    """Return a body, or its beginning where that is too long already."""
-    body = bytearray()
-    more = True
-    while more and len(body) <= MAX_BODY:
+    """Return a body, or the beginning of one that is too long."""
+    body, size, more = bytearray(), 0, True
+    # A client reads no answer while it sends, so what is only somewhat too long is taken in.
+    while more and size <= MOST_IGNORED:
         message = await receive()
         if message["type"] != "http.request":
             raise Gone
-        body += message.get("body", b"")
+        part = message.get("body", b"")
+        size += len(part)
+        body += part[: MAX_BODY + 1 - len(body)]
         more = message.get("more_body", False)
-    return bytes(body[: MAX_BODY + 1])
+    return bytes(body)
 
 
 def _once(body: bytes) -> Receive:

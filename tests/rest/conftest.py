@@ -1,0 +1,39 @@
+"""Servers for the tests of this directory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serving import Client, Running, serving
+from tests.support import prepare
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Run a server on a Unix socket for the tests of a module."""
+    prepare()
+    with serving(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Running) -> Client:
+    """Return a client of it, who may do everything."""
+    return server.client
+
+
+@pytest.fixture(scope="session")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory for the whole run."""
+    return tmp_path_factory.mktemp("rest")
+
+
+@pytest.fixture(scope="module")
+def tree() -> Iterator[str]:
+    """Serve an installer that never ends; return the tree's location."""
+    from tests import installs
+    from tests.guests import End
+
+    with installs.serving() as trees:
+        yield trees.of(End.HALT)

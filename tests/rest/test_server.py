@@ -1,0 +1,296 @@
+"""The replaced daemon's requests as its document has them, and what HTTP says about all routes."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import click
+import pytest
+
+from shctl.cli import root
+from shctl.command import LocalCommand, LocalOption
+from shctl.errors import ShctlError
+from shctl.rest.core import Core
+from shctl.rest.gate import Gate
+from shctl.rest.route import Page, Route
+from shctl.server import ROUTES, Server
+from tests.guests import End, kernel
+from tests.install.treeparts import images
+from tests.install.treeserver import KERNEL, TreeServer
+from tests.installs import log_of
+from tests.serving import Client, Reply, Running
+from tests.support import eventually, ok
+
+MIRROR = "gb.archive.ubuntu.com"
+TREE = "/ubuntu/dists/xenial/main/installer-amd64"
+HOST_EXAMPLE = b"""\
+{
+  "memory":512,
+  "disks":[
+    8
+  ],
+  "networks":[
+    "ns_example_com_vlan_10"
+  ],
+  "install":true,
+  "location":"http://gb.archive.ubuntu.com/ubuntu/dists/xenial/main/installer-amd64"
+}
+"""
+NETWORK_EXAMPLE = b"""\
+{
+  "bridge":"br0",
+  "vlan":10
+}
+"""
+
+
+class Mirror(TreeServer):
+    """What stands for the mirror of the example: the same name and port, on this machine."""
+
+    def server_bind(self) -> None:
+        self.server_address = ("127.0.0.1", 80)
+        super().server_bind()
+
+
+@pytest.fixture
+def mirror() -> Iterator[Mirror]:
+    """Serve the example's tree, with an installer that powers off at once."""
+    from threading import Thread
+
+    hosts = Path("/etc/hosts")
+    names = hosts.read_text()
+    hosts.write_text(f"{names}127.0.0.1 {MIRROR}\n")
+    installer = kernel("The installer says hello", End.POWER_OFF)
+    with Mirror() as server:
+        files = images(f"{TREE}/current/images/", "ubuntu")
+        server.files = {path: installer if data == KERNEL else data for path, data in files.items()}
+        sums = f"{TREE}/current/images/SHA256SUMS"
+        server.files.pop(sums)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.closing.set()
+        server.shutdown()
+        thread.join()
+    hosts.write_text(names)
+
+
+def test_the_replaced_daemons_requests(
+    client: Client, mirror: Mirror, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each documented request with each documented status, in the order of somebody's day."""
+    del mirror
+    told: list[tuple[str, str, int]] = []
+
+    def ask(line: str, status: int, body: bytes | None = None) -> Reply:
+        method, _, path = line.removesuffix(" HTTP/1.1").partition(" ")
+        reply = client.ask(method, path, body)
+        told.append((line, body.decode().replace("\n", "") if body else "", reply.status))
+        assert reply.status == status, reply
+        return reply
+
+    host, network = "/hosts/ns.example.com", "/networks/ns_example_com_vlan_10"
+    ask(f"POST {network}", 201, NETWORK_EXAMPLE)
+    ask(f"POST {network}", 409, NETWORK_EXAMPLE)
+    ask(f"POST {network}", 400, b'{"bridge":"br0"}')
+    ask("POST /hosts/ns.example.com/networks/managment-network", 201, NETWORK_EXAMPLE)
+    created = ask("POST /hosts/ns.example.com/ HTTP/1.1", 201, HOST_EXAMPLE)
+    assert created.headers["location"] == host
+    ask("POST /hosts/ns.example.com/ HTTP/1.1", 409, HOST_EXAMPLE)
+    ask(f"POST {host}", 400, b'{"memory":512')
+    ask(f"POST {host}", 400, b'{"memory":512}')
+    eventually(lambda: client.ok("GET", host)["install"]["phase"] == "installed")
+    assert "The installer says hello" in log_of("ns.example.com")
+    ask(f"PUT {host}/start", 204)
+    ask("PUT /hosts/nobody/start", 404)
+    (listed,) = [row for row in ask("GET /hosts", 200).json if row["name"] == "ns.example.com"]
+    shown = ask(f"GET {host}", 200).json
+    assert {"id": str, "name": str, "state": str} == {key: type(v) for key, v in listed.items()}
+    assert {key: shown[key] for key in listed} == listed
+    ask("GET /hosts/nobody", 404)
+    rows = {row["name"]: row for row in ask("GET /networks", 200).json}
+    assert rows["managment-network"] == {
+        "name": "managment-network", "state": "active", "autostart": "yes", "persistent": "yes",
+    }  # fmt: skip
+    ask(f"GET {network}", 200)
+    ask("GET /networks/nobody", 404)
+    ask(f"DELETE {host}", 204)
+    ask(f"DELETE {host}", 404)
+    ask(f"DELETE {network}", 204)
+    ask(f"DELETE {network}", 404)
+    ask("DELETE /networks/managment-network", 204)
+    lines = [f"  {status}  {line} {body}"[:118] for line, body, status in told]
+    with capsys.disabled():
+        print("\n\nrequests of the replaced daemon's document", *lines, sep="\n")  # noqa: T201
+
+
+def test_every_path_with_a_slash_at_its_end(client: Client) -> None:
+    for path in ("/hosts", "/networks", "/doctor", "/healthz", "/docs", "/openapi.json"):
+        assert client.ask("GET", f"{path}/").status == 200
+    assert client.ask("GET", "/hosts/nobody/").status == 404
+    assert client.ask("PUT", "/hosts/nobody/start/").status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/hosts", {"GET"}),
+        ("PATCH", "/hosts/web1", {"GET", "POST", "DELETE"}),
+        ("GET", "/hosts/web1/start", {"PUT"}),
+        ("OPTIONS", "/networks/a", {"GET", "POST", "DELETE"}),
+        ("TRACE", "/", {"GET"}),
+        ("POST", "/healthz", {"GET"}),
+    ],
+)
+def test_wrong_method(client: Client, method: str, path: str, allowed: set[str]) -> None:
+    reply = client.ask(method, path)
+    assert reply.status == 405
+    assert reply.is_problem
+    assert set(reply.headers["allow"].replace(" ", "").split(",")) - {"HEAD"} == allowed
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/hosts/a/b", "/hosts//start", "/Hosts", "/hosts/a/start/now", "//hosts"]
+)
+def test_no_such_path(client: Client, path: str) -> None:
+    reply = client.ask("GET", path)
+    assert reply.status == 404
+    assert reply.is_problem
+
+
+def test_every_answer_says_how_it_may_be_used(client: Client) -> None:
+    for path in ("/", "/hosts", "/nothing", "/docs", "/metrics"):
+        headers = client.ask("GET", path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert len(headers["x-request-id"]) == 16
+        assert "server" not in headers
+
+
+def test_head_is_get_without_the_body(client: Client) -> None:
+    reply = client.ask("HEAD", "/hosts")
+    assert (reply.status, reply.body) == (200, b"")
+
+
+def test_a_name_with_marks_goes_there_and_back(client: Client) -> None:
+    reply = client.ask("GET", "/hosts/na%C3%AFve%20%24%28id%29")
+    assert reply.status == 404
+    assert "naïve $(id)" in reply.json["detail"]
+    created = client.ask("POST", "/networks/a%2Eb", {"bridge": "br0", "vlan": 30})
+    assert unquote(created.headers["location"]) == "/networks/a.b"
+    client.ok("DELETE", "/networks/a.b")
+
+
+def test_parameters_only_where_they_belong(client: Client) -> None:
+    for method, path, body in (
+        ("GET", "/hosts", b"{}"),
+        ("GET", "/hosts?x=1", None),
+        ("DELETE", "/hosts/nobody", b"{}"),
+        ("POST", "/networks/a?vlan=1", b'{"bridge":"br0","vlan":1}'),
+        ("PUT", "/hosts/nobody/start?force=true", None),
+        ("DELETE", "/hosts/nobody?if_exists=1", None),
+        ("DELETE", "/hosts/nobody?yes=true", None),
+        ("DELETE", "/hosts/nobody?if_exists=true&if_exists=true", None),
+        ("GET", "/hosts/nobody/wait?for=running&timeout=x", None),
+        ("GET", "/hosts/nobody/wait?for=dinner", None),
+        ("GET", "/hosts/nobody/wait?condition=running", None),
+        ("GET", "/hosts/nobody/wait", None),
+        ("GET", "/hosts/nobody/wait?for=%FF", None),
+        ("GET", "/hosts/nobody/wait?for", None),
+        ("GET", "/hosts/nobody/wait?for=running&timeout=9999", None),
+    ):
+        reply = client.ask(method, path, body)
+        assert (reply.status, reply.is_problem) == (400, True), (method, path, reply)
+    assert client.ask("DELETE", "/hosts/nobody?if_exists=true").status == 204
+    assert client.ask("DELETE", "/networks/nobody?if_exists=true").status == 204
+
+
+def test_wait(client: Client) -> None:
+    ok(*"hosts create web1 --memory 64 --disk 1 --network vlan10".split())
+    assert client.ok("GET", "/hosts/web1/wait?for=stopped&timeout=1")["state"] == "shut off"
+    reply = client.ask("GET", "/hosts/web1/wait?for=running&timeout=0.2")
+    assert (reply.status, reply.is_problem) == (504, True)
+    assert client.ask("GET", "/hosts/web1/wait?for=installed").status == 409
+    client.ok("DELETE", "/hosts/web1")
+
+
+def test_log_is_text(client: Client) -> None:
+    ok(*"hosts create web1 --memory 64 --disk 1 --network vlan10".split())
+    reply = client.ask("GET", "/hosts/web1/log")
+    assert (reply.status, reply.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    client.ok("DELETE", "/hosts/web1")
+
+
+def test_health_and_numbers(client: Client) -> None:
+    assert client.ok("GET", "/healthz") == {"libvirt": True, "openvswitch": True}
+    assert client.ok("GET", "/")["name"] == "shctl"
+    ok(*"hosts create web1 --memory 64 --disk 1 --network vlan10".split())
+    text = client.ask("GET", "/metrics").body.decode()
+    assert 'shctl_hosts{state="shut off"} 1.0' in text
+    assert 'shctl_requests_total{method="GET",route="/healthz",status="200"}' in text
+    assert "shctl_request_duration_seconds_bucket" in text
+    client.ok("DELETE", "/hosts/web1")
+
+
+def test_both_versions_of_http(server: Running) -> None:
+    """The connection's preface of HTTP/2 (RFC 9113) is answered by its settings."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(server.socket))
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        assert connection.recv(9)[3] == 4
+
+
+def test_journal(server: Running, client: Client) -> None:
+    reply = client.ask("DELETE", "/hosts/nobody")
+
+    def written(log: str) -> list[dict[str, object]]:
+        return [x for x in server.lines(log) if x["request"] == reply.headers["x-request-id"]]
+
+    (line,) = eventually(lambda: written("audit"))
+    assert (line["who"], line["status"], line["command"]) == ("uid 0", 404, "hosts delete")
+    assert line["name"] == "nobody"
+    assert len(written("request")) == 1
+
+
+def routed() -> Iterator[tuple[Route, list[click.Parameter]]]:
+    core = Core(click.Context(root), "test:///default")
+    for route in ROUTES:
+        yield route, core.find(route.command)[0].params
+
+
+def test_every_command_has_a_route_or_is_for_terminals() -> None:
+    """What REST leaves out is left out on purpose."""
+    there = {route.command for route in ROUTES}
+    core = Core(click.Context(root), "test:///default")
+    for name in root.list_commands(click.Context(root)):
+        command, _ = core.find(name)
+        paths = [f"{name} {verb}" for verb in getattr(command, "commands", ())] or [name]
+        missing = {p for p in paths if not isinstance(core.find(p)[0], LocalCommand)} - there
+        assert missing <= {
+            "hosts adopt",
+            "trees cached",
+            "config show",
+            "config",
+            "hosts screenshot",
+        }
+
+
+def test_a_route_without_a_scope_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = Core(click.Context(root), "test:///default")
+    for rows, row in (
+        ("ROUTES", Route("GET", "/new", "hosts list", 200, "", 8)),
+        ("PAGES", Page("/new", "everyone", "about", "Be new.")),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"shctl.server.{rows}", (row,))
+            with pytest.raises(ShctlError, match="GET /new has no scope"):
+                Server(core, Gate(trusted=True))
+
+
+def test_options_for_terminals_stay_there() -> None:
+    core = Core(click.Context(root), "test:///default")
+    for route, params in routed():
+        local = {param.name for param in params if isinstance(param, LocalOption)}
+        assert not local & set(core.parameters(route))
