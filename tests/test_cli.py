@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -156,7 +156,7 @@ def test_several_failures_are_a_line_each_and_the_rest_is_data() -> None:
     assert [json.loads(line)["status"] for line in done.err.splitlines()] == [404, 404]
 
 
-OUTPUTS = {
+OUTPUTS: dict[str, Callable[[str], bool]] = {
     "table": lambda out: out.splitlines()[1].split()[:2] == ["test", "running"],
     "json": lambda out: json.loads(out)[0]["name"] == "test",
     "name": lambda out: out == "test\n",

@@ -8,6 +8,12 @@ from shctl import errors
 from shctl.errors import Conflict, InvalidInput, NotFound, Several, ShctlError
 from shctl.output import to_json
 
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Spare each test a look at the hypervisor, which none of these touches."""
+
+
 NUMBERS = {
     "ShctlError": (1, 500),
     "InvalidInput": (2, 400),

@@ -11,6 +11,7 @@ from shctl import names
 from tests.guests import boot_sector
 from tests.support import (
     VOLUMES,
+    Done,
     call,
     connected,
     create,
@@ -126,22 +127,34 @@ def test_port_has_the_networks_tag() -> None:
 def test_power() -> None:
     """Each verb says what it did, and doing it twice is fine."""
     create("power")
-    line = lambda *words: run("-o", "json", "hosts", *words, "power")  # noqa: E731
-    assert line("reboot").code == 4
-    assert line("start").json[0]["result"] == "started"
-    assert line("start").json[0]["result"] == "already running"
-    assert line("reboot").json[0]["result"] == "rebooting"
-    assert line("reboot", "--force").json[0]["result"] == "reset"
+    assert power("reboot").code == 4
+    assert result("start") == "started"
+    assert result("start") == "already running"
+    assert result("reboot") == "rebooting"
+    assert result("reboot", "--force") == "reset"
+    assert result("stop", "--force") == "powered off"
+    assert result("stop", "--force") == "already shut off"
+    assert result("stop") == "already shut off"
+    ok("hosts", "delete", "power")
+
+
+def power(*words: str) -> Done:
+    return run("-o", "json", "hosts", *words, "power")
+
+
+def result(*words: str) -> str:
+    return str(power(*words).json[0]["result"])
+
+
+def test_paused_host() -> None:
+    create("power", "--start")
     call("virsh", "suspend", "power")
     assert state("power") == "paused"
-    refused = line("stop")
+    refused = power("stop")
     assert refused.code == 4
     assert "'shctl hosts start power' resumes it" in json.loads(refused.err)["detail"]
-    assert line("start").json[0]["result"] == "resumed"
+    assert result("start") == "resumed"
     assert state("power") == "running"
-    assert line("stop", "--force").json[0]["result"] == "powered off"
-    assert line("stop", "--force").json[0]["result"] == "already shut off"
-    assert line("stop").json[0]["result"] == "already shut off"
     ok("hosts", "delete", "power")
 
 

@@ -15,6 +15,12 @@ from shctl import locks
 from shctl.errors import Conflict
 from tests.support import environment
 
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Spare each test a look at the hypervisor, which none of these touches."""
+
+
 HOLDER = """
 import sys
 from shctl import locks

@@ -11,6 +11,12 @@ from shctl import interrupts
 from shctl.errors import Conflict, NoSpace, ShctlError
 from shctl.undo import Undo
 
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Spare each test a look at the hypervisor, which none of these touches."""
+
+
 Step = Callable[[], object]
 
 

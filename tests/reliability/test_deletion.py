@@ -1,0 +1,177 @@
+"""Scoreboard R05 and R06: deletion in every state, and nothing of anybody else's.
+
+What a test leaves behind fails it: tests/conftest.py compares before and after.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import (
+    VOLUMES,
+    call,
+    create,
+    define,
+    eventually,
+    immutable,
+    ok,
+    prepare,
+    qemu_pid,
+    run,
+    state,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+# --- R05: delete in any state ------------------------------------------------------------------
+
+
+def leave(name: str) -> None:
+    """Leave it shut off."""
+
+
+def start(name: str) -> None:
+    ok("hosts", "start", name)
+
+
+def pause(name: str) -> None:
+    start(name)
+    call("virsh", "suspend", name)
+
+
+def crash(name: str) -> None:
+    start(name)
+    os.kill(qemu_pid(name), 9)
+    eventually(lambda: state(name) == "crashed")
+
+
+def managed_save(name: str) -> None:
+    start(name)
+    call("virsh", "managedsave", name)
+    assert call("virsh", "domstate", name).strip() == "shut off"
+
+
+def autostart(name: str) -> None:
+    call("virsh", "autostart", name)
+
+
+@pytest.mark.parametrize("reach", [leave, start, pause, crash, managed_save, autostart])
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+def test_r05_delete_in_every_state_and_twice(reach: Callable[[str], None], firmware: str) -> None:
+    create("x", "--firmware", firmware)
+    reach("x")
+    assert json.loads(ok("-o", "json", "hosts", "delete", "x"))[0]["result"] == "deleted"
+    assert run("hosts", "delete", "x").code == 3
+
+
+def test_r05_delete_with_snapshots(tmp_path: Path) -> None:
+    """Raw volumes hold none themselves: an overlay, which is not ours, takes what comes later."""
+    overlay = tmp_path / "overlay"
+    create("x")
+    spec = f"sda,snapshot=external,file={overlay}"
+    call("virsh", "snapshot-create-as", "x", "s1", "--disk-only", "--diskspec", spec)
+    assert "s1" in call("virsh", "snapshot-list", "x")
+    gone = json.loads(ok("-o", "json", "hosts", "delete", "x"))
+    assert gone[0]["kept"] == [str(overlay)]
+    assert overlay.exists()
+    create("x")
+    assert "s1" not in call("virsh", "snapshot-list", "x")
+    ok("hosts", "delete", "x")
+
+
+def test_r05_delete_when_the_disk_has_gone_already() -> None:
+    create("x")
+    (VOLUMES / "x-sda").unlink()
+    ok("hosts", "delete", "x")
+
+
+def test_r05_delete_when_the_disk_cannot_be_removed() -> None:
+    """The host stays, so that the deletion can be done again."""
+    create("x")
+    with immutable(VOLUMES / "x-sda"):
+        done = run("hosts", "delete", "x")
+        assert done.code == 1
+        assert f"{VOLUMES}/x-sda (" in done.err
+        assert state("x") == "shut off"
+    ok("hosts", "delete", "x")
+
+
+# --- R06: not one foreign byte -----------------------------------------------------------------
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()[:4096]
+
+
+def test_r06_neighbour_with_a_longer_name() -> None:
+    for name in ("a", "a.b", "a-sda"):
+        create(name)
+        (VOLUMES / f"{name}-sda").write_bytes(name.encode())
+    ok("hosts", "delete", "a")
+    assert content(VOLUMES / "a.b-sda") == b"a.b"
+    assert content(VOLUMES / "a-sda-sda") == b"a-sda"
+    ok("hosts", "delete", "a.b", "a-sda")
+
+
+DISK = "<disk type='file' device='disk'><source file='{}'/><target dev='sdx' bus='scsi'/></disk>"
+VOLUME = (
+    "<disk type='volume' device='disk'><source pool='shctl' volume='{}'/>"
+    "<target dev='sdx' bus='scsi'/></disk>"
+)
+OTHER = """<domain type='qemu'><name>other</name><memory>65536</memory>
+<os><type arch='x86_64'>hvm</type></os><devices>{}</devices></domain>"""
+
+
+@pytest.fixture
+def _other() -> Iterator[None]:
+    yield
+    call("virsh", "undefine", "other")
+
+
+@pytest.mark.usefixtures("_other")
+@pytest.mark.parametrize(
+    "disk", [DISK.format(VOLUMES / "x-sda"), VOLUME.format("x-sda")], ids=["path", "volume"]
+)
+def test_r06_disk_that_another_host_has(disk: str) -> None:
+    create("x")
+    define(OTHER.format(disk))
+    (VOLUMES / "x-sda").write_bytes(b"shared")
+    done = run("hosts", "delete", "x")
+    assert done.code == 4
+    assert "also used by other" in done.err
+    assert content(VOLUMES / "x-sda") == b"shared"
+    define_without_disk = OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>")
+    define(define_without_disk)
+    ok("hosts", "delete", "x")
+
+
+def uuid(name: str) -> str:
+    return call("virsh", "domuuid", name).strip()
+
+
+def test_r06_disk_attached_by_hand_is_kept(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.img"
+    foreign.write_bytes(b"foreign")
+    create("x")
+    call("virsh", "attach-disk", "x", str(foreign), "sdb", "--config", "--targetbus", "scsi")
+    gone = json.loads(ok("-o", "json", "hosts", "delete", "x"))
+    assert gone[0]["kept"] == [str(foreign)]
+    assert foreign.read_bytes() == b"foreign"
+
+
+def test_r06_volume_of_another_that_is_called_like_ours_is_kept() -> None:
+    """The disk was exchanged by hand: what the metadata names is not what the host has."""
+    create("x")
+    create("y")
+    call("virsh", "attach-disk", "x", str(VOLUMES / "y-sda"), "sdb", "--config", "--targetbus=scsi")
+    assert run("hosts", "delete", "y").code == 4
+    gone = json.loads(ok("-o", "json", "hosts", "delete", "x"))
+    assert gone[0]["kept"] == [str(VOLUMES / "y-sda")]
+    ok("hosts", "delete", "y")
