@@ -1,0 +1,169 @@
+"""Run shctl in processes that are forked ready to go, and that SIGKILL ends where a test says.
+
+A process that starts anew spends most of its life importing, where a kill proves nothing. The
+doors through which shctl changes the world are wrapped from outside: shctl knows nothing of it.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+from tests.support import ROOT, environment
+
+# Class or module, and those of its functions that change something.
+DOORS = {
+    "hypervisor:Hypervisor": "define launch_paused",
+    "hypervisor:Domain": "set_autostart start_paused resume destroy undefine set_metadata",
+    "hypervisor:Pool": "create_volume",
+    "hypervisor:Volume": "delete",
+    "openvswitch": "sweep",
+    "console": "prepare_log remove_log",
+    "install.boot": "make_boot_directory place remove_boot_files",
+    "install.cache": "_note_use",
+}
+
+
+class Forker:
+    """The process that forks: `trace` collects the doors that the latest one has gone through."""
+
+    def __init__(self, process: "subprocess.Popen[str]", trace: Path) -> None:
+        self._process = process
+        self._trace = trace
+
+    def begin(self, *arguments: str, kill_at: int = 0) -> int:
+        """Start shctl and return its PID; at its door number `kill_at` it dies."""
+        self._trace.write_text("")
+        order = {"arguments": arguments, "kill_at": kill_at, "trace": str(self._trace)}
+        return self._ask(order)
+
+    def end(self) -> int:
+        """Wait for it; return its exit code, the signal's number below 0 if one ended it."""
+        return os.waitstatus_to_exitcode(self._ask("wait"))
+
+    def run(self, *arguments: str, kill_at: int = 0) -> int:
+        self.begin(*arguments, kill_at=kill_at)
+        return self.end()
+
+    def run_until(self, seconds: float, *arguments: str) -> int:
+        """Run it, and kill it after so many seconds."""
+        pid = self.begin(*arguments)
+        time.sleep(seconds)
+        # Nobody else can have its PID before end().
+        os.kill(pid, signal.SIGKILL)
+        return self.end()
+
+    @property
+    def trace(self) -> list[str]:
+        return self._trace.read_text().split()
+
+    def _ask(self, what: object) -> int:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{json.dumps(what)}\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+@contextmanager
+def forker() -> Iterator[Forker]:
+    """Start the process that forks."""
+    argv = [sys.executable, "-m", "tests.killer"]
+    with (
+        tempfile.NamedTemporaryFile() as trace,
+        subprocess.Popen(
+            argv, env=environment(), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):  # fmt: skip
+        yield Forker(process, Path(trace.name))
+        assert process.stdin
+        process.stdin.close()
+
+
+def moments(number: int, longest: float) -> list[float]:
+    """Return so many random moments, the same ones in each run."""
+    chosen = random.Random(number)
+    return [chosen.uniform(0, longest) for _ in range(number)]
+
+
+def _serve() -> None:
+    """Fork and answer with the PID; when told to wait, answer with the status."""
+    pid = 0
+    for order in map(json.loads, sys.stdin):
+        if order == "wait":
+            answer = os.waitpid(pid, 0)[1]
+        else:
+            answer = pid = os.fork()
+        if not answer and order != "wait":
+            _become(order)
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
+
+
+def _become(order: dict[str, Any]) -> NoReturn:
+    from shctl.cli import root
+
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nowhere, descriptor)
+    _watch(Path(order["trace"]), order["kill_at"])
+    root.main(order["arguments"], prog_name="shctl")
+
+
+def _watch(trace: Path, kill_at: int) -> None:
+    passed = 0
+
+    def pass_door(name: str) -> None:
+        nonlocal passed
+        passed += 1
+        with trace.open("a") as stream:
+            stream.write(f"{name}\n")
+        if passed == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _Passing.tell = staticmethod(pass_door)
+
+
+class _Passing:
+    """Whom the wrapped doors tell that something has passed."""
+
+    tell: Callable[[str], None] = staticmethod(lambda _name: None)
+
+
+def _wrap_doors() -> None:
+    from importlib import import_module
+
+    for place, names in DOORS.items():
+        module, _, class_name = place.partition(":")
+        found: Any = import_module(f"shctl.{module}")
+        owner: type | ModuleType = getattr(found, class_name) if class_name else found
+        for name in names.split():
+            setattr(owner, name, _wrapped(f"{place}.{name}", getattr(owner, name)))
+
+
+def _wrapped(name: str, door: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapper(*arguments: Any, **named: Any) -> Any:
+        result = door(*arguments, **named)
+        _Passing.tell(name)
+        return result
+
+    return wrapper
+
+
+if __name__ == "__main__":
+    sys.modules["tests.killer"] = sys.modules["__main__"]
+    # Modules that import doors by name come after these have been wrapped.
+    _wrap_doors()
+    for late in ("shctl.creation", "shctl.deletion", "shctl.waiting", "shctl.commands.hosts"):
+        __import__(late)
+    _serve()
