@@ -117,7 +117,8 @@ class Server:
 
         body: Iterable[bytes] = self._app(environ, start)
         self._write_down(exchange)
-        return body
+        # For a body of no pieces at all Hypercorn 0.18 sends no headers, and then fails.
+        return body or [b""]
 
     def _guarded(
         self, exchange: Exchange, scope: str, respond: Callable[[], bottle.HTTPResponse]
