@@ -14,7 +14,7 @@ python := python3-venv python3-setuptools python3-wheel python3-click python3-li
 demo := busybox-static debian-installer-$(release)-netboot-amd64 virtinst jq
 packaging := debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mandoc man-db mmdebstrap \
 	systemd
-packages := $(hypervisor) $(python) $(demo) $(packaging) openssl
+packages := $(hypervisor) $(python) $(demo) $(packaging) openssl ansible-core curl
 # libvirt-python comes as source from PyPI.
 newest := gcc pkg-config libvirt-dev python3-dev
 
