@@ -74,6 +74,9 @@ test-package: deb ## Install the packages in a clean Debian 12 and 13, and purge
 	$(sudo) .venv/bin/python -m pytest -p no:cacheprovider --confcutdir=tests/package \
 		tests/package/installed.py
 
+# All but the scoreboard's faults and races, which have nothing to do with versions of libraries.
+quick := --ignore=tests/reliability --ignore=tests/test_throwaway.py
+
 # The other end of what pyproject.toml allows. Debian's versions are what .venv has.
 .venv-newest/.ready: .venv-newest/.packages pyproject.toml
 	@echo 'Making .venv-newest'

@@ -1,0 +1,94 @@
+"""Clean Debian systems in directories, with the packages installed as an admin would."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+OPTIONS = Path("/etc/apt/apt.conf.d")
+# What the tests use and a smallest system does not have; it is no part of what is tested.
+TOOLS = ("bash-completion", "fish", "iproute2", "man-db", "zsh")
+PATIENCE = 600  # seconds
+# Services do not start: there is no systemd, and the throw-away hypervisor has daemons of its own.
+NO_SERVICES = "#!/bin/sh\nexit 101\n"
+
+
+@dataclass(frozen=True)
+class Root:
+    """A Debian system in a directory."""
+
+    suite: str
+    path: Path
+
+    def argv(self, *command: str) -> list[str]:
+        """Return the command line that runs a command in there."""
+        return [str(HERE / "enter"), str(self.path), *command]
+
+    def run(self, *command: str) -> str:
+        """Run a command in there, which has to succeed, and return its output."""
+        done = self.attempt(*command)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        return done.stdout
+
+    def attempt(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command in there."""
+        return subprocess.run(
+            self.argv(*command), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=PATIENCE, check=False,
+        )  # fmt: skip
+
+    def files(self, word: str) -> set[str]:
+        """Return the paths that hold a word, without what apt and dpkg remember."""
+        ignored = ("var/lib/apt", "var/lib/dpkg", "var/cache/apt", "var/log/apt", "opt", "proc")
+        found = set()
+        for directory, names, files in os.walk(self.path):
+            here = Path(directory).relative_to(self.path)
+            names[:] = [name for name in names if str(here / name) not in ignored]
+            found |= {str(here / name) for name in (*names, *files) if word in name}
+        return found
+
+
+def mirror() -> str:
+    """Return where this machine gets its own Debian from."""
+    rows = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)",
+         "Created-By: Packages"],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    release = _os_release()["VERSION_CODENAME"]
+    return next(
+        uri for name, part, uri in map(str.split, rows) if (name, part) == (release, "main")
+    )
+
+
+def _os_release() -> dict[str, str]:
+    lines = Path("/etc/os-release").read_text().splitlines()
+    return {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
+
+
+def make(suite: str, path: Path, packages: Iterable[Path]) -> Root:
+    """Make a smallest Debian system, and install the packages with what they depend on."""
+    bootstrap = [
+        "mmdebstrap", "--quiet", "--variant=apt", "--components=main",
+        "--skip=cleanup/apt/lists", f"--include={','.join(TOOLS)}", f"--keyring={KEYRING}",
+        *(f"--aptopt={file}" for file in sorted(OPTIONS.iterdir())),
+        "--dpkgopt=force-unsafe-io", suite, str(path), mirror(),
+    ]  # fmt: skip
+    subprocess.run(bootstrap, check=True, timeout=PATIENCE, capture_output=True)
+    root = Root(suite, path)
+    policy = path / "usr/sbin/policy-rc.d"
+    policy.write_text(NO_SERVICES)
+    policy.chmod(0o755)
+    copied = [shutil.copy(package, path / "opt") for package in packages]
+    install(root, [f"/opt/{Path(file).name}" for file in copied])
+    return root
+
+
+def install(root: Root, packages: Iterable[str]) -> None:
+    """Install packages, from files or by name."""
+    root.run("apt-get", "-qq", "-y", "--no-install-recommends", "install", *packages)

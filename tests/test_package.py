@@ -1,0 +1,69 @@
+"""debian/ against the program, as far as that needs no build; tests/package has the rest."""
+
+import configparser
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from shutil import copy
+
+from shctl import __version__
+from shctl.rest import sockets
+from tests.support import ROOT
+
+DEBIAN = ROOT / "debian"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def unit(name: str) -> configparser.RawConfigParser:
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(DEBIAN / f"shctl-server.shctl.{name}")
+    return parser
+
+
+def test_versions_agree() -> None:
+    newest = re.match(r"shctl \((.+?)\)", (DEBIAN / "changelog").read_text())
+    assert newest is not None
+    assert newest[1] == __version__
+
+
+def test_server_package_has_what_the_server_needs() -> None:
+    control = (DEBIAN / "control").read_text().partition("Package: shctl-server")[2]
+    needed = {re.split("[<>=]", line)[0] for line in PROJECT["optional-dependencies"]["server"]}
+    assert needed
+    assert {name for name in needed if f" python3-{name},\n" not in control} == set()
+
+
+def test_socket_is_the_one_that_the_server_would_open() -> None:
+    socket = unit("socket")["Socket"]
+    assert socket["ListenStream"] == str(sockets.DEFAULT_PATH)
+    assert socket["SocketGroup"] == sockets.GROUP
+    assert int(socket["SocketMode"], 8) == sockets.MODE
+    assert (DEBIAN / "shctl-server.sysusers").read_text().split() == ["g", sockets.GROUP, "-", "-"]
+
+
+def test_service_may_write_where_the_program_writes() -> None:
+    service = unit("service")["Service"]
+    for kind, top in [
+        ("State", "/var/lib"),
+        ("Cache", "/var/cache"),
+        ("Logs", "/var/log"),
+        ("Runtime", "/run"),
+    ]:
+        named = f"{top}/{service[f'{kind}Directory']}"
+        used = {
+            found
+            for file in (ROOT / "shctl").rglob("*.py")
+            for found in re.findall(rf'"({top}/[^/"]+)', file.read_text())
+        }
+        assert used <= {named, "/var/log/libvirt", "/var/lib/libvirt"}
+
+
+def test_service_gets_by_with_little(tmp_path: Path) -> None:
+    file = copy(DEBIAN / "shctl-server.shctl.service", tmp_path / "shctl.service")
+    argv = ["systemd-analyze", "--no-pager", "security", "--offline=yes", file]
+    told = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    found = re.search(r"Overall exposure level for shctl.service: ([\d.]+)", told)
+    assert found is not None
+    assert float(found[1]) <= 2.0
