@@ -20,8 +20,10 @@ class Session:
     name files of this machine.
     """
 
-    def __init__(self, uri: str = DEFAULT_URI) -> None:
+    def __init__(self, uri: str = DEFAULT_URI, hypervisor: Hypervisor | None = None) -> None:
         self.uri = uri
+        if hypervisor:
+            self.hypervisor = hypervisor
         self.output = "table"
         self.debug = False
         self.local = False

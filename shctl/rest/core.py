@@ -6,9 +6,11 @@ from typing import Any, TypeVar
 import click
 
 from shctl.errors import InvalidInput, ShctlError
+from shctl.hypervisor import Hypervisor
 from shctl.rest import parameters, strict
 from shctl.rest.health import Health
 from shctl.rest.metrics import Metrics
+from shctl.rest.pool import Pool
 from shctl.rest.route import Route
 from shctl.rest.work import Work
 from shctl.session import Session
@@ -25,19 +27,26 @@ class Core:
     """
 
     def __init__(self, root: click.Context, uri: str) -> None:
-        self.session = Session(uri)
-        self.root = click.Context(
-            root.command, info_name="shctl", obj=self.session, default_map=root.default_map
-        )
-        self.health = Health(self.session.hypervisor)
-        self.metrics = Metrics(self.session.hypervisor)
-        # Together they are fewer than the threads that take requests, so one is always left.
-        self._work = Work(most=128, each=16)
+        self.uri = uri
+        # For what the server itself looks at.
+        self.hypervisor = Hypervisor(uri)
+        self.health = Health(self.hypervisor)
+        self.metrics = Metrics(self.hypervisor)
+        self._root = root
+        self._pool = Pool(uri)
+        # Together they are fewer than the threads that take requests, so one is always left; and
+        # four of libvirtd's twenty workers may be stuck in one guest.
+        self._work = Work(most=128, each=4)
         self._waits = Work(most=64, each=16)
 
-    def find(self, path: str) -> tuple[click.Command, click.Context]:
+    def find(
+        self, path: str, session: Session | None = None
+    ) -> tuple[click.Command, click.Context]:
         """Return the command at a path such as "hosts list", and the context to run it below."""
-        context, command = self.root, self.root.command
+        command = self._root.command
+        context = click.Context(
+            command, info_name="shctl", obj=session, default_map=self._root.default_map
+        )
         for name in path.split():
             if command is not context.command:
                 context = click.Context(command, parent=context, info_name=command.name)
@@ -68,12 +77,13 @@ class Core:
         return self._work.run(what, _OWN, function)
 
     def _invoke(self, route: Route, argv: list[str]) -> Any:
-        command, parent = self.find(route.command)
-        try:
-            with command.make_context(command.name, argv, parent=parent) as context:
-                return command.invoke(context)
-        except click.UsageError as error:
-            raise _as_invalid(error, route) from error
+        with self._pool.borrow() as hypervisor:
+            command, parent = self.find(route.command, Session(self.uri, hypervisor))
+            try:
+                with command.make_context(command.name, argv, parent=parent) as context:
+                    return command.invoke(context)
+            except click.UsageError as error:
+                raise _as_invalid(error, route) from error
 
 
 def read(route: Route, known: Params, query: str, content_type: str, body: bytes) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def run(root: click.Context, uri: str, options: Options) -> None:
     listeners = _open(options)
     journal.start()
     core = Core(root, uri)
-    _supervise(core.session.hypervisor)
+    _supervise(core.hypervisor)
     # Not asyncio.run, which waits for threads that may hang in libvirt.
     asyncio.new_event_loop().run_until_complete(_serve(core, listeners, options.names))
     for listener in listeners:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 from hypercorn.middleware import AsyncioWSGIMiddleware
@@ -59,12 +60,21 @@ class Edge:
         try:
             body = await asyncio.wait_for(_read(receive), BODY_TIME)
         except TimeoutError:
-            await _send_late(send)
+            late = f"the body did not arrive within {BODY_TIME:g} s"
+            await _refuse(send, HTTPStatus.REQUEST_TIMEOUT, late)
         except Gone:
             # Half a body may well be whole JSON, so nothing of it is acted on.
             return
         else:
-            await self._app(self._amended(scope), _once(body), send)
+            await self._answer(self._amended(scope), _once(body), send)
+
+    async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            stopping = "the server had to stop before this was done; look before repeating it"
+            await _refuse(send, HTTPStatus.SERVICE_UNAVAILABLE, stopping)
+            raise
 
     def _amended(self, scope: dict[str, Any]) -> dict[str, Any]:
         # Version 0.13's middleware takes the address of a Unix socket's client for a pair.
@@ -94,9 +104,8 @@ def _once(body: bytes) -> Receive:
     return receive
 
 
-async def _send_late(send: Send) -> None:
-    problem = {"type": "about:blank", "title": "Request Timeout", "status": 408}
-    problem["detail"] = f"the body did not arrive within {BODY_TIME:g} s"
+async def _refuse(send: Send, status: HTTPStatus, detail: str) -> None:
+    problem = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
     headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": 408, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(problem).encode()})

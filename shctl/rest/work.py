@@ -10,7 +10,8 @@ from shctl.deadline import within
 from shctl.errors import TimedOut, Unreachable
 
 T = TypeVar("T")
-PATIENCE = 1.0  # seconds to wait for a place
+PATIENCE = 8.0  # seconds to wait for a place
+QUEUE = 16  # requests about one subject that may wait for a place
 
 
 class Work:
@@ -25,9 +26,10 @@ class Work:
         self.each = each
         self._places = threading.Condition()
         self._taken: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
 
     def run(self, subject: str, seconds: float, function: Callable[[], T]) -> T:
-        """Run a command about a subject, or about none of the hosts where that is empty.
+        """Run a command about a subject, or about none in particular where that is empty.
 
         Raises TimedOut when `seconds` are over, Unreachable when there is no place.
         """
@@ -43,20 +45,31 @@ class Work:
         return within(seconds, and_leave, TimedOut(late))
 
     def _enter(self, subject: str) -> None:
-        end = time.monotonic() + PATIENCE
         with self._places:
-            while not self._has_place(subject):
-                if not self._places.wait(end - time.monotonic()):
-                    about = f" about {subject!r}" if subject else ""
-                    raise Unreachable(f"too many requests{about} are under way; try again")
+            self._waiting[subject] += 1
+            try:
+                self._await_place(subject)
+            finally:
+                self._waiting[subject] -= 1
             self._taken[subject] += 1
 
+    def _await_place(self, subject: str) -> None:
+        end = time.monotonic() + PATIENCE
+        while not self._has_place(subject):
+            left = end - time.monotonic()
+            if left <= 0 or (subject and self._waiting[subject] > QUEUE):
+                about = f" about {subject}" if subject else ""
+                raise Unreachable(f"too many requests{about} are under way; try again")
+            self._places.wait(left)
+
     def _has_place(self, subject: str) -> bool:
-        most_of_it = self.each if subject else self.most
-        return self._taken.total() < self.most and self._taken[subject] < most_of_it
+        each = self.each if subject else self.most
+        return self._taken.total() < self.most and self._taken[subject] < each
 
     def _leave(self, subject: str) -> None:
         with self._places:
             self._taken[subject] -= 1
-            self._taken += Counter()  # forgets subjects that have none left
+            # Forgets subjects of which there are none left.
+            self._taken += Counter()
+            self._waiting += Counter()
             self._places.notify_all()
