@@ -139,9 +139,15 @@ def stop(
     if not force or timeout:
         _shut_down(host, force=force, seconds=STOP_TIMEOUT if timeout is None else timeout)
     if host.active:
-        host.destroy()
-        return Outcome(name, "powered off")
+        return _power_off(host)
     return Outcome(name, "shut off")
+
+
+def _power_off(host: Domain) -> Outcome:
+    # Whoever is starting it at this moment would meet an internal error of libvirt's.
+    with locks.hold("host", host.name):
+        host.destroy()
+    return Outcome(host.name, "powered off")
 
 
 def _installation(host: Domain) -> Installation | None:
@@ -157,8 +163,7 @@ def _stop_installer(host: Domain, *, force: bool) -> Outcome:
             f"host {host.name!r} is being installed; --force powers it off and the installation"
             " counts as failed"
         )
-    host.destroy()
-    return Outcome(host.name, "powered off")
+    return _power_off(host)
 
 
 def _shut_down(host: Domain, *, force: bool, seconds: float) -> None:

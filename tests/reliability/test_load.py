@@ -1,0 +1,205 @@
+"""Scoreboard R10 to R12 and R38: many at once, and for a long time."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.killer import forker, moments
+from tests.scoreboard import Figures, rounds
+from tests.serving import Client, Reply, Running, serving
+from tests.support import connected, eventually, finish, prepare, run, spawn
+
+Look = Callable[[], set[tuple[str, str]]]
+BODY = {"memory": 64, "disks": [1], "networks": ["vlan10"]}
+CREATE = "hosts create {} --memory 64 --disk 1 --network vlan10"
+BARE = "<domain type='qemu'><name>{}</name><memory>65536</memory><os><type>hvm</type></os></domain>"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    prepare()
+    with serving(tmp_path) as running:
+        yield running
+
+
+def test_r10_creates_by_both_faces(server: Running, look: Look, figures: Figures) -> None:
+    before, rivals = look(), range(4)
+    # A request is there at once, a process takes its time to begin.
+    for delay in moments(rounds(20, 1), 0.5):
+        processes = [spawn(*CREATE.format("race").split()) for _ in rivals]
+        time.sleep(delay)
+        with ThreadPoolExecutor(len(rivals)) as pool:
+            replies = list(
+                pool.map(lambda _: server.client.ask("POST", "/hosts/race", BODY), rivals)
+            )
+        codes = Counter(finish(process).code for process in processes)
+        statuses = Counter(reply.status for reply in replies)
+        assert set(codes) <= {0, 4}, codes
+        assert set(statuses) <= {201, 409}, statuses
+        assert codes[0] + statuses[201] == 1, (codes, statuses)
+        server.client.ok("DELETE", "/hosts/race")
+        eventually(lambda: look() == before)
+        figures.count("rounds")
+        figures.count("won by the server", statuses[201])
+
+
+class Storm:
+    """People who create and delete hosts of few names until they are told to stop."""
+
+    def __init__(self, client: Client, names: list[str]) -> None:
+        self.client = client
+        self.names = names
+        self.over = threading.Event()
+        self.answers: Counter[int] = Counter()
+        self.failures: list[Reply] = []
+        self.codes: Counter[int] = Counter()
+
+    def by_server(self, seed: int) -> None:
+        chosen = random.Random(seed)
+        while not self.over.is_set():
+            path = f"/hosts/{chosen.choice(self.names)}"
+            requests = [
+                ("POST", path, {**BODY, "start": chosen.random() < 0.5}),
+                ("PUT", f"{path}/start", None),
+                ("PUT", f"{path}/stop", {"force": True}),
+                ("DELETE", path, None),
+            ]
+            reply = self.client.ask(*chosen.choice(requests))
+            self.answers[reply.status] += 1
+            if reply.status >= 500:
+                self.failures.append(reply)
+
+    def by_command_line(self, seed: int) -> None:
+        chosen = random.Random(seed)
+        with forker() as shctl:
+            while not self.over.is_set():
+                name = chosen.choice(self.names)
+                verb = chosen.choice([CREATE, "hosts start {}", "hosts delete {}"])
+                self.codes[shctl.run(*verb.format(name).split())] += 1
+
+    @contextmanager
+    def raging(self, servers: int, command_lines: int) -> Iterator[None]:
+        """Let it rage while the block lasts; nothing of it stays."""
+        with ThreadPoolExecutor(servers + command_lines) as pool:
+            people = [pool.submit(self.by_server, seed) for seed in range(servers)]
+            people += [pool.submit(self.by_command_line, seed) for seed in range(command_lines)]
+            try:
+                yield
+            finally:
+                self.over.set()
+            for person in people:
+                person.result()
+        for name in self.names:
+            assert self.client.ask("DELETE", f"/hosts/{name}").status in (204, 404)
+
+
+def test_r11_storm(server: Running, look: Look, figures: Figures) -> None:
+    before, seconds = look(), rounds(60, 5)
+    storm = Storm(server.client, ["a", "b", "c"])
+    with storm.raging(4, 2):
+        time.sleep(seconds)
+    figures.count("seconds", seconds)
+    figures.count("requests", storm.answers.total())
+    figures.count("commands", storm.codes.total())
+    # 503 and 504 stand for a hypervisor that does not answer; this one always does.
+    assert storm.failures == [], server.log.read_text()[-5000:]
+    assert set(storm.answers) <= {201, 204, 404, 409}, storm.answers
+    assert set(storm.codes) <= {0, 3, 4}, storm.codes
+    assert {201, 204} <= set(storm.answers)
+    eventually(lambda: look() == before)
+    assert run("-o", "json", "doctor").json == []
+
+
+def test_r12_lists_while_hosts_come_and_go(server: Running, look: Look, figures: Figures) -> None:
+    before, seen, paths = look(), set(), ["/hosts", "/networks/vlan10", "/doctor", "/networks"]
+    storm = Storm(server.client, ["a", "b", "c"])
+    with storm.raging(2, 0):
+        for number in range(rounds(1000, 40)):
+            reply = server.client.ask("GET", paths[number % len(paths)])
+            assert reply.status == 200, reply
+            if number % len(paths) == 0:
+                seen.add(tuple(host["name"] for host in reply.json))
+            figures.count("lists")
+        for words in ["hosts list", "networks list", "networks show vlan10"] * rounds(10, 1):
+            assert run(*words.split()).code == 0
+            figures.count("lists")
+    assert len(seen) > 1
+    eventually(lambda: look() == before)
+
+
+def usage(pid: int) -> tuple[int, int, int]:
+    """Return a process's descriptors, threads and resident memory in KiB."""
+    process = Path("/proc", str(pid))
+    status = dict(
+        line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line
+    )
+    descriptors = len(list((process / "fd").iterdir()))
+    return descriptors, int(status["Threads"]), int(status["VmRSS"].split()[0])
+
+
+@contextmanager
+def bare_hosts(number: int) -> Iterator[None]:
+    """Define hosts that are not ours."""
+    with connected() as connection:
+        made = [connection.defineXML(BARE.format(f"bare{n}")) for n in range(number)]
+        try:
+            yield
+        finally:
+            for domain in made:
+                domain.undefine()
+
+
+def cycle(client: Client, name: str) -> None:
+    client.ok("POST", f"/hosts/{name}", BODY)
+    client.ok("PUT", f"/hosts/{name}/start")
+    client.ok("DELETE", f"/hosts/{name}")
+
+
+def soak(client: Client, cycles: int, lists: int) -> list[float]:
+    """Use the server from four sides; return how long each list took, in seconds."""
+
+    def timed_list(_: int) -> float:
+        began = time.monotonic()
+        client.ok("GET", "/hosts")
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: cycle(client, f"soak{n}"), range(cycles)))
+    # One after the other, since this is about the time that a list takes, not a queue.
+    with bare_hosts(100):
+        return [timed_list(n) for n in range(lists)]
+
+
+def p99(seconds: list[float]) -> float:
+    return sorted(seconds)[len(seconds) * 99 // 100]
+
+
+def test_r38_soak(server: Running, look: Look, figures: Figures) -> None:
+    before, client, pid = look(), server.client, server.process.pid
+    cycles, lists = rounds(500, 4), rounds(10_000, 400)
+    soak(client, 8, 500)
+    descriptors, threads, memory = usage(pid)
+    times = soak(client, cycles, lists)
+    eventually(lambda: usage(pid)[1] <= threads)
+    after = usage(pid)
+    # A machine that is busy otherwise slows some lists down, but not all hundreds of them.
+    calmest = min(p99(times[i : i + 200]) for i in range(0, lists, 200))
+    figures.count("create/start/delete", cycles)
+    figures.count("lists", lists)
+    figures.worst("leaked descriptors", after[0] - descriptors)
+    figures.worst("leaked threads", after[1] - threads)
+    figures.worst("memory", round(100 * (after[2] / memory - 1), 1), "% more")
+    figures.worst("p99 of lists", round(1000 * p99(times), 1), "ms")
+    figures.worst("p99 in calm", round(1000 * calmest, 1), "ms")
+    assert after[0] <= descriptors + 5
+    assert after[1] <= threads
+    assert after[2] <= memory * 1.1
+    assert calmest < 0.1
+    eventually(lambda: look() == before)
