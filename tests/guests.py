@@ -68,15 +68,23 @@ _SEND_CMDLINE = (
 
 
 def kernel(
-    message: str, end: End = End.POWER_OFF, *, after: float = 0, show_cmdline: bool = False
+    message: str,
+    end: End = End.POWER_OFF,
+    *,
+    after: float = 0,
+    show_cmdline: bool = False,
+    installs: bytes | None = None,
 ) -> bytes:
     """Return a bzImage that prints a line, waits `after` seconds and ends.
 
-    With `show_cmdline` it prints `cmdline: ` and its kernel command line as a second line.
+    With `show_cmdline` it prints `cmdline: ` and its kernel command line as a second line. It
+    writes the boot sector `installs` to the first disk before it waits.
     """
     code = _say(message + "\r\n")
     if show_cmdline:
         code += _say("cmdline: ") + _SEND_CMDLINE + _say("\r\n")
+    if installs:
+        code += _write_sector(installs)
     code += _wait(after) + end.value
     return _image(code)
 
@@ -98,6 +106,22 @@ def _say(text: str) -> bytes:
         + data
         + b"\x5e"  # over: pop si
         + _SEND
+    )  # fmt: skip
+
+
+def _write_sector(sector: bytes) -> bytes:
+    """Return code that has the BIOS write the first disk's first sector; it stands behind a call."""
+    return (
+        b"\xe8" + struct.pack("<H", len(sector))  # call over
+        + sector
+        + bytes.fromhex(
+            "5b"  # over: pop bx
+            "0e 07"  # push cs; pop es    ; the sector is at es:bx
+            "b8 01 03"  # mov ax, 0x0301  ; write one sector
+            "b9 01 00"  # mov cx, 1       ; cylinder 0, sector 1
+            "ba 80 00"  # mov dx, 0x80    ; head 0, first hard disk
+            "cd 13"  # int 0x13
+        )
     )  # fmt: skip
 
 

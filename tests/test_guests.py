@@ -139,6 +139,17 @@ def test_a_kernel_takes_a_long_message(tmp_path: Path) -> None:
     assert machine.text() == message + "\n"
 
 
+def test_a_kernel_installs_a_boot_sector(tmp_path: Path) -> None:
+    image = kernel("Writing", installs=boot_sector("Installed", End.POWER_OFF))
+    disk = from_disk(tmp_path, b"")
+    with booted(tmp_path, *from_kernel(tmp_path, image), *disk) as machine:
+        machine.wait_for_end()
+    assert machine.text() == "Writing\n"
+    with booted(tmp_path, *disk) as machine:
+        machine.wait_for_end()
+    assert machine.text() == "Installed\n"
+
+
 def test_a_boot_sector_has_an_end() -> None:
     assert len(boot_sector("short")) == 512
     with pytest.raises(ValueError, match="too long"):

@@ -1,0 +1,198 @@
+"""Installing hosts from the command line: what boots, what is shown, what is kept secret."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from tests.guests import End, kernel
+from tests.installs import (
+    Trees,
+    arguments,
+    delete,
+    install_of,
+    log_of,
+    one_line,
+    serving,
+    virsh,
+)
+from tests.support import eventually, ok, prepare, qemu_pid, run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+@pytest.fixture
+def trees() -> Iterator[Trees]:
+    with serving() as trees:
+        yield trees
+
+
+def booted_with(name: str) -> str:
+    """Return the command line that the guest itself saw."""
+    line = eventually(lambda: re.search("^cmdline: (.*)\r?\n", log_of(name), re.MULTILINE))
+    return str(line[1]).rstrip("\r")
+
+
+def stored_with(name: str) -> str:
+    return etree.fromstring(virsh("dumpxml", name)).findtext("os/cmdline") or ""
+
+
+CMDLINES = [
+    "auto=true priority=critical --- quiet",
+    "a='b c' d=\"e f\" g=<h>&amp;&i; $(touch /run/canary) `id` ; | > /run/canary",
+    "host=größe 主機 \\n %s %%",
+    "a,b=c,,d {e}",
+    " leading   and inner blanks",
+]
+
+
+@pytest.mark.parametrize("cmdline", CMDLINES)
+def test_cmdline_reaches_the_guest_byte_for_byte(cmdline: str, trees: Trees) -> None:
+    ok(*arguments("line", trees.of(End.HALT, show_cmdline=True), "--cmdline", cmdline))
+    assert booted_with("line") == stored_with("line") == f"{cmdline} console=ttyS0"
+    assert not Path("/run/canary").exists()
+    delete("line")
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "booted"),
+    [("", "console=ttyS0"), ("console=tty0 a", "console=tty0 a"), ("xconsole=1", "xconsole=1 *")],
+)
+def test_console_is_added_unless_one_is_named(cmdline: str, booted: str, trees: Trees) -> None:
+    ok(*arguments("line", trees.of(End.HALT), "--cmdline", cmdline))
+    assert stored_with("line") == booted.replace("*", "console=ttyS0")
+    delete("line")
+
+
+def fedora(trees: Trees) -> str:
+    """Serve a tree whose installer wants to be told where it is."""
+    location = trees.add("x86_64", kernel("Fedora", End.HALT))
+    del trees.server.files["/x86_64/.treeinfo"]
+    return location
+
+
+def test_tree_gets_its_own_needs_unless_given(trees: Trees) -> None:
+    location = fedora(trees)
+    ok(*arguments("needs", location, "--cmdline", "inst.text"))
+    assert stored_with("needs").split()[:2] == [f"inst.repo={location}", "inst.text"]
+    delete("needs")
+    ok(*arguments("needs", location, "--cmdline", "inst.repo=nfs:here"))
+    assert stored_with("needs") == "inst.repo=nfs:here console=ttyS0"
+    delete("needs")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--cmdline", "a\nb"], "one line"),
+        (["--cmdline", "x" * 2048], "2047"),
+        (["--kernel", "a"], "go together"),
+        (["--kernel", "../a", "--initrd", "b"], "below the location"),
+        (["--install-timeout", "0"], "not within"),
+        (["--install-timeout", "2 weeks"], "is no time"),
+        (["--no-start"], "installation starts the host"),
+        (["--value", "A=b"], "injected files"),
+        (["--inject-text", "a=@SHCTL_NOBODY@"], "@SHCTL_NOBODY@ is not known"),
+        (["--inject", "/no/such/file"], "does not exist"),
+    ],
+)
+def test_wrong_options(more: list[str], words: str, trees: Trees) -> None:
+    done = run(*arguments("wrong", trees.of(End.HALT), *more))
+    assert done.code == 2
+    assert one_line(done)
+    assert words in done.err
+    assert run("hosts", "show", "wrong").code == 3
+
+
+def test_options_of_an_installation_need_install(trees: Trees) -> None:
+    words = "hosts create wrong --memory 64 --disk 1 --network vlan10".split()
+    for option in ("--location", "--cmdline", "--kernel"):
+        done = run(*words, option, "http://127.0.0.1/")
+        assert (done.code, done.out) == (2, "")
+    assert run(*words, "--install", "--cmdline", "a").code == 2
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("90", 90), ("90m", 5400), ("2h", 7200)])
+def test_install_timeout_in_every_form(given: str, seconds: int, trees: Trees) -> None:
+    ok(*arguments("times", trees.of(End.HALT), "--install-timeout", given))
+    install = install_of("times")
+    begun, until = (re.findall(r"\d+", install[key]) for key in ("started", "deadline"))
+    # Days and months do not matter: a second at most lies between the two readings of the clock.
+    spent = (seconds_of(until) - seconds_of(begun)) % 86400
+    assert spent in (seconds, seconds + 1)
+    delete("times")
+
+
+def seconds_of(stamp: list[str]) -> int:
+    hours, minutes, seconds = map(int, stamp[3:])
+    return (hours * 60 + minutes) * 60 + seconds
+
+
+# --- Waiting ------------------------------------------------------------------------------------
+
+
+def test_wait_for_what_is_true_and_for_what_is_not(trees: Trees) -> None:
+    ok(*arguments("wait", trees.of(End.HALT)))
+    shown = json.loads(ok("-o", "json", "hosts", "wait", "wait", "--for", "running"))
+    assert shown["install"]["phase"] == "installing"
+    for condition in ("stopped", "installed", "address"):
+        done = run("hosts", "wait", "wait", "--for", condition, "--timeout", "0.1")
+        assert done.code == 5
+        assert one_line(done)
+        assert f"not {condition}" in done.err
+    ok("hosts", "stop", "wait", "--force")
+    ok("hosts", "wait", "wait", "--for", "stopped", "--timeout", "5")
+    assert run("hosts", "wait", "wait", "--for", "installed").code == 7
+    delete("wait")
+    assert run("hosts", "wait", "wait", "--for", "installed").code == 3
+
+
+def test_wait_for_an_installation_that_nobody_began() -> None:
+    ok(*"hosts create never --memory 64 --disk 1 --network vlan10".split())
+    done = run("hosts", "wait", "never", "--for", "installed")
+    assert done.code == 4
+    assert "without --install" in done.err
+    delete("never")
+
+
+# --- Secrets ------------------------------------------------------------------------------------
+
+
+def test_password_in_the_location_is_shown_nowhere(trees: Trees) -> None:
+    location = trees.of(End.HALT)
+    secret = location.replace("http://", "http://admin:correcthorse@")
+    ok(*arguments("quiet", secret, "--cmdline", "inst.repo=here"))
+    shown = ok("-o", "json", "hosts", "show", "quiet") + ok("trees", "cached")
+    seen = [
+        shown,
+        virsh("dumpxml", "quiet"),
+        Path(f"/proc/{qemu_pid('quiet')}/cmdline").read_text(),
+    ]
+    seen += [path.read_text(errors="replace") for path in Path("/var/log").rglob("*.log")]
+    seen += [path.read_text() for path in Path("/var/cache/shctl").rglob("*.json")]
+    assert "correcthorse" not in "".join(seen)
+    assert "***@127.0.0.1" in shown
+    delete("quiet")
+
+
+def test_password_in_the_location_is_in_no_error(trees: Trees) -> None:
+    secret = trees.server.url.replace("http://", "http://admin:correcthorse@")
+    for more in ([], ["--kernel", "a", "--initrd", "b"]):
+        done = run(*arguments("quiet", secret, *more))
+        assert done.code == 2
+        assert "correcthorse" not in done.err
+
+
+def test_password_is_not_put_on_the_command_line(trees: Trees) -> None:
+    """Every process of the hypervisor can read QEMU's."""
+    secret = fedora(trees).replace("http://", "http://admin:correcthorse@")
+    done = run(*arguments("quiet", secret))
+    assert done.code == 2
+    assert "inst.repo" in done.err
+    assert "correcthorse" not in done.err
