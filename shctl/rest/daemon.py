@@ -54,6 +54,8 @@ class Options:
 class _Listener(Config):
     """Hypercorn's configuration for one socket that is open already."""
 
+    # Clients of a Unix socket that do not fit in are turned away at once, not made to wait.
+    backlog = 1024
     # An idle connection, and one that has not sent its whole header, is closed after this.
     keep_alive_timeout = 5.0
     ssl_handshake_timeout = 10.0
