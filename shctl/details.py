@@ -15,15 +15,22 @@ def show(hypervisor: Hypervisor, name: str) -> HostDetail:
 
     An installation whose end nobody has seen yet is brought to it first, if that can be.
     """
-    # What hinders the start stands in the installation's reason, and hides nothing else.
-    with suppress(ShctlError):
-        supervision.settle(hypervisor, name)
-    return detail(hypervisor, hypervisor.domain(name))
+    host = hypervisor.domain(name)
+    read = domain.read(host.xml())
+    if read.metadata and read.metadata.install and read.metadata.install.open:
+        # What hinders the start stands in the installation's reason, and hides nothing else.
+        with suppress(ShctlError):
+            supervision.settle(hypervisor, name)
+        read = domain.read(host.xml())
+    return _detail(hypervisor, host, read)
 
 
 def detail(hypervisor: Hypervisor, host: Domain) -> HostDetail:
     """Return all about the host behind a handle."""
-    read = domain.read(host.xml())
+    return _detail(hypervisor, host, domain.read(host.xml()))
+
+
+def _detail(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> HostDetail:
     data = read.metadata
     return HostDetail(
         id=host.uuid,
@@ -33,7 +40,8 @@ def detail(hypervisor: Hypervisor, host: Domain) -> HostDetail:
         memory=read.memory,
         cpus=read.cpus,
         firmware=read.firmware,
-        autostart=host.persistent and host.autostart,
+        # In this order, for most hosts are not asked the second question.
+        autostart=host.autostart and host.persistent,
         created=data.created if data else None,
         console=read.console,
         install=_install(data),
@@ -41,7 +49,7 @@ def detail(hypervisor: Hypervisor, host: Domain) -> HostDetail:
         interfaces=_interfaces(
             hypervisor,
             read.interfaces,
-            host.addresses(agent=read.agent) if host.active else {},
+            host.addresses(agent=read.agent) if read.active else {},
         ),
     )
 

@@ -76,7 +76,8 @@ class InterfaceRow:
 class Read:
     """What shctl reads from a domain's XML; `memory` in MiB.
 
-    `installer` says that this is not the host as it is stored but the boot that installs it.
+    `installer` says that this is not the host as it is stored but the boot that installs it,
+    `active` that it had a QEMU process.
     """
 
     memory: int
@@ -88,6 +89,7 @@ class Read:
     metadata: Metadata | None
     installer: bool
     agent: bool
+    active: bool
 
 
 def build(spec: Spec) -> str:
@@ -189,6 +191,7 @@ def read(xml: str) -> Read:
         installer=root.findtext("on_reboot") == "destroy",
         agent=root.find(f"devices/channel/target[@name='{GUEST_AGENT}'][@state='connected']")
         is not None,
+        active=root.get("id") is not None,
     )
 
 

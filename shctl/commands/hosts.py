@@ -178,18 +178,22 @@ def create_host(session: Session, **wanted: Any) -> HostDetail:
 
 def _installation(session: Session, wanted: dict[str, Any]) -> Wanted | None:
     """Take the options about installation out of `wanted`; refuse them without --install."""
-    from shctl.install.media import Wanted, read_answers
-
     options = {name: wanted.pop(name) for name in _INSTALL_OPTIONS}
     files, timeout = wanted.pop("inject_files", ()), wanted.pop("install_timeout")
+    if not wanted.pop("install"):
+        _check_none({**options, "inject": files or options["inject"]})
+        return None
+    from shctl.install.media import Wanted, read_answers
+
     options["inject"] = {**read_answers(files), **dict(options["inject"])}
     options["values"] = dict(options["values"])
-    if wanted.pop("install"):
-        return Wanted(**options, timeout=timeout, local=session.local)
+    return Wanted(**options, timeout=timeout, local=session.local)
+
+
+def _check_none(options: dict[str, Any]) -> None:
     for name, value in options.items():
         if value:
             raise InvalidInput(f"{name}: it makes sense with install only", field=name)
-    return None
 
 
 @hosts.command("start", examples=["shctl hosts start web1 web2"])

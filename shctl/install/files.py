@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,9 +30,11 @@ def write_whole(target: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     It is synced to disk before and after the renaming. Whatever ends the block early removes it.
     Raise NoSpace when the file system is full, InstallFailed when it cannot be written.
     """
+    from tempfile import mkstemp  # 3 ms that nobody who only reads need spend
+
     with explained(target):
         make_directory(target.parent)
-        descriptor, name = tempfile.mkstemp(TEMPORARY, f".{target.name}.", target.parent)
+        descriptor, name = mkstemp(TEMPORARY, f".{target.name}.", target.parent)
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as stream:
