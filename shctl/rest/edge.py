@@ -23,7 +23,7 @@ class Gone(Exception):
 
 
 class Flights:
-    """The requests in flight; `landed` is set while there are none."""
+    """The requests that are being worked on; `landed` is set while there are none."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -52,11 +52,7 @@ class Edge:
         """Serve a request; what is no request is left to Hypercorn's middleware."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        else:
-            with self._flights:
-                await self._serve(scope, receive, send)
-
-    async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+            return
         try:
             body = await asyncio.wait_for(_read(receive), BODY_TIME)
         except TimeoutError:
@@ -66,7 +62,8 @@ class Edge:
             # Half a body may well be whole JSON, so nothing of it is acted on.
             return
         else:
-            await self._answer(self._amended(scope), _once(body), send)
+            with self._flights:
+                await self._answer(self._amended(scope), _once(body), send)
 
     async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         try:
