@@ -63,8 +63,9 @@ class _Listener(Config):
     include_server_header = False
     errorlog = logging.getLogger("hypercorn")
 
-    def __init__(self, listener: socket.socket, options: Options) -> None:
+    def __init__(self, listener: socket.socket, options: Options, *, ours: bool) -> None:
         self.listener = listener
+        self._ours = ours
         self._address = listener.getsockname()
         self.unix = listener.family == socket.AF_UNIX
         if options.tls and not self.unix:
@@ -79,8 +80,8 @@ class _Listener(Config):
         return Sockets(secure, insecure, [])
 
     def remove(self) -> None:
-        """Remove the file of a Unix socket."""
-        if self.unix:
+        """Remove the file of a Unix socket; systemd goes on listening on one of its own."""
+        if self.unix and self._ours:
             Path(self._address).unlink(missing_ok=True)
 
 
@@ -120,7 +121,7 @@ def _open(options: Options) -> list[_Listener]:
     opened = given or [sockets.open_unix(options.socket or sockets.DEFAULT_PATH)]
     if options.listen:
         opened.append(sockets.open_tcp(options.listen))
-    listeners = [_Listener(one, options) for one in opened]
+    listeners = [_Listener(one, options, ours=not given) for one in opened]
     for listener in listeners:
         _check_tls(listener)
     return listeners
