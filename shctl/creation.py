@@ -223,5 +223,5 @@ def _make_disks(pool: Pool, request: Request, undo: Undo) -> tuple[domain.Source
             partial(storage.make_volume, pool, name, size),
             Volume.delete,
         )
-        sources.append(domain.Source(volume.path, volume.is_block))
+        sources.append(storage.source_of(pool, volume))
     return tuple(sources)

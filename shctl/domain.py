@@ -12,11 +12,21 @@ GUEST_AGENT = "org.qemu.guest_agent.0"
 
 
 @dataclass(frozen=True)
+class Ceph:
+    """Where a Ceph cluster is: its monitors as (name, port), and the secret that opens it."""
+
+    monitors: tuple[tuple[str, str | None], ...]
+    user: str | None = None
+    secret: str | None = None
+
+
+@dataclass(frozen=True)
 class Source:
     """Where a disk's bytes are: a file or a block device."""
 
     path: str
     is_block: bool = False
+    ceph: Ceph | None = None
 
 
 @dataclass(frozen=True)
@@ -146,13 +156,25 @@ def _add_devices(root: etree._Element, spec: Spec) -> None:
 
 
 def _add_disk(devices: etree._Element, host: str, target: str, source: Source) -> None:
-    disk = _add(devices, "disk", type="block" if source.is_block else "file", device="disk")
+    kind = "network" if source.ceph else "block" if source.is_block else "file"
+    disk = _add(devices, "disk", type=kind, device="disk")
     # The type is explicit, or QEMU would guess it from bytes that the guest writes.
     _add(disk, "driver", name="qemu", type="raw", discard="unmap")
-    _add(disk, "source", {"dev" if source.is_block else "file": source.path})
+    if source.ceph:
+        _add_ceph(_add(disk, "source", protocol="rbd", name=source.path), source.ceph)
+    else:
+        _add(disk, "source", {"dev" if source.is_block else "file": source.path})
     _add(disk, "target", dev=target, bus="scsi")
     _text(disk, "serial", names.serial(host, target))
     _text(disk, "wwn", names.wwn(host, target))
+
+
+def _add_ceph(source: etree._Element, ceph: Ceph) -> None:
+    for name, port in ceph.monitors:
+        _add(source, "host", {"name": name} | ({"port": port} if port else {}))
+    if ceph.user and ceph.secret:
+        auth = _add(source, "auth", username=ceph.user)
+        _add(auth, "secret", type="ceph", uuid=ceph.secret)
 
 
 def _add_interface(devices: etree._Element, network: str, mac: str) -> None:

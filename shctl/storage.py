@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from lxml import etree
 
+from shctl.domain import Ceph, Source
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.hypervisor import Hypervisor, Pool, Volume
 
@@ -12,7 +13,10 @@ DEFAULT_PATH = "/var/lib/shctl/volumes"
 
 
 def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
-    """Return an active pool; the default one is made at its first use, others must exist."""
+    """Return an active pool; the default one is made at its first use, others must be active.
+
+    Starting another one could build it, which formats its devices.
+    """
     try:
         pool = hypervisor.pool(name)
     except NotFound as error:
@@ -21,6 +25,10 @@ def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
                 f"pool: {error}; 'virsh pool-list --all' shows all", field="pool"
             ) from error
         pool = _make_default(hypervisor)
+    if not pool.active and name != DEFAULT_POOL:
+        raise InvalidInput(
+            f"pool: pool {name!r} is inactive; 'virsh pool-start {name}' starts it", field="pool"
+        )
     if not pool.active:
         pool.start()
     return pool
@@ -60,3 +68,22 @@ def make_volume(pool: Pool, name: str, size: int) -> Volume:
     permissions = etree.SubElement(target, "permissions")
     etree.SubElement(permissions, "mode").text = "0600"
     return pool.create_volume(name, etree.tostring(root, encoding="unicode"))
+
+
+def source_of(pool: Pool, volume: Volume) -> Source:
+    """Return how a domain's disk names a volume: by its path, or within its Ceph cluster."""
+    return Source(volume.path, volume.is_block, read_ceph(pool.xml()))
+
+
+def read_ceph(xml: str) -> Ceph | None:
+    """Return the cluster of a pool of RADOS block devices from its XML, None for other pools."""
+    root = etree.fromstring(xml)
+    if root.get("type") != "rbd":
+        return None
+    auth = root.find("source/auth")
+    secret = root.find("source/auth/secret")
+    return Ceph(
+        tuple((e.get("name", ""), e.get("port")) for e in root.iterfind("source/host")),
+        user=auth.get("username") if auth is not None else None,
+        secret=secret.get("uuid") if secret is not None else None,
+    )

@@ -7,7 +7,7 @@ import pytest
 from lxml import etree
 
 from shctl import domain
-from shctl.domain import DiskRow, Installer, Source, Spec
+from shctl.domain import Ceph, DiskRow, Installer, Source, Spec
 from shctl.metadata import Installation, Metadata, OwnedVolume
 from tests.support import connected
 
@@ -37,6 +37,13 @@ SPECS = {
         disks=(Source("/v/web1-sda"), Source("/dev/vg/web1-sdb", is_block=True)),
         firmware="uefi",
         kvm=True,
+    ),
+    "host-ceph": replace(
+        BASE,
+        uuid=UUID,
+        disks=(
+            Source("rbd/web1-sda", ceph=Ceph((("mon1", "6789"), ("mon2", None)), "libvirt", UUID)),
+        ),
     ),
     "host-installer": replace(
         BASE,
