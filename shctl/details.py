@@ -3,7 +3,7 @@
 from contextlib import suppress
 from functools import lru_cache
 
-from shctl import domain, names, network, supervision
+from shctl import domain, names, neighbours, network, supervision
 from shctl.errors import NotFound, ShctlError
 from shctl.hypervisor import Domain, Hypervisor
 from shctl.metadata import INSTALLING, Metadata
@@ -49,9 +49,16 @@ def _detail(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> HostDeta
         interfaces=_interfaces(
             hypervisor,
             read.interfaces,
-            host.addresses(agent=read.agent) if read.active else {},
+            _addresses(host, agent=read.agent) if read.active else {},
         ),
     )
+
+
+def _addresses(host: Domain, *, agent: bool) -> dict[str, tuple[str, ...]]:
+    told, seen = host.addresses(agent=agent), neighbours.addresses()
+    return {
+        mac: tuple(dict.fromkeys((*told.get(mac, ()), *seen.get(mac, ())))) for mac in told | seen
+    }
 
 
 def _install(data: Metadata | None) -> Install | None:
