@@ -4,7 +4,7 @@ import os
 import time
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,8 +52,7 @@ def read_log(hypervisor: Hypervisor, name: str) -> Iterator[str]:
 
     Raises NotFound, and Conflict for a host whose console is not logged.
     """
-    streams = _open_parts(_logged(hypervisor, name))
-    return _decoded(piece for stream in streams for piece in _drain(stream))
+    return _decoded(_read(_logged(hypervisor, name)))
 
 
 def follow_log(hypervisor: Hypervisor, name: str) -> Iterator[str]:
@@ -85,6 +84,8 @@ def _open_parts(path: Path) -> list[BinaryIO]:
         # A rotation renames all of them; an open file stays what it is.
         if [_inode(stream) for stream in streams] == [*filter(None, map(_inode_at, _parts(path)))]:
             return streams
+        for stream in streams:
+            stream.close()
 
 
 def _open(part: Path) -> BinaryIO | None:
@@ -110,20 +111,27 @@ def _drain(stream: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def _follow(hypervisor: Hypervisor, name: str, path: Path) -> Iterator[bytes]:
-    streams = _open_parts(path)
-    while True:
-        # Asked before the read, so that the last words are not missed.
-        gone = not _exists(hypervisor, name)
-        for stream in streams:
+def _read(path: Path) -> Iterator[bytes]:
+    with ExitStack() as opened:
+        for stream in [opened.enter_context(part) for part in _open_parts(path)]:
             yield from _drain(stream)
-        newer = _newer_parts(path, streams)
-        if newer:
-            streams = [*streams[-1:], *newer]
-        elif gone:
-            return
-        else:
-            time.sleep(_INTERVAL)
+
+
+def _follow(hypervisor: Hypervisor, name: str, path: Path) -> Iterator[bytes]:
+    with ExitStack() as opened:
+        streams = [opened.enter_context(part) for part in _open_parts(path)]
+        while True:
+            # Asked before the read, so that the last words are not missed.
+            gone = not _exists(hypervisor, name)
+            for stream in streams:
+                yield from _drain(stream)
+            if newer := _newer_parts(path, streams):
+                # The last one may have got more before it was renamed.
+                streams = [*streams[-1:], *map(opened.enter_context, newer)]
+            elif gone:
+                return
+            else:
+                time.sleep(_INTERVAL)
 
 
 def _newer_parts(path: Path, streams: list[BinaryIO]) -> list[BinaryIO]:
@@ -134,6 +142,8 @@ def _newer_parts(path: Path, streams: list[BinaryIO]) -> list[BinaryIO]:
     parts = _open_parts(path)
     inodes = [_inode(part) for part in parts]
     last = max((i for i, inode in enumerate(inodes) if inode in known), default=-1)
+    for part in parts[: last + 1]:
+        part.close()
     return parts[last + 1 :]
 
 

@@ -1,0 +1,310 @@
+"""The serial console: its log through all boots and rotations, and a person at it."""
+
+import os
+import pty
+import signal
+import struct
+import subprocess
+import termios
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shctl import console
+from shctl.hypervisor import Hypervisor
+from tests.guests import End, boot_sector
+from tests.installs import (
+    FROM_DISK,
+    LOGS,
+    SAY,
+    Trees,
+    arguments,
+    boots_from_disk,
+    delete,
+    log_of,
+    one_line,
+    serving,
+)
+from tests.support import (
+    HANG,
+    SHCTL,
+    URI,
+    VOLUMES,
+    Done,
+    create,
+    daemon,
+    environment,
+    eventually,
+    finish,
+    ok,
+    prepare,
+    run,
+    spawn,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+@pytest.fixture
+def trees() -> Iterator[Trees]:
+    with serving() as trees:
+        yield trees
+
+
+# --- The log ------------------------------------------------------------------------------------
+
+
+def test_log_holds_all_boots_and_follows_them(trees: Trees) -> None:
+    ok(*arguments("log", trees.of(End.RESET, after=0.5)))
+    follower = spawn("hosts", "log", "log", "-f")
+    ok("hosts", "wait", "log", "--for", "installed")
+    eventually(lambda: boots_from_disk("log"))
+    assert ok("hosts", "log", "log") == log_of("log")
+    ok("hosts", "stop", "log", "--force")
+    ok("hosts", "start", "log")
+    eventually(lambda: boots_from_disk("log") == 2)
+    written = log_of("log")
+    delete("log")
+    assert finish(follower) == Done(0, written, "")
+    assert [written.count(text) for text in (SAY, FROM_DISK)] == [1, 2]
+
+
+def test_log_follows_through_a_restart_of_libvirtd() -> None:
+    create("stays", "--no-start")
+    follower = spawn("hosts", "log", "stays", "-f")
+    (LOGS / "stays.log").write_text("before\n")
+    assert follower.stdout
+    assert follower.stdout.readline() == "before\n"
+    daemon("kill", "libvirtd")
+    daemon("start", "libvirtd")
+    with (LOGS / "stays.log").open("a") as log:
+        log.write("after\n")
+    assert follower.stdout.readline() == "after\n"
+    delete("stays")
+    assert finish(follower).code == 0
+
+
+def test_log_of_a_host_that_never_ran_is_empty() -> None:
+    create("silent")
+    assert ok("hosts", "log", "silent") == ""
+    delete("silent")
+
+
+class Written:
+    """A host's log as virtlogd writes it: `rotate` makes it .0, that .1, and begins anew."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.parts = 0
+
+    def write(self, text: str) -> None:
+        with self.path.open("a") as log:
+            log.write(text)
+
+    def rotate(self) -> None:
+        for number in range(self.parts, 0, -1):
+            self.path.with_suffix(f".log.{number - 1}").rename(
+                self.path.with_suffix(f".log.{number}")
+            )
+        self.path.rename(self.path.with_suffix(".log.0"))
+        self.parts += 1
+
+
+@pytest.fixture
+def written() -> Iterator[Written]:
+    create("rotated")
+    yield Written(LOGS / "rotated.log")
+    delete("rotated")
+    assert not list(LOGS.glob("rotated*"))
+
+
+def test_log_puts_rotated_parts_in_order(written: Written) -> None:
+    for number in range(12):
+        written.write(f"{number}\n")
+        written.rotate()
+    written.write("last\n")
+    assert ok("hosts", "log", "rotated").split() == [*map(str, range(12)), "last"]
+
+
+def test_log_loses_and_repeats_nothing_at_rotations(written: Written) -> None:
+    """What came between a look and the rotation stands in the part that was moved away."""
+    written.write("a1\n")
+    pieces = console.follow_log(Hypervisor(URI), "rotated")
+    assert next(pieces) == "a1\n"
+    written.write("a2\n")
+    written.rotate()
+    written.write("b1\n")
+    written.rotate()
+    written.write("c1\n")
+    assert [next(pieces) for _ in range(3)] == ["a2\n", "b1\n", "c1\n"]
+
+
+def test_log_begins_anew_when_it_is_emptied(written: Written) -> None:
+    written.write("long before\n")
+    pieces = console.follow_log(Hypervisor(URI), "rotated")
+    assert next(pieces) == "long before\n"
+    os.truncate(written.path, 0)
+    written.write("new\n")
+    assert next(pieces) == "new\n"
+
+
+def test_log_replaces_what_is_no_utf_8(written: Written) -> None:
+    written.path.write_bytes(b"a\xff\xc3")
+    assert ok("hosts", "log", "rotated") == "a�"
+
+
+# --- A person at the console --------------------------------------------------------------------
+
+# Echo what comes on the serial port, for ever.
+ECHO = bytes.fromhex(
+    "ba fd 03 ec a8 01 74 f8"  # again: mov dx, 0x3fd; in al, dx; test al, 1; jz again
+    "ba f8 03 ec ee eb f1"  # mov dx, 0x3f8; in al, dx; out dx, al; jmp again
+)
+
+
+class Terminal:
+    """shctl at a terminal of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.person, terminal = pty.openpty()
+        self.name = os.ttyname(terminal)
+        self.before = termios.tcgetattr(terminal)
+        self.process = subprocess.Popen(
+            [*SHCTL, *arguments], env=environment(TERM="xterm"), stdin=terminal, stdout=terminal,
+            stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        self.terminal = terminal
+        self.screen = b""
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        try:
+            while piece := os.read(self.person, 4096):
+                self.screen += piece
+        except OSError:
+            return
+
+    def type(self, keys: bytes) -> None:
+        os.write(self.person, keys)
+
+    def settings(self) -> list[Any]:
+        return termios.tcgetattr(self.terminal)
+
+    def is_raw(self) -> bool:
+        return not self.settings()[3] & (termios.ICANON | termios.ECHO)
+
+    def end(self) -> tuple[int, str]:
+        assert self.process.stderr
+        with self.process.stderr as stream:
+            error = stream.read().decode()
+        code = self.process.wait(HANG)
+        assert self.settings() == self.before
+        os.close(self.terminal)
+        os.close(self.person)
+        return code, error
+
+
+@pytest.fixture
+def echoing() -> Iterator[str]:
+    """Run a host whose guest sends back what is typed."""
+    create("echo")
+    sector = boot_sector(FROM_DISK)
+    code = sector[: sector.rindex(End.HALT.value)] + ECHO
+    with (VOLUMES / "echo-sda").open("r+b") as disk:
+        disk.write(code.ljust(510, b"\0") + b"\x55\xaa")
+    ok("hosts", "start", "echo")
+    eventually(lambda: FROM_DISK in log_of("echo"))
+    yield "echo"
+    delete("echo")
+
+
+def test_console_types_and_leaves(echoing: str) -> None:
+    at = Terminal("hosts", "console", echoing)
+    eventually(at.is_raw)
+    at.type(b"hello\x03there")
+    # Ctrl-C is the guest's.
+    eventually(lambda: b"hello\x03there" in at.screen)
+    second = run("hosts", "console", echoing)
+    assert second.code == 2
+    at.type(b"\x1d")
+    assert at.end() == (0, "")
+    assert "hello" in log_of(echoing)
+
+
+def test_console_is_one_persons(echoing: str) -> None:
+    at = Terminal("hosts", "console", echoing)
+    eventually(at.is_raw)
+    at.type(b"x")
+    eventually(lambda: b"x" in at.screen)
+    code, error = Terminal("hosts", "console", echoing).end()
+    assert code == 4
+    assert error.count("\n") == 1
+    at.type(b"\x1d")
+    assert at.end()[0] == 0
+
+
+def test_console_ends_with_its_host(echoing: str) -> None:
+    at = Terminal("hosts", "console", echoing)
+    eventually(at.is_raw)
+    ok("hosts", "stop", echoing, "--force")
+    assert at.end() == (0, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_killed_console_gives_the_terminal_back(number: int, echoing: str) -> None:
+    at = Terminal("hosts", "console", echoing)
+    eventually(at.is_raw)
+    at.process.send_signal(number)
+    assert at.end()[0] == 130
+
+
+def test_console_needs_a_terminal_and_a_host_that_runs() -> None:
+    create("off")
+    done = run("hosts", "console", "off")
+    assert (done.code, one_line(done)) == (2, True)
+    code, error = Terminal("hosts", "console", "off").end()
+    assert code == 4
+    assert error.count("\n") == 1
+    delete("off")
+
+
+# --- The screen ---------------------------------------------------------------------------------
+
+
+def test_screenshot_is_a_png(echoing: str, tmp_path: Path) -> None:
+    ok("hosts", "screenshot", echoing, "-w", str(tmp_path / "screen.png"))
+    chunks = dict(chunks_of((tmp_path / "screen.png").read_bytes()))
+    width, height, *rest = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    assert (width >= 320, height >= 200) == (True, True)
+    assert rest == [8, 2, 0, 0, 0]
+    assert len(zlib.decompress(chunks[b"IDAT"])) == height * (1 + 3 * width)
+
+
+def chunks_of(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the chunks of a PNG, each with its checksum checked."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    at = 8
+    while at < len(png):
+        (length,) = struct.unpack_from(">I", png, at)
+        kind, data = png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
+        (checksum,) = struct.unpack_from(">I", png, at + 8 + length)
+        assert checksum == zlib.crc32(kind + data)
+        yield kind, data
+        at += 12 + length
+    assert kind == b"IEND"
+
+
+def test_screenshot_that_cannot_be(echoing: str, tmp_path: Path) -> None:
+    done = run("hosts", "screenshot", echoing, "-w", str(tmp_path / "no" / "screen.png"))
+    assert (done.code, one_line(done)) == (2, True)
+    ok("hosts", "stop", echoing, "--force")
+    done = run("hosts", "screenshot", echoing, "-w", str(tmp_path / "screen.png"))
+    assert (done.code, one_line(done)) == (4, True)
+    assert not (tmp_path / "screen.png").exists()

@@ -1,0 +1,153 @@
+"""The steps between an installer's end and a host that runs from its disk, each cut off."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shctl import qemulog
+from tests.guests import End
+from tests.installs import (
+    arguments,
+    boots_from_disk,
+    delete,
+    install_of,
+    one_line,
+    serving,
+    starts,
+    virsh,
+    wait_until_off,
+)
+from tests.support import daemon, environment, eventually, ok, prepare, run, state
+
+NETWORK = "once"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+@pytest.fixture
+def ended() -> Iterator[str]:
+    """Return a host whose installer has ended well, whose network is inactive, unseen so far."""
+    name = "ended"
+    Path(f"/var/log/libvirt/qemu/{name}.log").unlink(missing_ok=True)
+    ok("networks", "create", NETWORK, "--bridge", "br0", "--vlan", "30")
+    with serving() as trees:
+        words = f"hosts create {name} --memory 64 --disk 1 --network {NETWORK} --install --location"
+        ok(*words.split(), trees.of(End.RESET))
+    wait_until_off(name)
+    virsh("net-destroy", NETWORK)
+    yield name
+    delete(name)
+    ok("networks", "delete", NETWORK)
+
+
+def test_start_that_fails_is_told_and_tried_again(ended: str) -> None:
+    done = run("hosts", "wait", ended, "--for", "installed")
+    assert done.code in (1, 2, 4)
+    assert one_line(done)
+    install = install_of(ended)
+    assert install["phase"] == "installing"
+    assert "does not start" in install["reason"]
+    assert state(ended) == "shut off"
+    virsh("net-start", NETWORK)
+    ok("hosts", "wait", ended, "--for", "installed")
+    assert install_of(ended)["reason"] is None
+    eventually(lambda: boots_from_disk(ended))
+    assert starts(ended) == 2
+
+
+@pytest.mark.parametrize("finisher", ["show", "start"])
+def test_killed_between_start_and_resume(finisher: str, ended: str) -> None:
+    """libvirt starts the guest held; whoever was to let it go is dead."""
+    assert run("hosts", "wait", ended, "--for", "installed").code != 0
+    virsh("net-start", NETWORK)
+    virsh("start", ended, "--paused")
+    ok("hosts", finisher, ended)
+    assert state(ended) == "running"
+    assert install_of(ended)["phase"] == "installed"
+    eventually(lambda: boots_from_disk(ended))
+    assert starts(ended) == 2
+
+
+def test_killed_after_the_resume(ended: str) -> None:
+    assert run("hosts", "wait", ended, "--for", "installed").code != 0
+    virsh("net-start", NETWORK)
+    virsh("start", ended)
+    assert install_of(ended)["phase"] == "installed"
+    eventually(lambda: boots_from_disk(ended))
+    assert starts(ended) == 2
+
+
+def test_ending_without_a_trace(ended: str) -> None:
+    """Neither libvirt nor the log knows how the installer ended: that is no success."""
+    virsh("net-start", NETWORK)
+    Path(f"/var/log/libvirt/qemu/{ended}.log").write_text("")
+    daemon("kill", "libvirtd")
+    daemon("start", "libvirtd")
+    done = run("hosts", "wait", ended, "--for", "installed")
+    assert (done.code, one_line(done)) == (7, True)
+    assert "not known" in done.err
+    assert state(ended) == "shut off"
+
+
+def test_boot_order_of_an_installation_over_the_network() -> None:
+    ok(*"hosts create pxe --memory 64 --disk 1 --network vlan10 --install".split())
+    running, stored = virsh("dumpxml", "pxe"), virsh("dumpxml", "pxe", "--inactive")
+    assert "<on_reboot>destroy</on_reboot>" in running
+    assert running.index("<boot dev='network'/>") < running.index("<boot dev='hd'/>")
+    assert "<on_reboot>restart</on_reboot>" in stored
+    assert stored.index("<boot dev='hd'/>") < stored.index("<boot dev='network'/>")
+    assert "<kernel>" not in running + stored
+    assert install_of("pxe")["location"] is None
+    delete("pxe")
+
+
+def test_looking_takes_no_lock_that_others_wait_for() -> None:
+    """A host that is being installed is shown while somebody else is at work on it."""
+    with serving() as trees:
+        ok(*arguments("looked", trees.of(End.HALT)))
+    code = "with locks.hold('host', 'looked'): print('held', flush=True); sys.stdin.read()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"import sys\nfrom shctl import locks\n{code}"],
+        env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout
+    assert holder.stdout.readline() == "held\n"
+    try:
+        assert install_of("looked")["phase"] == "installing"
+        assert run("hosts", "wait", "looked", "--for", "running").code == 0
+    finally:
+        holder.communicate()
+    delete("looked")
+
+
+LOG = """\
+2026-01-02 03:04:05.000+0000: starting up libvirt version: 9.0.0
+2026-01-02 03:05:00.111+0000: shutting down, reason=destroyed
+2026-01-02T03:05:01.000000Z qemu-system-x86_64: 2026: shutting down, reason=crashed
+2026-01-02 03:06:00.000+0000: starting up libvirt version: 9.0.0
+2026-01-02 03:07:00.000+0000: shutting down, reason=shutdown
+"""
+
+
+@pytest.mark.parametrize(
+    ("since", "ending"),
+    [
+        ("2026-01-02T03:04:05Z", "destroyed"),
+        ("2026-01-02T03:05:00Z", "destroyed"),
+        ("2026-01-02T03:05:01Z", "shutdown"),
+        ("2026-01-02T03:07:01Z", None),
+    ],
+)
+def test_first_ending_since(
+    since: str, ending: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qemulog, "LOGS", tmp_path)
+    (tmp_path / "web1.log").write_text(LOG)
+    assert qemulog.first_ending("web1", since) == ending
+    assert qemulog.first_ending("web2", since) is None
