@@ -50,6 +50,12 @@ PAGES = (
     Page("/docs", PUBLIC, "docs", "Describe this interface to people."),
 )
 
+
+def describe(shared: core.Core) -> dict[str, Any]:
+    """Return the OpenAPI document of all routes."""
+    return openapi.build(ROUTES, PAGES, shared.find, shared.parameters)
+
+
 Respond = Callable[["Exchange", dict[str, str]], bottle.HTTPResponse]
 
 
@@ -87,7 +93,7 @@ class Server:
             self._add(route, self._command(route))
         for page in PAGES:
             self._add(page, getattr(self, f"_{page.answer}"))
-        self._description = openapi.build(ROUTES, PAGES, shared.find, shared.parameters)
+        self._description = describe(shared)
 
     def _add(self, row: Route | Page, respond: Respond) -> None:
         if row.scope not in (PUBLIC, *auth.SCOPES):

@@ -7,7 +7,7 @@ import signal
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,10 +127,12 @@ class Running:
 
 
 @contextmanager
-def serving(directory: Path, *options: str, python: str = "", **env: str) -> Iterator[Running]:
+def serving(
+    directory: Path, *options: str, command: Sequence[str] = SHCTL, **env: str
+) -> Iterator[Running]:
     """Run a server whose socket and log are in a directory, ready when the block begins."""
     path, log = directory / "shctl.sock", directory / "log"
-    command = [*SHCTL, "serve", "--socket", str(path), *options]
+    argv = [*command, "serve", "--socket", str(path), *options]
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel,
         log.open("wb") as stream,
@@ -138,7 +140,7 @@ def serving(directory: Path, *options: str, python: str = "", **env: str) -> Ite
         channel.bind(str(directory / "notify"))
         channel.settimeout(HANG)
         given = environment(NOTIFY_SOCKET=str(directory / "notify"), **env)
-        process = subprocess.Popen(command, env=given, stdin=subprocess.DEVNULL, stderr=stream)
+        process = subprocess.Popen(argv, env=given, stdin=subprocess.DEVNULL, stderr=stream)
         try:
             _await_ready(channel, process, log)
             yield Running(process, path, log)

@@ -1,0 +1,28 @@
+#!/usr/bin/python3
+"""Write docs/openapi.json, which describes the REST interface, from the commands and routes.
+
+tools/openapi.py [FILE]
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from shctl.cli import root
+from shctl.rest.core import Core
+from shctl.server import describe
+from shctl.session import DEFAULT_URI
+
+FILE = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
+
+
+def text() -> str:
+    """Return the document as it is kept."""
+    document = describe(Core(click.Context(root), DEFAULT_URI))
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1] if sys.argv[1:] else FILE).write_text(text(), encoding="utf-8")
