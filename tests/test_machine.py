@@ -1,0 +1,251 @@
+"""Random sequences of what people and accidents do, on the real hypervisor, against a model.
+
+The model knows what each command has to answer and what is there afterwards. Commands run inside
+this process, since a new one for each step would take most of the time.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from shctl.cli import root
+from tests.killer import Forker, forker
+from tests.scoreboard import Figures, rounds
+from tests.support import connected, daemon, define, eventually, prepare, qemu_pid
+
+Look = Callable[[], set[tuple[str, str]]]
+HOSTS = st.sampled_from(["a", "b", "c"])
+NETWORKS = st.sampled_from(["net1", "net2"])
+STEPS = 15
+BARE = "<domain type='qemu'><name>{}</name><memory>65536</memory><os><type>hvm</type></os></domain>"
+
+
+@dataclass
+class Host:
+    """What is known of a host; one of somebody else's is not managed and has no network."""
+
+    state: str
+    managed: bool = True
+    network: str = ""
+
+    @property
+    def active(self) -> bool:
+        return self.state in ("running", "paused")
+
+
+class Machine:
+    """The rack, its users, and what befalls them: what happens, and the model of it."""
+
+    def __init__(self, killer: Forker) -> None:
+        self.killer = killer
+        self.hosts: dict[str, Host] = {}
+        self.networks: set[str] = set()
+
+    def run(self, words: str, code: int = 0) -> Any:
+        """Run a command, which has to end with this code, and return its data."""
+        done = CliRunner().invoke(root, ["-o", "json", *words.split()])
+        assert done.exit_code == code, (words, code, done.output)
+        return json.loads(done.output) if done.output and not code else None
+
+    def missing(self, name: str) -> int:
+        """Return the code with which a command on a host ends that may be missing."""
+        return 0 if name in self.hosts else 3
+
+    def expected_creation(self, name: str, network: str) -> int:
+        if network not in self.networks:
+            return 2
+        return 4 if name in self.hosts else 0
+
+    def create(self, name: str, network: str, start: bool) -> None:
+        code = self.expected_creation(name, network)
+        self.run(creation(name, network, start), code)
+        if not code:
+            self.hosts[name] = Host("running" if start else "shut off", network=network)
+
+    def define_foreign(self, name: str) -> None:
+        if name not in self.hosts:
+            define(BARE.format(name))
+            self.hosts[name] = Host("shut off", managed=False)
+
+    def adopt(self, name: str) -> None:
+        host = self.hosts.get(name)
+        self.run(f"hosts adopt {name}", 4 if host and host.managed else self.missing(name))
+        if host:
+            host.managed = True
+
+    def start(self, name: str) -> None:
+        self.run(f"hosts start {name}", self.missing(name))
+        if name in self.hosts:
+            self.hosts[name].state = "running"
+
+    def stop(self, name: str) -> None:
+        self.run(f"hosts stop {name} --force", self.missing(name))
+        if name in self.hosts and self.hosts[name].active:
+            self.hosts[name].state = "shut off"
+
+    def reboot(self, name: str) -> None:
+        host = self.hosts.get(name)
+        self.run(
+            f"hosts reboot {name} --force", 4 if host and not host.active else self.missing(name)
+        )
+
+    def delete(self, name: str) -> None:
+        host = self.hosts.get(name)
+        code = 4 if host and not host.managed else self.missing(name)
+        self.run(f"hosts delete {name}", code)
+        if not code:
+            del self.hosts[name]
+
+    def pause(self, name: str) -> None:
+        if name in self.hosts and self.hosts[name].active:
+            with connected() as connection:
+                connection.lookupByName(name).suspend()
+            self.hosts[name].state = "paused"
+
+    def kill_qemu(self, name: str) -> None:
+        if name in self.hosts and self.hosts[name].active:
+            os.kill(qemu_pid(name), signal.SIGKILL)
+            self.hosts[name].state = "crashed"
+            eventually(lambda: self.states() == self.expected_states())
+
+    def create_network(self, network: str) -> None:
+        words = f"networks create {network} --bridge br0 --vlan {20 + int(network[-1])}"
+        self.run(words, 4 if network in self.networks else 0)
+        self.networks.add(network)
+
+    def delete_network(self, network: str) -> None:
+        used = any(host.network == network for host in self.hosts.values())
+        self.run(f"networks delete {network}", 3 if network not in self.networks else 4 * used)
+        if not used:
+            self.networks.discard(network)
+
+    def restart_libvirtd(self, way: str) -> None:
+        daemon(way, "libvirtd")
+        daemon("start", "libvirtd")
+        for host in self.hosts.values():
+            # libvirt keeps in mind for its own life alone how a domain ended.
+            host.state = host.state if host.active else "shut off"
+
+    def kill_creation(self, name: str, network: str, start: bool, door: int) -> None:
+        code = self.expected_creation(name, network)
+        words = creation(name, network, start).split()
+        died = self.killer.run(*words, kill_at=door) == -signal.SIGKILL
+        self.run("doctor --fix")
+        assert self.run("doctor") == []
+        if not code and (not died or name in self.states()):
+            self.hosts[name] = Host("running" if start else "shut off", network=network)
+
+    def kill_deletion(self, name: str, door: int) -> None:
+        died = self.killer.run("hosts", "delete", name, kill_at=door) == -signal.SIGKILL
+        self.run("doctor --fix")
+        if name not in self.hosts or not self.hosts[name].managed:
+            assert not died
+        elif died and door == 1:  # nothing but switched off
+            self.hosts[name].state = (
+                "shut off" if self.hosts[name].active else self.hosts[name].state
+            )
+        else:
+            del self.hosts[name]
+
+    def ask_doctor(self) -> None:
+        assert self.run("doctor") == []
+
+    def show(self, name: str) -> None:
+        shown = self.run(f"hosts show {name}", self.missing(name))
+        if host := self.hosts.get(name):
+            assert shown["managed"] == host.managed
+            assert all(disk["size"] and disk["owned"] for disk in shown["disks"])
+
+    def check(self) -> None:
+        """See that everything is as expected."""
+        assert self.states() == self.expected_states()
+        networks = {row["name"]: row for row in self.run("networks list")}
+        assert {name for name in networks if name.startswith("net")} == self.networks
+        assert all(row["state"] == "active" for row in networks.values())
+
+    def states(self) -> dict[str, str]:
+        return {row["name"]: row["state"] for row in self.run("hosts list")}
+
+    def expected_states(self) -> dict[str, str]:
+        return {name: host.state for name, host in self.hosts.items()}
+
+    def clear(self) -> None:
+        """Take everything away."""
+        for name, host in self.hosts.items():
+            if not host.managed:
+                self.run(f"hosts adopt {name}")
+            self.run(f"hosts delete {name}")
+        for network in self.networks:
+            self.run(f"networks delete {network}")
+
+
+def creation(name: str, network: str, start: bool) -> str:
+    words = f"hosts create {name} --memory 64 --disk 1 --network {network}"
+    return f"{words} --start" if start else words
+
+
+STARTS = st.booleans()
+# What may happen, with what it takes; hypothesis's own state machines end most sequences early.
+ACTIONS = st.one_of(
+    st.tuples(st.just(Machine.create), HOSTS, NETWORKS, STARTS),
+    st.tuples(st.just(Machine.create), HOSTS, st.just("net1"), st.just(True)),
+    st.tuples(st.just(Machine.define_foreign), HOSTS),
+    st.tuples(st.just(Machine.adopt), HOSTS),
+    st.tuples(st.just(Machine.start), HOSTS),
+    st.tuples(st.just(Machine.stop), HOSTS),
+    st.tuples(st.just(Machine.reboot), HOSTS),
+    st.tuples(st.just(Machine.delete), HOSTS),
+    st.tuples(st.just(Machine.pause), HOSTS),
+    st.tuples(st.just(Machine.kill_qemu), HOSTS),
+    st.tuples(st.just(Machine.create_network), NETWORKS),
+    st.tuples(st.just(Machine.delete_network), NETWORKS),
+    st.tuples(st.just(Machine.restart_libvirtd), st.sampled_from(["stop", "kill"])),
+    st.tuples(st.just(Machine.kill_creation), HOSTS, NETWORKS, STARTS, st.integers(1, 8)),
+    st.tuples(st.just(Machine.kill_deletion), HOSTS, st.integers(1, 6)),
+    st.tuples(st.just(Machine.ask_doctor)),
+    st.tuples(st.just(Machine.show), HOSTS),
+)
+SEQUENCES = st.lists(ACTIONS, min_size=STEPS, max_size=STEPS)
+
+
+@pytest.fixture
+def _handlers() -> Iterator[None]:
+    """Take back the signal handlers that the command sets for its own process."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_model_sequences(look: Look, figures: Figures) -> None:
+    prepare()
+    before = look()
+
+    # Shrinking a failure would repeat it for hours.
+    @settings(
+        max_examples=rounds(200, 6), deadline=None, database=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(SEQUENCES)
+    def happens(sequence: list[tuple[Any, ...]]) -> None:
+        machine = Machine(killer)
+        machine.create_network("net1")
+        for act, *arguments in sequence:
+            act(machine, *arguments)
+            machine.check()
+        machine.clear()
+        eventually(lambda: look() == before)
+        figures.count(f"sequences of {STEPS} steps")
+
+    with forker() as killer:
+        happens()
