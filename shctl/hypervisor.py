@@ -5,7 +5,6 @@ Handles are looked up anew for each command, because an object of a lost connect
 
 import errno
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -118,7 +117,6 @@ class Hypervisor:
         self.read_only = read_only
         self._opened: Any = None
         self._opening = threading.Lock()
-        self._refused = (float("-inf"), "")
         self._watchers: list[Callable[[], None]] = []
 
     @property
@@ -132,11 +130,10 @@ class Hypervisor:
 
         Raises Unreachable when that fails or takes too long.
         """
-        asked = time.monotonic()
         if not self._is_alive():
             with self._opening:
                 if not self._is_alive():
-                    self._open(asked)
+                    self._opened = self._open()
         return self._opened
 
     def _is_alive(self) -> bool:
@@ -145,30 +142,24 @@ class Hypervisor:
             return self._opened is not None and bool(self._opened.isAlive())
         return False
 
-    def _open(self, asked: float) -> None:
-        if asked < self._refused[0]:
-            # Another thread has tried meanwhile; queueing for the same answer takes ever longer.
-            raise Unreachable(self._refused[1])
+    def _open(self) -> Any:
         _prepare_libvirt()
         what = f"cannot reach libvirt at {self.uri}"
         opener = libvirt.openReadOnly if self.read_only else libvirt.open
         late = f"{what}: no answer within {self.open_timeout:g} s; is libvirtd stuck?"
         try:
-            self._opened = self._set_up(
-                within(self.open_timeout, lambda: opener(self.uri), Unreachable(late))
-            )
-        except (libvirt.libvirtError, Unreachable) as error:
-            text = late if isinstance(error, Unreachable) else f"{what}: {_message(error)}"
-            self._refused = time.monotonic(), text
-            raise Unreachable(text) from error
+            connection = within(self.open_timeout, lambda: opener(self.uri), Unreachable(late))
+            self._set_up(connection)
+        except libvirt.libvirtError as error:
+            raise Unreachable(f"{what}: {_message(error)}") from error
+        return connection
 
-    def _set_up(self, connection: Any) -> Any:
+    def _set_up(self, connection: Any) -> None:
         with suppress(libvirt.libvirtError):  # the test driver has no keepalive
             connection.setKeepAlive(*KEEPALIVE)
         for watcher in self._watchers:
             lifecycle = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
             connection.domainEventRegisterAny(None, lifecycle, lambda *_, w=watcher: w(), None)
-        return connection
 
     def watch(self, watcher: Callable[[], None]) -> None:
         """Have a function called whenever a domain comes, starts, stops or goes.
