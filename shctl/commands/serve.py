@@ -65,6 +65,7 @@ def serve(
     except ModuleNotFoundError as error:
         from shctl.errors import ShctlError
 
-        raise ShctlError(f"{error}; install the Debian package shctl-server, or the extra shctl[server]") from None
+        hint = "install the Debian package shctl-server, or the extra shctl[server]"
+        raise ShctlError(f"{error}; {hint}") from None
     options = daemon.Options(listen, path, tls_cert, tls_key, client_ca, names)
     daemon.run(ctx.find_root(), ctx.ensure_object(Session).uri, options)
