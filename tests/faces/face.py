@@ -1,0 +1,107 @@
+"""What both faces have in common: a command, the name of a thing, parameters; data or a failure."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+from urllib.parse import quote, urlencode
+
+from tests.serving import Client
+from tests.support import run
+
+# The two numbers of each failure, as the documents have them.
+EXITS = {400: 2, 404: 3, 409: 4, 504: 5, 503: 6, 502: 7, 507: 8, 500: 1}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Data, or the problem that stood in its way; `field` names the parameter at fault."""
+
+    data: Any = None
+    status: int = 200
+    field: str | None = None
+    detail: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 200
+
+
+class Face(Protocol):
+    """A way to run a command."""
+
+    def run(self, command: str, name: str | None = None, /, **given: Any) -> Answer:
+        """Run "hosts create" and so on; parameters have the names that JSON has for them."""
+
+
+def _failed(problem: dict[str, Any]) -> Answer:
+    return Answer(None, problem["status"], problem.get("field"), problem["detail"])
+
+
+class CommandLine:
+    """The command line, with JSON on both its outputs."""
+
+    options: ClassVar = {"disks": "disk", "networks": "network", "for": "for"}
+
+    def run(self, command: str, name: str | None = None, /, **given: Any) -> Answer:
+        """Run a process."""
+        words = [word for key, value in given.items() for word in self._words(key, value)]
+        end = [] if name is None else ["--", name]
+        done = run("-o", "json", *command.split(), *words, *end)
+        if done.code == 0:
+            return Answer(json.loads(done.out) if done.out else None)
+        assert done.out == ""
+        assert done.err.count("\n") == 1
+        problem = json.loads(done.err)
+        assert done.code == EXITS[problem["status"]]
+        return _failed(problem)
+
+    def _words(self, key: str, value: Any) -> list[str]:
+        option = f"--{self.options.get(key, key).replace('_', '-')}"
+        if isinstance(value, bool):
+            return [option] if value else []
+        return [f"{option}={one}" for one in (value if isinstance(value, list) else [value])]
+
+
+class Rest:
+    """The server, by a table of its own, so that the server's is held to something."""
+
+    requests: ClassVar = {
+        "hosts list": "GET /hosts",
+        "hosts show": "GET /hosts/{}",
+        "hosts create": "POST /hosts/{}",
+        "hosts delete": "DELETE /hosts/{}",
+        "hosts start": "PUT /hosts/{}/start",
+        "hosts stop": "PUT /hosts/{}/stop",
+        "hosts reboot": "PUT /hosts/{}/reboot",
+        "hosts wait": "GET /hosts/{}/wait",
+        "hosts log": "GET /hosts/{}/log",
+        "networks list": "GET /networks",
+        "networks show": "GET /networks/{}",
+        "networks create": "POST /networks/{}",
+        "networks delete": "DELETE /networks/{}",
+        "doctor": "GET /doctor",
+        "trees probe": "GET /trees?location={}",
+    }
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def run(self, command: str, name: str | None = None, /, **given: Any) -> Answer:
+        """Send a request."""
+        method, _, path = self.requests[command].partition(" ")
+        path, body = path.format(quote(name or "", safe="")), None
+        if method in ("POST", "PUT"):
+            body = given
+        elif given:
+            path += "?" + urlencode({key: _text(value) for key, value in given.items()})
+        reply = self._client.ask(method, path, body)
+        if reply.status >= 400:
+            assert reply.is_problem
+            return _failed(reply.json)
+        if reply.headers.get("content-type", "").startswith("text/plain"):
+            return Answer(reply.body.decode())
+        return Answer(reply.json if reply.body else None)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, bool) else str(value)
