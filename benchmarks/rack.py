@@ -1,0 +1,81 @@
+"""The throw-away hypervisor's content: hosts and networks that are there to be looked at."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from shctl import console, domain, names, network, networks, storage
+from shctl.hypervisor import Hypervisor
+from shctl.metadata import Metadata, OwnedVolume
+
+ROOT = Path(__file__).parents[1]
+URI = "qemu:///system"
+SHCTL = str(Path(sys.executable).with_name("shctl"))
+# Emulated everywhere: machines differ in whether they have KVM.
+VIRT_TYPE = "qemu"
+NETWORK = "net10"
+_FIRST_TAG = 10
+
+
+class Rack:
+    """The hypervisor, through shctl's own modules and through libvirt without them."""
+
+    def __init__(self) -> None:
+        if "SHCTL_THROWAWAY" not in os.environ:
+            raise SystemExit("run `make bench`")
+        libvirt.registerErrorHandler(lambda *_: None, None)
+        self.hypervisor = Hypervisor(URI)
+        self.bare: Any = libvirt.open(URI)
+
+    def add_networks(self, count: int) -> None:
+        """Make networks with tags of their own on the bridge br0."""
+        for tag in range(_FIRST_TAG, _FIRST_TAG + count):
+            networks.create(self.hypervisor, network.Spec(f"net{tag}", "br0", tag))
+
+    def fill(self, count: int) -> None:
+        """Define hosts with a disk each until there are so many."""
+        for number in range(len(self.hypervisor.hosts()), count):
+            self.hypervisor.reserve(self.xml(f"host{number:04}"))
+
+    def xml(self, name: str, *, console_log: bool = True) -> str:
+        """Return the XML of a host as shctl makes it, and make its volume."""
+        volume = names.volume(name, "sda")
+        pool = storage.open_pool(self.hypervisor, storage.DEFAULT_POOL)
+        path = storage.make_volume(pool, volume, 1).path
+        owned = (OwnedVolume(storage.DEFAULT_POOL, volume),)
+        log = console.log_path(name)
+        if console_log:
+            console.prepare_log(log)
+        return domain.build(
+            domain.Spec(
+                name=name, memory=128, cpus=1, networks=(NETWORK,), disks=(domain.Source(path),),
+                console=str(log), firmware="bios", kvm=False,
+                metadata=Metadata("2024-01-01T00:00:00Z", volumes=owned),
+            )
+        )  # fmt: skip
+
+    def remove(self, *hosts: str) -> None:
+        """Take hosts away with their volumes, whoever made them."""
+        for name in hosts:
+            host = self.bare.lookupByName(name)
+            paths = _disks(host.XMLDesc())
+            if host.isActive():
+                host.destroy()
+            if host.isPersistent():
+                host.undefine()
+            for path in paths:
+                _remove_disk(self.bare, path)
+
+
+def _disks(xml: str) -> list[str]:
+    return [row.path for row in domain.read(xml).disks if row.path]
+
+
+def _remove_disk(connection: Any, path: str) -> None:
+    try:
+        connection.storageVolLookupByPath(path).delete()
+    except libvirt.libvirtError:
+        Path(path).unlink(missing_ok=True)
