@@ -22,7 +22,7 @@ newest := gcc pkg-config libvirt-dev python3-dev
 venv := /usr/bin/python3 -m venv --system-site-packages
 pip := .venv/bin/python -m pip --quiet --disable-pip-version-check install --no-deps
 
-.PHONY: help setup lint test test-package test-newest scoreboard deb man demo shell clean
+.PHONY: help setup lint test test-package test-newest bench scoreboard deb man demo shell clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
@@ -64,6 +64,20 @@ lint: setup ## Check style and types
 test: lint ## Check everything, on a hypervisor that exists for this run alone
 	HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis \
 		tools/throwaway .venv/bin/python -m pytest -p no:cacheprovider
+
+# The programs that shctl is measured beside, as far as PyPI has them. One that cannot be installed
+# is no failure: its row in the table says why.
+.venv/peers/.ready: .venv/.packages
+	@echo 'Making .venv/peers'
+	@$(venv) .venv/peers
+	@for peer in kcli sushy-tools; do \
+		.venv/peers/bin/python -m pip --quiet --disable-pip-version-check install $$peer \
+			2>.venv/peers/$$peer.log || echo "$$peer cannot be installed"; \
+	done
+	@touch $@
+
+bench: setup .venv/peers/.ready ## Measure shctl beside other programs, and print one table
+	@tools/throwaway .venv/bin/python -m benchmarks
 
 scoreboard: setup ## Run the scoreboard's tests in full, and write docs/scoreboard.md
 	SHCTL_ROUNDS=50 HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis tools/throwaway \
