@@ -75,7 +75,8 @@ def _meaning(error: libvirt.libvirtError) -> type[ShctlError]:
         return Unreachable
     if error.get_int1() == errno.ENOSPC or "No space left" in str(error):
         return NoSpace
-    if code == libvirt.VIR_ERR_OPERATION_FAILED and "already exists" in str(error):
+    taken = any(words in str(error) for words in ("already exists", "Active console session"))
+    if code == libvirt.VIR_ERR_OPERATION_FAILED and taken:
         return Conflict
     return _MEANINGS.get(code, ShctlError)
 
