@@ -1,0 +1,68 @@
+"""A small Linux for guests: Debian's cloud kernel with busybox, and a script as its installer."""
+
+import lzma
+from functools import cache
+from pathlib import Path
+
+from tests.guests import boot_sector
+from tests.installs import FROM_DISK, Trees
+from tests.support import ROOT
+
+UNPACKED = ROOT / ".venv" / "linux"
+BUSYBOX = Path("/usr/bin/busybox")
+# In the order in which they need each other; a kernel may have some of them built in.
+MODULES = """
+    virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci scsi_common scsi_mod
+    crct10dif_common crc-t10dif crc64 crc64-rocksoft_generic crc64-rocksoft virtio_scsi sd_mod
+    failover net_failover virtio_net
+""".split()
+INIT = """#!/busybox sh
+/busybox --install -s /bin
+export PATH=/bin
+mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys
+for module in $(cat /modules); do insmod /lib/$module || echo "no $module"; done
+exec < /dev/console > /dev/console 2>&1
+dmesg -n 1 # the kernel's lines would stand in the middle of others
+sh /installer
+echo "the installer ended with $?"
+poweroff -f
+"""
+
+
+def serve(trees: Trees) -> str:
+    """Serve the tree; return its location."""
+    return trees.add("linux", _kernel(), _initrd())
+
+
+@cache
+def _kernel() -> bytes:
+    images = sorted(UNPACKED.glob("boot/vmlinuz-*"))
+    assert images, "no kernel there: `make test` fetches it, by tools/fetch-kernel .venv/linux"
+    return images[-1].read_bytes()
+
+
+@cache
+def _initrd() -> bytes:
+    modules = dict(filter(None, map(_module, MODULES)))
+    files = {f"lib/{name}": content for name, content in modules.items()}
+    files |= {"modules": " ".join(modules).encode(), "init": INIT.encode()}
+    files |= {"busybox": BUSYBOX.read_bytes(), "sector": boot_sector(FROM_DISK)}
+    directories = [_entry(name, 0o040755) for name in ("bin", "dev", "lib", "proc", "sys")]
+    entries = [_entry(name, 0o100755, content) for name, content in files.items()]
+    return b"".join([*directories, *entries, _entry("TRAILER!!!", 0)])
+
+
+def _module(name: str) -> tuple[str, bytes] | None:
+    found = next(UNPACKED.glob(f"**/{name}.ko*"), None)
+    if found is None:
+        return None
+    content = found.read_bytes()
+    return f"{name}.ko", lzma.decompress(content) if found.suffix == ".xz" else content
+
+
+def _entry(name: str, mode: int, content: bytes = b"") -> bytes:
+    """Return an entry of a "newc" archive, as cpio(5) has it."""
+    size = len(name) + 1
+    fields = (0, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, size, 0)
+    head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+    return b"".join(part + b"\0" * (-len(part) % 4) for part in (head, content))

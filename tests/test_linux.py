@@ -1,0 +1,146 @@
+"""End to end with a real Linux: what it sees of its hardware, and its VLAN."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from shctl import names
+from tests import linux
+from tests.installs import Trees, arguments, boots_from_disk, install_of, log_of, serving
+from tests.support import call, eventually, finish, ok, prepare, run, spawn, state
+
+INSTALLER = """
+check() {
+    [ "$2" = "$3" ] && echo "right: $1" && return
+    echo "WRONG: $1 is $2, not $3"
+    exec sleep 10000
+}
+until [ -e /dev/sda ] && [ -e /dev/sdb ]; do usleep 10000; done
+check "the number of disks" "$(echo /sys/block/sd*)" "/sys/block/sda /sys/block/sdb"
+# Linux looks at disks side by side and may call the second one sda: what lasts is on the disk.
+for disk in sda sdb; do
+    host=$(readlink -f /sys/block/$disk | grep -o 'host[0-9]*' | head -n 1)
+    check "$disk's controller" "$(cat /sys/class/scsi_host/$host/proc_name)" virtio_scsi
+    case $(tail -c +5 /sys/block/$disk/device/vpd_pg80) in
+        @SHCTL_SERIAL@) wwn=@SHCTL_WWN@; first=$disk ;;
+        *) wwn=@SHCTL_OTHER@ ;;
+    esac
+    check "$disk's WWN" "$(cat /sys/block/$disk/device/wwid)" "naa.$wwn"
+done
+check "the MAC" "$(cat /sys/class/net/eth0/address)" @SHCTL_MAC@
+check "the name" @SHCTL_HOSTNAME@ linux
+dd if=/sector of=/dev/$first conv=fsync
+reboot -f
+"""
+NEIGHBOUR = """
+ip link set eth0 up
+ip address add @SHCTL_ADDRESS@/24 dev eth0
+for near in @SHCTL_NEAR@; do
+    until ping -c 1 -W 1 $near > /dev/null; do :; done
+    echo "reaches $near"
+done
+for far in @SHCTL_FAR@; do
+    ping -c 2 -W 1 $far > /dev/null && echo "REACHES $far" || echo "does not reach $far"
+done
+echo "that is all"
+exec sleep 10000
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+@pytest.fixture
+def trees() -> Iterator[Trees]:
+    with serving() as trees:
+        yield trees
+
+
+def script(directory: Path, text: str) -> list[str]:
+    """Return the options that inject a script as the installer."""
+    (directory / "installer").write_text(text)
+    return ["--inject", str(directory / "installer")]
+
+
+def told_by(name: str) -> list[str]:
+    return [line for line in log_of(name).splitlines() if re.search("reach", line, re.IGNORECASE)]
+
+
+def values_of(values: dict[str, str]) -> list[str]:
+    return [f"--value={key}={value}" for key, value in values.items()]
+
+
+def test_installs_itself_and_runs_from_its_disk(trees: Trees, tmp_path: Path) -> None:
+    known = {
+        "SERIAL": names.serial("linux", "sda"),
+        "WWN": names.wwn("linux", "sda"),
+        "OTHER": names.wwn("linux", "sdb"),
+    }
+    more = ["--memory", "256", "--disk", "1", "--wait"]
+    more += [*script(tmp_path, INSTALLER), *values_of(known)]
+    creating = spawn(*arguments("linux", linux.serve(trees), *more))
+    eventually(lambda: creating.poll() is not None or "WRONG" in log_of_new("linux"), 90)
+    assert "WRONG" not in log_of("linux"), log_of("linux")
+    assert finish(creating).code == 0
+    eventually(lambda: boots_from_disk("linux"))
+    assert log_of("linux").count("right: ") == 7
+    assert (install_of("linux")["phase"], state("linux")) == ("installed", "running")
+    ok("hosts", "delete", "linux")
+
+
+def is_over(name: str) -> bool:
+    return "that is all" in log_of(name)
+
+
+def log_of_new(name: str) -> str:
+    """Return a host's log, nothing before there is one."""
+    try:
+        return log_of(name)
+    except FileNotFoundError:
+        return ""
+
+
+@contextmanager
+def on_the_vlan(tag: int, address: str) -> Iterator[None]:
+    """Give this machine an address on a VLAN of the bridge."""
+    add = f"add-port br0 here tag={tag} -- set interface here type=internal"
+    call("ovs-vsctl", *add.split())
+    try:
+        call("ip", "link", "set", "here", "up")
+        call("ip", "address", "add", f"{address}/24", "dev", "here")
+        yield
+    finally:
+        call("ovs-vsctl", "del-port", "here")
+
+
+def neighbour(name: str, network: str, location: str, values: dict[str, str], path: Path) -> None:
+    """Create a host that is called by its address and pings others."""
+    words = f"hosts create {name} --memory 256 --disk 1 --network {network} --install --location"
+    ok(*words.split(), location, *values_of(values), *script(path, NEIGHBOUR))
+
+
+def test_reaches_its_own_vlan_and_no_other(trees: Trees, tmp_path: Path) -> None:
+    location = linux.serve(trees)
+    ok("networks", "create", "vlan20", "--bridge", "br0", "--vlan", "20")
+    with on_the_vlan(10, "10.9.0.254"):
+        values = {"ADDRESS": "10.9.0.3", "NEAR": "", "FAR": "10.9.0.254"}
+        neighbour("elsewhere", "vlan20", location, values, tmp_path)
+        values = {"ADDRESS": "10.9.0.1", "NEAR": "", "FAR": ""}
+        neighbour("one", "vlan10", location, values, tmp_path)
+        values = {"ADDRESS": "10.9.0.2", "NEAR": "10.9.0.1 10.9.0.254", "FAR": "10.9.0.3"}
+        neighbour("two", "vlan10", location, values, tmp_path)
+        done = run("-o", "json", "hosts", "wait", "two", "--for", "address", "--timeout", "55")
+        assert done.code == 0, done
+        assert done.json["interfaces"][0]["addresses"] == ["10.9.0.2"]
+        for name in ("two", "elsewhere"):
+            eventually(partial(is_over, name), 90)
+    assert told_by("two") == ["reaches 10.9.0.1", "reaches 10.9.0.254", "does not reach 10.9.0.3"]
+    assert told_by("elsewhere") == ["does not reach 10.9.0.254"]
+    ok("hosts", "delete", "one", "two", "elsewhere")
+    ok("networks", "delete", "vlan20")
