@@ -223,13 +223,13 @@ def _left_by(
             )
 
 
-def _modes_wrong(_hypervisor: Hypervisor) -> Found:
+def _modes_wrong(hypervisor: Hypervisor) -> Found:
     volumes = Path(storage.DEFAULT_PATH)
     wanted = {console.LOGS: 0o700, volumes: 0o711, boot.BOOT: 0o755, locks.directory(): 0o700}
     for path in (*console.LOGS.glob("*"), auth.PATH):
         wanted[path] = 0o600
-    for path in volumes.glob("*-sd*"):
-        wanted[path] = 0o600
+    for name in _look(hypervisor).volumes:  # not what else somebody keeps there
+        wanted[volumes / name] = 0o600
     for path, mode in wanted.items():
         with suppress(FileNotFoundError):
             have = stat.S_IMODE(path.stat().st_mode)
