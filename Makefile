@@ -61,7 +61,12 @@ lint: setup ## Check style and types
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
-test: lint ## Check everything, on a hypervisor that exists for this run alone
+# A real Linux for guests of the tests.
+.venv/linux: .venv/.packages
+	@echo "Fetching Debian's cloud kernel"
+	@tools/fetch-kernel $@
+
+test: lint .venv/linux ## Check everything, on a hypervisor that exists for this run alone
 	HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis \
 		tools/throwaway .venv/bin/python -m pytest -p no:cacheprovider
 
@@ -79,7 +84,7 @@ test: lint ## Check everything, on a hypervisor that exists for this run alone
 bench: setup .venv/peers/.ready ## Measure shctl beside other programs, and print one table
 	@tools/throwaway .venv/bin/python -m benchmarks
 
-scoreboard: setup ## Run the scoreboard's tests in full, and write docs/scoreboard.md
+scoreboard: setup .venv/linux ## Run the scoreboard's tests in full, and write docs/scoreboard.md
 	SHCTL_ROUNDS=50 HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis tools/throwaway \
 		.venv/bin/python -m pytest -p no:cacheprovider --scoreboard docs/scoreboard.md
 
