@@ -15,7 +15,7 @@ from pathlib import Path
 from shctl import auth, console, deletion, domain, locks, network, openvswitch, power, storage
 from shctl import supervision as installs
 from shctl.errors import Conflict, NotFound, ShctlError
-from shctl.hypervisor import Domain, Hypervisor
+from shctl.hypervisor import Domain, Hypervisor, Pool
 from shctl.install import boot
 from shctl.install.cache import Cache
 from shctl.metadata import FINISHING, Metadata
@@ -24,6 +24,7 @@ from shctl.model import Finding
 Fix = Callable[[], object]
 Found = Iterator[tuple[Finding, Fix | None]]
 _VOLUME = re.compile(r"(.+)-sd[a-z]+")
+_LOG = re.compile(r".*/(.+)\.log(?:\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,26 @@ def _installs_open(hypervisor: Hypervisor) -> Found:
             )
 
 
+def _pools_inactive(hypervisor: Hypervisor) -> Found:
+    used = {volume.pool for _, _, data in _look(hypervisor).ours for volume in data.volumes}
+    for name in sorted(used | {storage.DEFAULT_POOL}):
+        with suppress(NotFound):
+            if not hypervisor.pool(name).active:
+                problem = "it is inactive, so the disks in it can neither be used nor examined"
+                yield Finding("pool", name, problem, f"'virsh pool-start {name}'"), None
+
+
+def _active_pool(hypervisor: Hypervisor, name: str) -> Pool | None:
+    pool = hypervisor.pool(name)
+    return pool if pool.active else None
+
+
 def _volumes_missing(hypervisor: Hypervisor) -> Found:
     for host, _, data in _look(hypervisor).ours:
         for volume in data.volumes if data.complete else ():
             try:
-                hypervisor.pool(volume.pool).volume(volume.name)
+                if pool := _active_pool(hypervisor, volume.pool):
+                    pool.volume(volume.name)
             except NotFound:
                 problem = f"its volume {volume.name} is not in pool {volume.pool}"
                 remedy = f"restore it, or 'shctl hosts delete {host.name}'"
@@ -134,11 +150,12 @@ def _volumes_missing(hypervisor: Hypervisor) -> Found:
 
 
 def _volumes_left(hypervisor: Hypervisor) -> Found:
-    try:
-        pool = hypervisor.pool(storage.DEFAULT_POOL)
-    except NotFound:
-        return
+    with suppress(NotFound):
+        if pool := _active_pool(hypervisor, storage.DEFAULT_POOL):
+            yield from _left_in(hypervisor, pool)
 
+
+def _left_in(hypervisor: Hypervisor, pool: Pool) -> Found:
     def is_left(name: str) -> bool:
         path = pool.volume(name).path
         return name not in _look(hypervisor).volumes and not deletion.users_of(hypervisor, path)
@@ -191,35 +208,37 @@ def _networks(hypervisor: Hypervisor) -> Found:
 
 
 def _files_left(hypervisor: Hypervisor) -> Found:
-    booted = {path.name: path for path in boot.BOOT.glob("*")}
+    booted = {path: path.name for path in boot.BOOT.glob("*")}
     yield from _left_by(
         booted,
-        lambda: set(booted) - _look(hypervisor).installing,
+        lambda: set(booted.values()) - _look(hypervisor).installing,
         "boot files of no open installation",
         lambda path: boot.remove_boot_files(path.name),
     )
-    logged = {path.stem: path for path in console.LOGS.glob("*.log")}
+    parts = map(_LOG.fullmatch, map(str, console.LOGS.glob("*")))
+    logged = {Path(match[0]): match[1] for match in parts if match}
     yield from _left_by(
         logged,
-        lambda: set(logged) - _look(hypervisor).names,
+        lambda: set(logged.values()) - _look(hypervisor).names,
         "console log of no host",
-        console.remove_log,
+        lambda path: path.unlink(missing_ok=True),
     )
 
 
 def _left_by(
-    files: dict[str, Path],
+    files: dict[Path, str],
     left: Callable[[], set[str]],
     problem: str,
     remove: Callable[[Path], None],
 ) -> Found:
-    """Find files of hosts, given by the hosts' names, that `left` still tells apart."""
-    for host in sorted(left()) if files else ():
-        still = partial(lambda name: name in left(), host)
-        if _is_so(host, still):
+    """Find files, given with the names of their hosts, whose host `left` still tells apart."""
+    suspects = left() if files else set()
+    for path in sorted(path for path, host in files.items() if host in suspects):
+        still = partial(lambda host: host in left(), files[path])
+        if _is_so(files[path], still):
             yield (
-                Finding("file", str(files[host]), problem, "--fix deletes it"),
-                partial(_put_right, host, still, partial(remove, files[host])),
+                Finding("file", str(path), problem, "--fix deletes it"),
+                partial(_put_right, files[path], still, partial(remove, path)),
             )
 
 
@@ -260,6 +279,7 @@ def _clean(cache: Cache, path: Path) -> None:
 _CHECKS = {
     "interrupted creations and deletions": _interrupted,
     "installations": _installs_open,
+    "pools": _pools_inactive,
     "volumes of hosts": _volumes_missing,
     "volumes without host": _volumes_left,
     "rows in Open vSwitch": _ports_left,

@@ -61,7 +61,7 @@ KINDS = {
     **dict.fromkeys(["R22", "R23", *(f"R{n}" for n in range(24, 29))], SURVIVED),
     **dict.fromkeys(["R21", "R29", "R30", *(f"R{n}" for n in range(32, 38))], REFUSED),
 }
-_ROW = re.compile(r"test_(?:(r\d\d)|model)_", re.IGNORECASE)
+_ROWS = re.compile(r"test_((?:r\d\d_)+|model_).*?(?:\[(r\d\d)\])?", re.ASCII)
 _TOLD = "figures"
 FULL = 50  # the SHCTL_ROUNDS of `make scoreboard`
 
@@ -72,13 +72,13 @@ def rounds(full: int, short: int) -> int:
     return max(wanted, short)
 
 
-def row_of(name: str) -> str | None:
-    """Return the row that a test's name or node ID belongs to."""
-    found = _ROW.search(name.rpartition("::")[2])
+def rows_of(name: str) -> list[str]:
+    """Return the rows that stand in a test's name, or the one that its parameter picks of them."""
+    found = _ROWS.fullmatch(name)
     if not found:
-        return None
-    row = (found[1] or "Model").capitalize()
-    return row if row in ROWS else None
+        return []
+    named = [found[2]] if found[2] else found[1].strip("_").split("_")
+    return [row.capitalize() for row in named if row.capitalize() in ROWS]
 
 
 @dataclass
@@ -152,14 +152,16 @@ class Scoreboard:
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Leave out what belongs to no row."""
-        others = [item for item in items if row_of(item.name) is None]
-        items[:] = [item for item in items if row_of(item.name)]
+        others = [item for item in items if not rows_of(item.name)]
+        items[:] = [item for item in items if rows_of(item.name)]
         config.hook.pytest_deselected(items=others)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a test: set-up and tear-down can fail as well."""
-        if not (name := row_of(report.nodeid)):
-            return
+        for name in rows_of(report.nodeid.rpartition("::")[2]):
+            self._count(name, report)
+
+    def _count(self, name: str, report: pytest.TestReport) -> None:
         row = self.rows[name]
         row.seconds += report.duration
         # A test that was skipped has shown nothing.
