@@ -203,22 +203,26 @@ class Certificates:
 
 def make_certificates(directory: Path) -> Certificates:
     """Make an authority with a certificate for localhost and one for a client."""
-    authority = _certificate(directory, "authority", "basicConstraints=critical,CA:TRUE")
+    # Python 3.13 is strict: who says to be an authority has to say what for, and others not to be.
+    may_sign = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
+    may_not = "basicConstraints=critical,CA:FALSE"
+    authority = _certificate(directory, "authority", may_sign)
     server = _certificate(
-        directory, "server", "subjectAltName=DNS:localhost,IP:127.0.0.1", authority
+        directory, "server", [may_not, "subjectAltName=DNS:localhost,IP:127.0.0.1"], authority
     )
-    client = _certificate(directory, "client", "extendedKeyUsage=clientAuth", authority)
+    client = _certificate(directory, "client", [may_not, "extendedKeyUsage=clientAuth"], authority)
     return Certificates(authority[0], *server, *client)
 
 
 def _certificate(
-    directory: Path, name: str, extension: str, signer: tuple[Path, Path] | None = None
+    directory: Path, name: str, extensions: Sequence[str], signer: tuple[Path, Path] | None = None
 ) -> tuple[Path, Path]:
     certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
     signed = ("-CA", str(signer[0]), "-CAkey", str(signer[1])) if signer else ()
     call(
         "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-        "-nodes", "-days", "2", "-subj", f"/CN={name}", "-addext", extension, *signed,
+        "-nodes", "-days", "2", "-subj", f"/CN={name}", *signed,
+        *(word for extension in extensions for word in ("-addext", extension)),
         "-keyout", str(key), "-out", str(certificate),
     )  # fmt: skip
     key.chmod(0o600)
