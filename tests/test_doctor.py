@@ -1,0 +1,230 @@
+"""doctor: each finding planted from outside, shown, mended by --fix; nothing else is touched."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.guests import End
+from tests.installs import (
+    BOOT,
+    LOGS,
+    arguments,
+    delete,
+    install_of,
+    serving,
+    virsh,
+    wait_until_off,
+)
+from tests.support import (
+    VOLUMES,
+    call,
+    create,
+    eventually,
+    ok,
+    port_of,
+    port_rows,
+    prepare,
+    qemu_pid,
+    run,
+    spawn,
+    state,
+)
+
+CACHE = Path("/var/cache/shctl/trees")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+def findings(*more: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(ok("-o", "json", "doctor", *more))
+    return found
+
+
+def the_one(kind: str, name: str) -> dict[str, Any]:
+    """Return the finding about a thing, which has to be the only one."""
+    found = findings()
+    assert [(row["kind"], row["name"]) for row in found] == [(kind, name)]
+    assert found[0]["result"] is None
+    return found[0]
+
+
+def mended(kind: str, name: str) -> None:
+    """Let doctor put the one finding right; looking changes nothing, nor does a second time."""
+    the_one(kind, name)
+    the_one(kind, name)
+    assert [row["result"] for row in findings("--fix")] == ["mended"]
+    assert findings() == findings("--fix") == []
+
+
+def test_nothing_is_found_on_a_sound_hypervisor() -> None:
+    create("sound", "--start")
+    assert findings() == []
+    assert ok("doctor").strip() in ("", "nothing to mend")
+    delete("sound")
+
+
+def test_volume_of_no_host() -> None:
+    (VOLUMES / "nobody-sda").touch(0o600)
+    virsh("pool-refresh", "shctl")
+    mended("volume", str(VOLUMES / "nobody-sda"))
+    assert not (VOLUMES / "nobody-sda").exists()
+
+
+def test_foreign_volumes_stay() -> None:
+    """One has another kind of name, the other belongs to a host that shctl did not make."""
+    for name in ("image.iso", "theirs-sda"):
+        (VOLUMES / name).write_bytes(b"theirs")
+    virsh("pool-refresh", "shctl")
+    with_disk("foreign", VOLUMES / "theirs-sda")
+    assert findings("--fix") == []
+    for name in ("image.iso", "theirs-sda"):
+        assert (VOLUMES / name).read_bytes() == b"theirs"
+        (VOLUMES / name).unlink()
+    virsh("undefine", "foreign")
+    virsh("pool-refresh", "shctl")
+
+
+def with_disk(name: str, path: Path) -> None:
+    xml = (
+        f"<domain type='qemu'><name>{name}</name><memory>65536</memory><os><type>hvm</type></os>"
+        f"<devices><disk type='file'><source file='{path}'/><target dev='sda' bus='scsi'/></disk>"
+        "</devices></domain>"
+    )
+    subprocess.run(["virsh", "define", "/dev/stdin"], input=xml, text=True, check=True,
+                   capture_output=True)  # fmt: skip
+
+
+def test_volume_that_is_missing_is_shown_and_left_to_people() -> None:
+    create("loser")
+    virsh("vol-delete", "loser-sda", "shctl")
+    assert "loser-sda" in the_one("host", "loser")["problem"]
+    assert [row["result"] for row in findings("--fix")] == [None]
+    assert state("loser") == "shut off"
+    delete("loser")
+
+
+def test_port_row_that_outlived_its_host() -> None:
+    create("ported", "--start")
+    ids = call("ovs-vsctl", "get", "interface", port_of("ported"), "external_ids").strip()
+    delete("ported")
+    row = "add-port br0 vnet900 tag=99 -- set interface vnet900 type=internal"
+    call("ovs-vsctl", *row.split(), f"external_ids={ids}")
+    mended("port", "vnet900")
+    assert "vnet900" not in port_rows()
+
+
+def test_foreign_port_stays() -> None:
+    call("ovs-vsctl", "add-port", "br0", "theirs", "--", "set", "interface", "theirs",
+         "type=internal")  # fmt: skip
+    assert findings("--fix") == []
+    assert "theirs" in port_rows()
+    call("ovs-vsctl", "del-port", "theirs")
+
+
+def test_port_with_a_wrong_tag_is_shown() -> None:
+    create("moved", "--start")
+    call("ovs-vsctl", "set", "port", port_of("moved"), "tag=99")
+    assert "99" in the_one("host", "moved")["problem"]
+    delete("moved")
+
+
+def test_bridge_that_has_gone() -> None:
+    call("ovs-vsctl", "add-br", "brx", "--", "set", "bridge", "brx", "datapath_type=netdev")
+    ok("networks", "create", "lost", "--bridge", "brx", "--vlan", "3")
+    call("ovs-vsctl", "del-br", "brx")
+    assert "brx" in the_one("network", "lost")["problem"]
+    ok("networks", "delete", "lost")
+
+
+def test_interrupted_creation() -> None:
+    """It is stopped as soon as it has reserved the name, and then killed."""
+    with serving() as trees:
+        creating = spawn(*arguments("cut", trees.of(End.HALT)))
+        eventually(lambda: "cut" in virsh("list", "--all", "--name") or creating.poll() is not None)
+        os.kill(creating.pid, signal.SIGSTOP)
+        if 'complete="no"' not in virsh("dumpxml", "cut", "--inactive"):
+            pytest.fail("it was too quick to be cut off")
+        creating.kill()
+        creating.communicate()
+    mended("host", "cut")
+    assert run("hosts", "show", "cut").code == 3
+    assert not list(VOLUMES.glob("cut-*"))
+    assert not (BOOT / "cut").exists()
+
+
+def test_installation_that_ended_unseen() -> None:
+    with serving() as trees:
+        ok(*arguments("unseen", trees.of(End.RESET)))
+    wait_until_off("unseen")
+    mended("host", "unseen")
+    assert state("unseen") == "running"
+    assert install_of("unseen")["phase"] == "installed"
+    delete("unseen")
+
+
+def test_boot_files_and_log_of_no_host() -> None:
+    for path in (BOOT / "nobody" / "kernel", LOGS / "nobody.log", LOGS / "nobody.log.0"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(0o600)
+    left = [BOOT / "nobody", LOGS / "nobody.log", LOGS / "nobody.log.0"]
+    assert {row["name"] for row in findings()} == set(map(str, left))
+    assert {row["result"] for row in findings("--fix")} == {"mended"}
+    assert not list(BOOT.glob("nobody")) + list(LOGS.glob("nobody*"))
+
+
+def test_disk_that_others_can_read() -> None:
+    create("open")
+    (VOLUMES / "open-sda").chmod(0o644)
+    mended("file", str(VOLUMES / "open-sda"))
+    assert (VOLUMES / "open-sda").stat().st_mode & 0o777 == 0o600
+    delete("open")
+
+
+def test_log_that_others_can_read() -> None:
+    create("open", "--start")
+    eventually((LOGS / "open.log").exists)
+    (LOGS / "open.log").chmod(0o644)
+    mended("file", str(LOGS / "open.log"))
+    assert (LOGS / "open.log").stat().st_mode & 0o777 == 0o600
+    delete("open")
+
+
+def test_interrupted_download() -> None:
+    with serving() as trees:
+        ok(*arguments("cached", trees.of(End.HALT)))
+    delete("cached")
+    kept = {path.name for path in CACHE.glob("*.data")}
+    left = CACHE / ".0123.data.x.part"
+    left.write_bytes(b"half")
+    mended("file", str(left))
+    assert {path.name for path in CACHE.glob("*.data")} == kept
+
+
+def test_pool_that_is_inactive_hides_nothing_else() -> None:
+    create("pooled")
+    virsh("pool-destroy", "shctl")
+    (BOOT / "nobody").mkdir(parents=True)
+    try:
+        found = findings("--fix")
+    finally:
+        virsh("pool-start", "shctl")
+    assert str(BOOT / "nobody") in {row["name"] for row in found}
+    assert "shctl" in {row["name"] for row in found if row["kind"] == "pool"}
+    assert (VOLUMES / "pooled-sda").exists()
+    delete("pooled")
+
+
+def test_host_at_work_is_left_alone() -> None:
+    create("busy", "--start")
+    pid = qemu_pid("busy")
+    assert findings("--fix") == []
+    assert qemu_pid("busy") == pid
+    delete("busy")
