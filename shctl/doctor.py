@@ -72,7 +72,8 @@ def examine(hypervisor: Hypervisor, *, fix: bool = False) -> list[Finding]:
 
 def _mended(finding: Finding, mend: Fix) -> Finding:
     try:
-        mend()
+        with suppress(NotFound):  # somebody else was faster
+            mend()
     except (ShctlError, OSError) as error:
         return replace(finding, result=f"not mended: {error}")
     return replace(finding, result="mended")

@@ -40,10 +40,15 @@ class Forker:
         self._process = process
         self._trace = trace
 
-    def begin(self, *arguments: str, kill_at: int = 0) -> int:
-        """Start shctl and return its PID; at its door number `kill_at` it dies."""
+    def begin(
+        self, *arguments: str, kill_at: int = 0, number: signal.Signals = signal.SIGKILL
+    ) -> int:
+        """Start shctl and return its PID; at its door number `kill_at` it gets a signal."""
         self._trace.write_text("")
-        order = {"arguments": arguments, "kill_at": kill_at, "trace": str(self._trace)}
+        order = {
+            "arguments": arguments, "trace": str(self._trace),
+            "kill_at": kill_at, "signal": number,
+        }  # fmt: skip
         return self._ask(order)
 
     def end(self) -> int:
@@ -116,11 +121,11 @@ def _become(order: dict[str, Any]) -> NoReturn:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(nowhere, descriptor)
-    _watch(Path(order["trace"]), order["kill_at"])
+    _watch(Path(order["trace"]), order["kill_at"], order["signal"])
     root.main(order["arguments"], prog_name="shctl")
 
 
-def _watch(trace: Path, kill_at: int) -> None:
+def _watch(trace: Path, kill_at: int, number: int) -> None:
     passed = 0
 
     def pass_door(name: str) -> None:
@@ -129,7 +134,7 @@ def _watch(trace: Path, kill_at: int) -> None:
         with trace.open("a") as stream:
             stream.write(f"{name}\n")
         if passed == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
     _Passing.tell = staticmethod(pass_door)
 

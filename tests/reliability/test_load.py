@@ -17,6 +17,7 @@ from tests.scoreboard import Figures, rounds
 from tests.serving import Client, Reply, Running, serving
 from tests.support import connected, eventually, finish, prepare, run, spawn
 
+DOCTOR = 2
 Look = Callable[[], set[tuple[str, str]]]
 BODY = {"memory": 64, "disks": [1], "networks": ["vlan10"]}
 CREATE = "hosts create {} --memory 64 --disk 1 --network vlan10"
@@ -125,6 +126,8 @@ def test_r12_lists_while_hosts_come_and_go(server: Running, look: Look, figures:
         for number in range(rounds(1000, 40)):
             reply = server.client.ask("GET", paths[number % len(paths)])
             assert reply.status == 200, reply
+            # While somebody is at work on a host, nothing of it is a leftover.
+            assert number % len(paths) != DOCTOR or reply.json == []
             if number % len(paths) == 0:
                 seen.add(tuple(host["name"] for host in reply.json))
             figures.count("lists")

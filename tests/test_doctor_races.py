@@ -1,0 +1,93 @@
+"""doctor beside people who are at work: what is under way is no leftover."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from shctl.doctor import examine
+from shctl.hypervisor import Hypervisor
+from tests.guests import End
+from tests.installs import serving
+from tests.killer import Forker, forker
+from tests.scoreboard import rounds
+from tests.support import URI, VOLUMES, call, eventually, prepare, run
+
+CREATE = "hosts create k --memory 64 --disk 1 --network vlan10"
+
+
+@pytest.fixture(scope="module")
+def shctl() -> Iterator[Forker]:
+    prepare()
+    with forker() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def deeds() -> Iterator[dict[str, str]]:
+    with serving() as trees:
+        yield {
+            "create": f"{CREATE} --start",
+            "install": f"{CREATE} --install --location {trees.of(End.SPIN)}",
+            "delete": "hosts delete k",
+        }
+
+
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+@pytest.mark.parametrize("name", ["create", "install", "delete"])
+def test_what_is_under_way_is_left_alone(name: str, shctl: Forker, deeds: dict[str, str]) -> None:
+    """Whoever is at work stands still at each door in turn, and then goes on to the end."""
+    words, hypervisor = deeds[name].split(), Hypervisor(URI)
+    opposite = (deeds["create"] if name == "delete" else "hosts delete k").split()
+    shctl.run(*opposite)
+    assert shctl.run(*words) == 0
+    doors = len(shctl.trace)
+    for door in range(1, doors + 1, 1 if rounds(2, 1) > 1 else 3):
+        assert shctl.run(*opposite) == 0
+        pid = shctl.begin(*words, kill_at=door, number=signal.SIGSTOP)
+        eventually(partial(is_stopped, pid))
+        assert examine(hypervisor, fix=True) == []
+        os.kill(pid, signal.SIGCONT)
+        assert shctl.end() == 0
+    assert run("hosts", "delete", "k", "--if-exists").code == 0
+
+
+def test_several_doctors_at_once(shctl: Forker, look: Callable[[], object]) -> None:
+    before = look()
+    shctl.run(*CREATE.split(), kill_at=2)
+    (VOLUMES / "gone-sda").touch()
+    call("virsh", "pool-refresh", "shctl")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: examine(Hypervisor(URI), fix=True), range(4)))
+    assert {finding.result for one in found for finding in one} == {"mended"}
+    eventually(lambda: look() == before)
+
+
+def test_host_of_the_same_name_that_comes_meanwhile_stays(shctl: Forker) -> None:
+    """A doctor that has seen something is stopped there; a host may then have taken its place."""
+    from shctl import deletion
+    from shctl.doctor import _interrupted, _volumes_left
+
+    hypervisor = Hypervisor(URI)
+    shctl.run(*CREATE.split(), kill_at=3)
+    ((_, finish),) = _interrupted(hypervisor)
+    deletion.delete(hypervisor, "k")
+    (VOLUMES / "k-sda").touch()
+    call("virsh", "pool-refresh", "shctl")
+    ((_, remove),) = _volumes_left(hypervisor)
+    (VOLUMES / "k-sda").unlink()
+    call("virsh", "pool-refresh", "shctl")
+    assert shctl.run(*CREATE.split()) == 0
+    assert finish
+    assert remove
+    finish()
+    remove()
+    assert examine(hypervisor) == []
+    assert run("hosts", "delete", "k").code == 0
