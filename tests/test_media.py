@@ -1,0 +1,118 @@
+"""Boot files: given to one host, for QEMU's user to read, and no one else where they are secret."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shctl.errors import InvalidInput, NoSpace
+from shctl.install import boot, media
+from shctl.install.media import Media, Wanted
+from tests.support import call
+
+
+@pytest.fixture(autouse=True)
+def umask_077() -> Iterator[None]:
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a directory with a kernel and an initrd, on the file system of the boot files."""
+    monkeypatch.setattr(boot, "BOOT", tmp_path / "boot")
+    for name in ("kernel", "initrd"):
+        (tmp_path / name).write_bytes(name.encode())
+        (tmp_path / name).chmod(0o644)
+    return tmp_path
+
+
+def found(directory: Path, **answers: bytes) -> Media:
+    return Media(directory / "kernel", directory / "initrd", "quiet", answers, "http://here/")
+
+
+def modes(host: str) -> list[int]:
+    directory = boot.directory(host)
+    paths = (directory, directory / "kernel", directory / "initrd")
+    return [path.stat().st_mode & 0o777 for path in paths]
+
+
+def test_files_are_linked_where_that_can_be(cached: Path) -> None:
+    staged = media.stage(found(cached), "web1")
+    assert staged.kernel
+    assert os.path.samefile(staged.kernel, cached / "kernel")  # noqa: PTH121
+    assert modes("web1") == [0o755, 0o644, 0o644]
+
+
+def test_files_are_copied_from_another_file_system(cached: Path) -> None:
+    """The directory for boot files is a file system of its own."""
+    (cached / "boot").mkdir()
+    call("mount", "-t", "tmpfs", "-o", "mode=755", "none", str(cached / "boot"))
+    try:
+        media.stage(found(cached), "web1")
+        assert modes("web1") == [0o755, 0o644, 0o644]
+        assert (boot.directory("web1") / "initrd").read_bytes() == b"initrd"
+    finally:
+        call("umount", str(cached / "boot"))
+
+
+def test_full_file_system(cached: Path) -> None:
+    (cached / "kernel").write_bytes(b"k" * 100_000)
+    (cached / "boot").mkdir()
+    call("mount", "-t", "tmpfs", "-o", "size=64k", "none", str(cached / "boot"))
+    try:
+        with pytest.raises(NoSpace):
+            media.stage(found(cached), "web1")
+    finally:
+        call("umount", str(cached / "boot"))
+
+
+def test_answers_are_secret_and_the_cache_has_none(cached: Path) -> None:
+    media.stage(found(cached, **{"preseed.cfg": b"password"}), "web1")
+    assert modes("web1") == [0o755, 0o644, 0o600]
+    assert (cached / "initrd").read_bytes() == b"initrd"
+    assert (boot.directory("web1") / "initrd").read_bytes().startswith(b"initrd")
+
+
+def test_what_another_host_of_the_name_left_goes(cached: Path) -> None:
+    media.stage(found(cached, secret=b"x"), "web1")
+    media.stage(found(cached), "web1")
+    assert sorted(path.name for path in boot.directory("web1").iterdir()) == ["initrd", "kernel"]
+    boot.remove_boot_files("web1")
+    boot.remove_boot_files("web1")
+    assert not boot.directory("web1").exists()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        (Wanted(location="http://h/", cmdline="a\tb"), "cmdline"),
+        (Wanted(location="http://h/", cmdline="a\x7f"), "cmdline"),
+        (Wanted(cmdline="a"), "cmdline"),
+        (Wanted(kernel="a"), "kernel"),
+        (Wanted(initrd="a"), "initrd"),
+        (Wanted(inject={"a": "b"}), "inject"),
+        (Wanted(values={"A": "b"}), "values"),
+        (Wanted(location="http://h/", values={"A": "b"}), "values"),
+        (Wanted(location="http://h/", inject={"a": "", "a/b": ""}), "inject"),
+    ],
+)
+def test_what_cannot_be_is_refused(wanted: Wanted, field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        media.check(wanted)
+    assert caught.value.field == field
+
+
+def test_answers_have_the_names_of_their_files(tmp_path: Path) -> None:
+    for directory in ("one", "two"):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "ks.cfg").write_text("größe\n", encoding="utf-8")
+    one, two = (str(tmp_path / directory / "ks.cfg") for directory in ("one", "two"))
+    assert media.read_answers([one]) == {"ks.cfg": "größe\n"}
+    with pytest.raises(InvalidInput, match="two files are named"):
+        media.read_answers([one, two])
+    Path(one).write_bytes(b"\xff")
+    with pytest.raises(InvalidInput, match="cannot read"):
+        media.read_answers([one])

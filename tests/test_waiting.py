@@ -1,0 +1,65 @@
+"""Waiting outlasts what comes back, and reports at once what never answered."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from shctl import waiting
+from shctl.errors import NotFound, Unreachable
+from shctl.hypervisor import Hypervisor
+from tests.support import create, daemon, finish, ok, prepare, run, spawn
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+@pytest.fixture
+def away() -> Iterator[None]:
+    daemon("kill", "libvirtd")
+    yield
+    daemon("start", "libvirtd")
+
+
+def test_libvirt_that_never_answered(away: None) -> None:
+    begun = time.monotonic()
+    done = run("hosts", "wait", "web1", "--for", "running")
+    assert done.code == 6
+    assert time.monotonic() - begun < waiting.RESTART / 2
+
+
+def test_libvirt_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "RESTART", 0.5)
+    create("here")
+    looks: list[str] = []
+
+    def leave(_hypervisor: Hypervisor, name: str, _install: object) -> bool:
+        if not looks:
+            daemon("kill", "libvirtd")
+        looks.append(name)
+        return False
+
+    monkeypatch.setitem(waiting._CONDITIONS, "running", leave)
+    with pytest.raises(Unreachable):
+        waiting.wait(Hypervisor("qemu:///system"), "here", "running", 30)
+    daemon("start", "libvirtd")
+    assert len(looks) == 1
+    ok("hosts", "delete", "here")
+
+
+def test_host_that_comes_too_late() -> None:
+    with pytest.raises(NotFound):
+        waiting.wait(Hypervisor("qemu:///system"), "nobody", "running", 0)
+
+
+@pytest.mark.parametrize("condition", ["running", "stopped"])
+def test_waits_for_others(condition: str) -> None:
+    create("other", *(["--start"] if condition == "stopped" else []))
+    waiter = spawn("-o", "json", "hosts", "wait", "other", "--for", condition)
+    ok("hosts", *(["stop", "other", "--force"] if condition == "stopped" else ["start", "other"]))
+    done = finish(waiter)
+    assert done.code == 0
+    assert done.json["state"] == {"running": "running", "stopped": "shut off"}[condition]
+    ok("hosts", "delete", "other")
