@@ -127,8 +127,8 @@ def _property(route: Route, name: str, param: click.Parameter) -> Schema:
     schema = parameters.schema(param)
     if text := getattr(param, "help", None):
         schema["description"] = " ".join(text.split())
-    if type(param.default) in (str, int, float) and param.default != "":
-        schema["default"] = param.default
+    if (value := parameters.default(param)) not in (None, ""):
+        schema["default"] = value
     if name == "timeout" and route.longest is not None:
         schema |= {"maximum": route.longest}
         schema.pop("default", None)

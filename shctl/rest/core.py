@@ -115,7 +115,7 @@ def bound_timeout(route: Route, known: Params, given: dict[str, Any]) -> None:
     if route.longest is None:
         return
     param = known["timeout"]
-    wanted = given.get("timeout", param.default)
+    wanted = given.get("timeout", parameters.default(param))
     try:
         too_long = (
             wanted is not None and param.type.convert(str(wanted), param, None) > route.longest

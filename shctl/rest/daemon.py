@@ -59,7 +59,7 @@ class _Listener(Config):
     # An idle connection, and one that has not sent its whole header, is closed after this.
     keep_alive_timeout = 5.0
     ssl_handshake_timeout = 10.0
-    graceful_timeout = DRAIN
+    graceful_timeout = DRAIN + 2 * LAST  # _drain comes first
     include_server_header = False
     errorlog = logging.getLogger("hypercorn")
 
@@ -172,6 +172,7 @@ async def _drain(running: list[asyncio.Task[None]], flights: Flights) -> None:
     """Wait for the requests in flight, but not for idle connections, which Hypercorn waits for."""
     with suppress(TimeoutError):
         await asyncio.wait_for(flights.landed.wait(), DRAIN)
+    flights.over.set_result(None)
     await asyncio.wait(running, timeout=LAST)
     for task in running:
         if task.done() and not task.cancelled() and task.exception():

@@ -23,12 +23,16 @@ class Gone(Exception):
 
 
 class Flights:
-    """The requests that are being worked on; `landed` is set while there are none."""
+    """The requests that are being worked on.
+
+    `landed` is set while there are none; `over` is done once they are not waited for any longer.
+    """
 
     def __init__(self) -> None:
         self._number = 0
         self.landed = asyncio.Event()
         self.landed.set()
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __enter__(self) -> None:
         self._number += 1
@@ -66,12 +70,20 @@ class Edge:
                 await self._answer(self._amended(scope), _once(body), send)
 
     async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        try:
-            await self._app(scope, receive, send)
-        except asyncio.CancelledError:
+        answer: list[dict[str, Any]] = []
+
+        async def collect(message: dict[str, Any]) -> None:
+            answer.append(message)
+
+        work = asyncio.ensure_future(self._app(scope, receive, collect))
+        await asyncio.wait({work, self._flights.over}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+            for message in answer:
+                await send(message)
+        else:
             stopping = "the server had to stop before this was done; look before repeating it"
             await _refuse(send, HTTPStatus.SERVICE_UNAVAILABLE, stopping)
-            raise
 
     def _amended(self, scope: dict[str, Any]) -> dict[str, Any]:
         # Version 0.13's middleware takes the address of a Unix socket's client for a pair.

@@ -58,6 +58,12 @@ def _scalar(kind: click.ParamType) -> Schema:
     return {"type": _NAMES.get(kind.name, "string")}
 
 
+def default(param: click.Parameter) -> Any:
+    """Return a parameter's default where JSON has a word for it, None where there is none."""
+    # Versions of click differ in how they say that there is none.
+    return param.default if type(param.default) in (str, int, float) else None
+
+
 def check(field: str, value: Any, wanted: Schema) -> None:
     """Raise InvalidInput unless the value is of the schema's exact type."""
     names = wanted["type"] if isinstance(wanted["type"], list) else [wanted["type"]]
