@@ -14,7 +14,7 @@ python := python3-venv python3-setuptools python3-wheel python3-click python3-li
 demo := busybox-static debian-installer-$(release)-netboot-amd64 virtinst jq
 packaging := debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mandoc man-db mmdebstrap \
 	systemd
-packages := $(hypervisor) $(python) $(demo) $(packaging) openssl ansible-core curl
+packages := $(hypervisor) $(python) $(demo) $(packaging) openssl ansible-core curl chromium
 # libvirt-python comes as source from PyPI.
 newest := gcc pkg-config libvirt-dev python3-dev
 
@@ -66,7 +66,16 @@ lint: setup ## Check style and types
 	@echo "Fetching Debian's cloud kernel"
 	@tools/fetch-kernel $@
 
-test: lint .venv/linux ## Check everything, on a hypervisor that exists for this run alone
+# With what it needs, which is newer than what the tests themselves run on.
+.venv/fuzz/.ready: pyproject.toml | .venv/.ready
+	@echo 'Making .venv/fuzz'
+	@/usr/bin/python3 -m venv .venv/fuzz
+	@.venv/fuzz/bin/python -m pip --quiet --disable-pip-version-check install \
+		$$(.venv/bin/python -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["fuzz"])')
+	@touch $@
+
+test: lint .venv/linux .venv/fuzz/.ready ## Check everything, on a hypervisor that exists for this run alone
 	HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis \
 		tools/throwaway .venv/bin/python -m pytest -p no:cacheprovider
 
@@ -104,14 +113,15 @@ quick := --ignore=tests/reliability --ignore=tests/test_throwaway.py
 		--editable '.[server,test]'
 	@touch $@
 
-test-newest: setup .venv-newest/.ready ## Run the quick tests on the newest libraries from PyPI
+test-newest: setup .venv-newest/.ready .venv/fuzz/.ready ## Run the quick tests on the newest libraries from PyPI
 	tools/throwaway .venv-newest/bin/python -m pytest -p no:cacheprovider $(quick)
 
 deb: setup ## Build the Debian packages into dist, and hold them against lintian
 	tools/deb dist
 
-man: setup ## Write the man pages anew
+man: setup ## Write the man pages and docs/openapi.json anew
 	.venv/bin/python tools/man.py
+	.venv/bin/python tools/openapi.py
 
 demo: setup ## Watch shctl at work on a hypervisor that goes when it ends
 	@tools/throwaway env PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
