@@ -118,12 +118,14 @@ def _check_files(options: Options) -> None:
 
 def _open(options: Options) -> list[_Listener]:
     given = sockets.from_systemd()
-    opened = given or [sockets.open_unix(options.socket or sockets.DEFAULT_PATH)]
-    if options.listen:
-        opened.append(sockets.open_tcp(options.listen))
-    listeners = [_Listener(one, options, ours=not given) for one in opened]
+    asked = [sockets.open_tcp(options.listen)] if options.listen else []
+    listeners = [_Listener(one, options, ours=False) for one in (*given, *asked)]
     for listener in listeners:
         _check_tls(listener)
+    if not given:
+        # The last one, so that no refusal leaves its file.
+        unix = sockets.open_unix(options.socket or sockets.DEFAULT_PATH)
+        listeners.append(_Listener(unix, options, ours=True))
     return listeners
 
 
