@@ -47,6 +47,12 @@ class Command(click.Command):
     def __init__(self, *args: Any, examples: Iterable[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+        self._help: click.Option | None = None
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return --help, always the same; to make it click looks for translations in 16 places."""
+        self._help = self._help or super().get_help_option(ctx)
+        return self._help
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the parameters, with the global -o that people also type here."""

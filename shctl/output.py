@@ -26,7 +26,8 @@ def to_json(data: Any, *, indent: int | None = 2) -> str:
     """Return data as JSON, characters outside ASCII as they are."""
     import json
 
-    return json.dumps(data, default=fields, ensure_ascii=False, indent=indent)
+    # Frozen objects cannot hold themselves, so nothing need look out for circles.
+    return json.dumps(data, default=fields, ensure_ascii=False, check_circular=False, indent=indent)
 
 
 def fields(row: Any) -> dict[str, Any]:

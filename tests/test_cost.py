@@ -1,0 +1,183 @@
+"""What commands cost, in numbers that no clock is needed for: calls, processes, imports."""
+
+import ast
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+
+from shctl import creation, details, networks, openvswitch, power
+from shctl.hypervisor import Hypervisor
+from tests.support import URI, environment, ok, prepare
+
+# These read what came with the handle, let go of it, or run the event loop.
+LOCAL = {
+    "virDomainGetName", "virDomainGetUUIDString", "virDomainGetConnect", "virNetworkGetName",
+    "virStoragePoolGetName", "virStorageVolGetName", "virConnectIsAlive", "virGetLastError",
+    "virDomainFree", "virNetworkFree", "virStoragePoolFree", "virStorageVolFree",
+    "virEventRunDefaultImpl",
+}  # fmt: skip
+
+
+class Counting:
+    """The binding's own module, with each call that reaches the daemon counted."""
+
+    def __init__(self, wrapped: Any, calls: Counter[str]) -> None:
+        self._wrapped, self._calls = wrapped, calls
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in LOCAL:
+            self._calls[name] += 1
+        return getattr(self._wrapped, name)
+
+
+@pytest.fixture
+def hypervisor() -> Hypervisor:
+    prepare()
+    found = Hypervisor(URI)
+    assert found.connection
+    return found
+
+
+@pytest.fixture
+def calls(hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Return how often each call has been made on a connection that was open before."""
+    found: Counter[str] = Counter()
+    monkeypatch.setattr(libvirt, "libvirtmod", Counting(libvirt.libvirtmod, found))
+    return found
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Return the arguments of each ovs-vsctl that has been run."""
+    found: list[list[str]] = []
+    run = openvswitch._vsctl
+
+    def noted(*arguments: str, **options: int) -> str:
+        found.append([*arguments])
+        return run(*arguments, **options)
+
+    monkeypatch.setattr(openvswitch, "_vsctl", noted)
+    return found
+
+
+@pytest.fixture
+def host() -> Any:
+    """Make a host that is off."""
+    prepare()
+    ok(*"hosts create --memory 64 --disk 1 --network vlan10 counted".split())
+    yield "counted"
+    ok("hosts", "delete", "--yes", "counted")
+
+
+def test_lists(hypervisor: Hypervisor, calls: Counter[str]) -> None:
+    hypervisor.hosts()
+    assert calls == {"virConnectGetAllDomainStats": 1}
+    calls.clear()
+    hypervisor.networks()
+    assert calls == {"virConnectListAllNetworks": 3}
+
+
+def test_show_of_a_host_that_is_off(
+    host: str, hypervisor: Hypervisor, calls: Counter[str], processes: list[list[str]]
+) -> None:
+    details.show(hypervisor, host)
+    assert calls == {
+        "virDomainLookupByName": 1, "virDomainGetXMLDesc": 1, "virDomainGetState": 1,
+        "virDomainGetAutostart": 1, "virStorageVolLookupByPath": 1, "virStorageVolGetInfo": 1,
+        "virNetworkLookupByName": 1, "virNetworkGetXMLDesc": 1,
+    }  # fmt: skip
+    assert processes == []
+
+
+def test_creation_of_a_host_that_starts(
+    hypervisor: Hypervisor, calls: Counter[str], processes: list[list[str]]
+) -> None:
+    request = creation.Request("counted", 64, (1,), ("vlan10",), virt_type="qemu", start=True)
+    creation.create(hypervisor, request, lambda *_: None)
+    try:
+        assert calls["virConnectGetAllDomainStats"] == 0, "it lists hosts to say that one is new"
+        assert calls["virStoragePoolListAllVolumes"] == 0, "it lists volumes to see one is new"
+        assert calls.total() <= 29, dict(calls)
+        # Rows of dead hosts before the start, the host's own ports after it.
+        assert len(processes) == 2
+    finally:
+        ok("hosts", "delete", "--yes", "counted")
+
+
+def test_start_and_stop(
+    host: str, hypervisor: Hypervisor, calls: Counter[str], processes: list[list[str]]
+) -> None:
+    power.start(hypervisor, host)
+    assert calls.total() <= 9, dict(calls)
+    assert len(processes) == 2
+    calls.clear()
+    power.stop(hypervisor, host, force=True)
+    assert calls.total() <= 5, dict(calls)
+
+
+def test_show_of_a_network_asks_each_host_at_most_twice(
+    host: str, hypervisor: Hypervisor, calls: Counter[str]
+) -> None:
+    networks.show(hypervisor, "vlan10")
+    assert calls["virDomainGetXMLDesc"] <= 2 * len(hypervisor.hosts()) + 1
+
+
+def imported(*arguments: str) -> set[str]:
+    """Return the modules that a command has imported when it ends."""
+    code = (
+        "import atexit, os, sys\n"
+        "atexit.register(lambda: os.write(2, repr(sorted(sys.modules)).encode()))\n"
+        "from shctl.cli import main\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment(), capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    return set(ast.literal_eval(done.stderr))
+
+
+def ours(modules: set[str]) -> set[str]:
+    return {name.removeprefix("shctl.") for name in modules if name.startswith("shctl.")}
+
+
+FACE = {"cli", "command", "completion", "config", "errors", "interrupts", "names", "session"}
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_need_click_alone(option: str) -> None:
+    alone = subprocess.run(
+        [sys.executable, "-c", "import click, sys; print(sorted(sys.modules))"],
+        env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = imported(option)
+    assert ours(found) <= FACE
+    # What click itself imports when it is used.
+    allowed = {"locale", "_locale", "gettext", "textwrap", "shutil", "fnmatch", "zlib", "bz2",
+               "_bz2", "lzma", "_lzma", "_compression", "click", "shctl", "gc", "atexit",
+               "pwd", "grp", "signal", "__future__"}  # fmt: skip
+    more = found - set(ast.literal_eval(alone.stdout)) - allowed
+    assert {name for name in more if name.split(".")[0] not in ("click", "shctl")} == set()
+
+
+def test_list_of_hosts_needs_no_more_than_its_own_modules() -> None:
+    found = imported("--connect", "test:///default", "hosts", "list")
+    assert ours(found) == {
+        *FACE, "commands", "commands.hosts", "hypervisor", "deadline", "rows", "output",
+    }  # fmt: skip
+
+
+def test_blank_host_is_made_without_what_installs(tmp_path: Path) -> None:
+    code = "import sys, shctl.creation; print(sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True,
+        check=True, cwd=tmp_path,
+    )  # fmt: skip
+    found = set(ast.literal_eval(done.stdout))
+    heavy = {"shctl.install.media", "shctl.install.trees", "requests", "tempfile", "configparser"}
+    assert found & heavy == set()
