@@ -5,8 +5,9 @@ from pathlib import Path
 
 LOGS = Path("/var/log/libvirt/qemu")
 # Written by libvirt itself, in UTC. QEMU's own lines have their time in another form.
-_END = re.compile(
-    r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\.\d+\+0000: shutting down, reason=(\w+)", re.MULTILINE
+_EVENT = re.compile(
+    r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\.\d+\+0000: (?:starting up|shutting down, reason=(\w+))",
+    re.MULTILINE,
 )
 
 
@@ -16,7 +17,7 @@ def path(host: str) -> Path:
 
 
 def first_ending(host: str, since: str) -> str | None:
-    """Return how the first QEMU that ended after a time did so: shutdown, destroyed, crashed, ...
+    """Return how the first QEMU started since a time has ended: shutdown, destroyed, crashed, ...
 
     `since` is in UTC as RFC 3339 writes it. None means that the log does not tell.
     """
@@ -24,5 +25,10 @@ def first_ending(host: str, since: str) -> str | None:
         text = path(host).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    found = (end for end in _END.finditer(text) if f"{end[1]}T{end[2]}Z" >= since)
-    return next((end[3] for end in found), None)
+    started = False
+    for date, clock, reason in _EVENT.findall(text):
+        if started and reason:
+            return str(reason)
+        # The end of an earlier host of this name may have come within the same second.
+        started = started or (not reason and f"{date}T{clock}Z" >= since)
+    return None
