@@ -18,7 +18,7 @@ from shctl.errors import Conflict, NotFound, ShctlError
 from shctl.hypervisor import Domain, Hypervisor, Pool
 from shctl.install import boot
 from shctl.install.cache import Cache
-from shctl.metadata import FINISHING, Metadata
+from shctl.metadata import FINISHING, Installation, Metadata
 from shctl.model import Finding
 
 Fix = Callable[[], object]
@@ -113,15 +113,19 @@ def _interrupted(hypervisor: Hypervisor) -> Found:
 
 def _installs_open(hypervisor: Hypervisor) -> Found:
     for host, _, data in _look(hypervisor).ours:
-        install = data.install
-        if not install or not install.open or not data.complete:
-            continue
-        if install.phase == FINISHING or install.overdue or not host.active:
+        if data.install and data.complete and _is_over(host, data.install):
             problem = "its installation has ended, or its time is over, and nobody saw to it"
             yield (
                 Finding("host", host.name, problem, "--fix brings it to its end"),
                 partial(installs.settle, hypervisor, host.name),
             )
+
+
+def _is_over(host: Domain, install: Installation) -> bool:
+    with suppress(NotFound):  # gone in the meantime
+        over = install.phase == FINISHING or install.overdue or not host.active
+        return install.open and over
+    return False
 
 
 def _pools_inactive(hypervisor: Hypervisor) -> Found:

@@ -103,8 +103,7 @@ def _uses(host: Domain, name: str) -> bool:
 
 def _ports(users: list[Domain], name: str) -> tuple[Port, ...]:
     """Return the network's ports with the tags that Open vSwitch has, not those it should have."""
-    live = [(host.name, row) for host in users for row in domain.read(host.xml()).interfaces]
-    mine = [(host, row) for host, row in live if row.port and row.network == name]
+    mine = [(host.name, row) for host in users for row in _live(host) if row.network == name]
     if not mine:
         return ()
     rows = {row.name: row for row in openvswitch.ports()}
@@ -113,6 +112,13 @@ def _ports(users: list[Domain], name: str) -> tuple[Port, ...]:
         for host, row in mine
         if row.port in rows
     )
+
+
+def _live(host: Domain) -> tuple[domain.InterfaceRow, ...]:
+    """Return the interfaces that are ports now."""
+    with suppress(NotFound):  # a host that went in the meantime
+        return tuple(row for row in domain.read(host.xml()).interfaces if row.port)
+    return ()
 
 
 def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Outcome:

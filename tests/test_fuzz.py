@@ -1,0 +1,163 @@
+"""Names and values that nobody thought of, by the command line and through libvirt's XML."""
+
+import json
+import signal
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shctl import domain, metadata, names, network
+from shctl.cli import root
+from shctl.domain import Installer, Source
+from shctl.errors import InvalidInput
+from shctl.metadata import Installation, Metadata, OwnedVolume
+from tests.scoreboard import REFUSED, Figures, rounds
+from tests.support import connected, prepare
+
+LIMITS = settings(
+    max_examples=rounds(1000, 60), deadline=None, database=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+TEXT = st.text(
+    st.characters(blacklist_categories=["C", "Z"], whitelist_characters=" "), max_size=40
+)
+# What libvirt takes for a bridge or a path; it strips blanks and refuses what is empty.
+WORD = st.text("abcxyzABC019._-&<>'\"é", min_size=1, max_size=12)
+LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
+HOST = st.lists(LABEL, min_size=1, max_size=3).map(".".join)
+NETWORK = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,12}", fullmatch=True)
+TAGS = st.integers(1, 4094)
+INSTALL = st.builds(
+    Installation,
+    phase=st.sampled_from(["installing", "finishing", "installed", "failed"]),
+    started=TEXT, deadline=TEXT, location=st.none() | TEXT, reason=st.none() | TEXT,
+)  # fmt: skip
+METADATA = st.builds(
+    Metadata,
+    created=TEXT,
+    complete=st.booleans(),
+    volumes=st.lists(st.builds(OwnedVolume, WORD, WORD), max_size=3).map(tuple),
+    paths=st.lists(TEXT, max_size=2).map(tuple),
+    install=st.none() | INSTALL,
+)
+SPECS = st.builds(
+    domain.Spec,
+    name=HOST,
+    memory=st.integers(16, 2**20),
+    cpus=st.integers(1, 255),
+    networks=st.lists(NETWORK, max_size=4).map(tuple),
+    disks=st.lists(WORD.map(lambda word: Source(f"/v/{word}")), max_size=4).map(tuple),
+    console=HOST.map(lambda host: f"/var/log/{host}.log"),
+    firmware=st.just("bios"),
+    kvm=st.just(False),
+    metadata=METADATA,
+    installer=st.none() | st.builds(Installer, st.just("/k"), st.just("/i"), TEXT),
+)
+TRUNKS = st.builds(
+    network.Spec, NETWORK, WORD, TAGS, st.lists(TAGS, max_size=5, unique=True).map(tuple)
+).filter(lambda spec: spec.vlan not in spec.trunk)
+
+
+@pytest.fixture
+def _handlers() -> Iterator[None]:
+    """Take back the signal handlers that the command sets for its own process."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "hosts show", "hosts start", "hosts delete", "hosts create --memory 64 --disk 1 --network",
+        "networks show", "networks delete", "networks create --vlan 7 x --bridge",
+    ],
+)  # fmt: skip
+def test_r32_names_of_any_kind(words: str, figures: Figures) -> None:
+    prepare()
+
+    @LIMITS
+    @given(st.text(max_size=30))
+    def refused(name: str) -> None:
+        option = words.endswith(("--network", "--bridge"))
+        line = [*words.split(), name, *(["web1"] if "--network" in words else [])]
+        done = CliRunner().invoke(
+            root, ["-o", "json", *(line if option else [*line[:-1], "--", name])]
+        )
+        assert done.exit_code in (2, 3), (name, done.output)
+        assert json.loads(done.output.splitlines()[-1])["detail"]
+        figures.share(REFUSED, 1, 1)
+
+    refused()
+
+
+@given(st.text(max_size=60))
+def test_allowed_host_names_are_those_that_resolvers_take(name: str) -> None:
+    try:
+        names.check_host(name)
+    except InvalidInput:
+        return
+    assert name == name.encode("idna").decode()
+    assert len(name) <= names.MAX_LENGTH
+
+
+def facts(read: domain.Read) -> tuple[object, ...]:
+    return read.memory, read.cpus, read.installer, read.console, read.metadata
+
+
+def expected(spec: domain.Spec) -> tuple[object, ...]:
+    return spec.memory, spec.cpus, spec.installer is not None, spec.console, spec.metadata
+
+
+@given(SPECS)
+def test_host_comes_back_from_its_own_xml(spec: domain.Spec) -> None:
+    read = domain.read(domain.build(spec))
+    assert facts(read)[1:] == expected(spec)[1:]  # libvirt is who turns memory into KiB
+    assert [row.path for row in read.disks] == [source.path for source in spec.disks]
+    assert [row.network for row in read.interfaces] == list(spec.networks)
+    assert [row.mac for row in read.interfaces] == [
+        names.mac(spec.name, index) for index in range(len(spec.networks))
+    ]
+
+
+def test_host_comes_back_from_libvirt() -> None:
+    """Defined, with other metadata written into it, and read as it is stored."""
+    with connected() as connection:
+
+        @LIMITS
+        @given(SPECS, METADATA)
+        def comes_back(spec: domain.Spec, later: Metadata) -> None:
+            handle = connection.defineXML(domain.build(spec))
+            try:
+                read = domain.read(handle.XMLDesc(2))
+                assert facts(read) == expected(spec)
+                assert [row.path for row in read.disks] == [source.path for source in spec.disks]
+                handle.setMetadata(2, metadata.text(later), metadata.KEY, metadata.URI, 2)
+                assert domain.read(handle.XMLDesc(2)).metadata == later
+            finally:
+                handle.undefine()
+
+        comes_back()
+
+
+def test_network_comes_back_from_libvirt() -> None:
+    with connected() as connection:
+
+        @LIMITS
+        @given(TRUNKS)
+        def comes_back(spec: network.Spec) -> None:
+            wanted = network.Read(spec.bridge, spec.vlan, tuple(sorted(spec.trunk)), switched=True)
+            assert network.read(network.build(spec)) == wanted
+            handle = connection.networkDefineXML(network.build(spec))
+            try:
+                assert network.read(handle.XMLDesc()) == wanted
+            finally:
+                handle.undefine()
+
+        comes_back()
