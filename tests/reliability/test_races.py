@@ -1,17 +1,13 @@
-"""Scoreboard R09: eight creations of one name at once, round after round.
+"""Scoreboard R09: eight creations of one name at once, round after round."""
 
-SHCTL_ROUNDS sets how many rounds; the scoreboard's figure is 50.
-"""
-
-import os
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
+from tests.scoreboard import Figures, rounds
 from tests.support import VOLUMES, Done, call, finish, ok, prepare, run, spawn
 
-ROUNDS = int(os.environ.get("SHCTL_ROUNDS", "1"))
 RIVALS = 8
 CREATE = "hosts create --disk 1 --network vlan10"
 
@@ -28,8 +24,8 @@ def race(line: Callable[[int], str]) -> list[Done]:
 
 
 @pytest.mark.parametrize("start", ["--no-start", "--start"])
-def test_r09_one_host(start: str) -> None:
-    for _ in range(ROUNDS):
+def test_r09_one_host(start: str, figures: Figures) -> None:
+    for _ in range(rounds(25, 1)):
         ends = race(
             lambda n: f"hosts create race --memory {64 + n} --disk 1 --network vlan10 {start}"
         )
@@ -39,10 +35,12 @@ def test_r09_one_host(start: str) -> None:
         assert [volume.name for volume in VOLUMES.iterdir()] == ["race-sda"]
         assert run("-o", "json", "hosts", "show", "race").json["disks"][0]["owned"]
         ok("hosts", "delete", "race")
+        figures.count("rounds")
+        figures.count("refused", RIVALS - 1)
 
 
 def test_r09_one_network() -> None:
-    for _ in range(ROUNDS):
+    for _ in range(rounds(10, 1)):
         ends = race(lambda n: f"networks create race --bridge br0 --vlan {n + 1}")
         assert Counter(end.code for end in ends) == {0: 1, 4: RIVALS - 1}, ends
         winner = next(number for number, end in enumerate(ends) if not end.code)
@@ -60,7 +58,7 @@ def test_r09_first_creations_ever_make_one_pool() -> None:
 
 
 def test_r09_starts_and_deletes_of_one_host() -> None:
-    for _ in range(ROUNDS):
+    for _ in range(rounds(10, 1)):
         ok(*f"{CREATE} race --memory 64".split())
         ends = race(lambda n: f"hosts {'delete' if n % 2 else 'start'} race")
         assert {end.code for end in ends} <= {0, 3}, ends
@@ -70,7 +68,7 @@ def test_r09_starts_and_deletes_of_one_host() -> None:
 
 def test_r09_network_goes_while_a_host_comes() -> None:
     """Either the host has its network, or there is no host."""
-    for _ in range(ROUNDS):
+    for _ in range(rounds(10, 1)):
         ok(*"networks create goes --bridge br0 --vlan 7".split())
         create, delete = (
             spawn(*line.split())
