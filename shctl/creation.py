@@ -61,7 +61,7 @@ def create(hypervisor: Hypervisor, request: Request, progress: media.Progress) -
         if request.install:
             from shctl.install import media
 
-            values = {"HOSTNAME": request.name, "MAC": names.mac(request.name, 0)}
+            values = _known(request.name)
             fetched = held.enter_context(media.borrow(request.install, values, progress))
         held.enter_context(locks.hold("host", request.name))
         # Shared: many hosts may come to a network at once, but its deletion has to wait.
@@ -71,6 +71,16 @@ def create(hypervisor: Hypervisor, request: Request, progress: media.Progress) -
             return existing
         host = _build(hypervisor, request, fetched)
         return details.detail(hypervisor, host)
+
+
+def _known(host: str) -> dict[str, str]:
+    """Return what can be filled into answers by itself.
+
+    DISK is the first disk by its WWN: which one Linux calls sda, of several, is up to chance.
+    """
+    wwn = names.wwn(host, names.disk_target(0))
+    mac = names.mac(host, 0)
+    return {"HOSTNAME": host, "MAC": mac, "DISK": f"/dev/disk/by-id/wwn-0x{wwn}"}
 
 
 def _check(hypervisor: Hypervisor, request: Request) -> None:

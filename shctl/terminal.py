@@ -32,6 +32,8 @@ def attach(open_console: Callable[[], Console]) -> None:
             os.write(screen, piece)
         os.write(stop, b"\0")
 
+    sys.stderr.write("Ctrl-] leaves the console.\n")
+    sys.stderr.flush()
     with _raw(keyboard):
         threading.Thread(target=show, daemon=True).start()
         for piece in _typed(keyboard, stopped):

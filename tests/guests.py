@@ -110,7 +110,7 @@ def _say(text: str) -> bytes:
 
 
 def _write_sector(sector: bytes) -> bytes:
-    """Return code that has the BIOS write the first disk's first sector; it stands behind a call."""
+    """Return code by which the BIOS writes the first disk's first sector; a call jumps over that."""
     return (
         b"\xe8" + struct.pack("<H", len(sector))  # call over
         + sector

@@ -46,6 +46,8 @@ from tests.support import (
     spawn,
 )
 
+HINT = "Ctrl-] leaves the console.\n"
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _rack() -> None:
@@ -234,7 +236,7 @@ def test_console_types_and_leaves(echoing: str) -> None:
     second = run("hosts", "console", echoing)
     assert second.code == 2
     at.type(b"\x1d")
-    assert at.end() == (0, "")
+    assert at.end() == (0, HINT)
     assert "hello" in log_of(echoing)
 
 
@@ -254,7 +256,7 @@ def test_console_ends_with_its_host(echoing: str) -> None:
     at = Terminal("hosts", "console", echoing)
     eventually(at.is_raw)
     ok("hosts", "stop", echoing, "--force")
-    assert at.end() == (0, "")
+    assert at.end() == (0, HINT)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

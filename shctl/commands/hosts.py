@@ -146,7 +146,7 @@ def show_host(session: Session, name: str) -> HostDetail:
     multiple=True,
     type=NamedText(),
     metavar="NAME=TEXT",
-    help="Replace @SHCTL_NAME@ in injected files, as HOSTNAME, MAC and LOCATION are. Repeatable.",
+    help="Replace @SHCTL_NAME@ in injected files; HOSTNAME, MAC, DISK, LOCATION come by themselves.",
 )
 @click.option(
     "--install-timeout",

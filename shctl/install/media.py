@@ -57,9 +57,7 @@ def check(wanted: Wanted) -> None:
             if getattr(wanted, name):
                 raise InvalidInput(f"{name}: it needs a location to install from", field=name)
     if wanted.values and not wanted.inject:
-        raise InvalidInput(
-            "values: they are for injected files; there are none", field="values"
-        )
+        raise InvalidInput("values: they are for injected files; there are none", field="values")
     check_names(wanted.inject)
 
 

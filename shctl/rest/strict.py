@@ -10,13 +10,15 @@ from urllib.parse import unquote_to_bytes
 from shctl.errors import InvalidInput
 
 MAX_BODY = 64 * 1024  # bytes
-_JSON_TYPES = ("application/json", "application/json; charset=utf-8", "")
+_FORM = "application/x-www-form-urlencoded"
+_JSON_TYPES = ("application/json", "application/json; charset=utf-8", "", _FORM)
 
 
 def check_content_type(content_type: str) -> None:
-    """Let JSON pass, and bodies of no declared type, which the replaced daemon's clients send.
+    """Let JSON pass, bodies of no declared type, and what curl says of any body by itself.
 
-    Forms and plain text are what a foreign web page can make a browser send unasked.
+    Clients of the replaced daemon send all three. A foreign web page could make a browser send
+    the last one unasked, but it has no token, and shows in Origin and Sec-Fetch-Site.
     """
     if (
         ";".join(part.strip() for part in content_type.lower().split(";")).replace(";", "; ")

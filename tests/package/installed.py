@@ -17,6 +17,7 @@ from shctl import __version__
 from tests.keyboard import TAB, running
 from tests.package import roots
 from tests.package.roots import PROJECT, Root
+from tests.test_readme import check_reader, make_tree
 
 SUITES = ("bookworm", "trixie")
 PROMPT = "ready> "
@@ -119,6 +120,16 @@ def test_day_with_the_server(root: Root) -> None:
         "socket stays": True,
         "doctor": [],
     }
+
+
+def test_reader_of_readme_gets_to_an_installed_host(root: Root) -> None:
+    for file in ("README.md", "tests/reader.py"):
+        shutil.copy(PROJECT / file, root.path / "opt")
+    make_tree(root.path / "opt/tree")
+    reader = "/usr/bin/python3 /opt/reader.py /opt/README.md /opt/tree".split()
+    check_reader(root.run("/opt/throwaway", *reader))
+    # What it typed about packages is how they came here.
+    assert "apt install ./dist/shctl_*_all.deb" in (root.path / "opt/README.md").read_text()
 
 
 def test_upgrade_keeps_the_settings(root: Root) -> None:

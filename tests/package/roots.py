@@ -12,7 +12,9 @@ PROJECT = HERE.parents[1]
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 OPTIONS = Path("/etc/apt/apt.conf.d")
 # What the tests use and a smallest system does not have; it is no part of what is tested.
-TOOLS = ("bash-completion", "fish", "iproute2", "man-db", "zsh")
+TOOLS = (
+    "bash-completion", "curl", "fish", "iproute2", "jq", "man-db", "openssl", "zsh",
+)  # fmt: skip
 PATIENCE = 600  # seconds
 # Services do not start: there is no systemd, and the throw-away hypervisor has daemons of its own.
 NO_SERVICES = "#!/bin/sh\nexit 101\n"

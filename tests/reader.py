@@ -1,0 +1,84 @@
+"""Do what README says, as its reader would; runs on a throw-away hypervisor, also in a clean root.
+
+    reader.py README TREE
+
+Each block of kind `sh` is run as it stands, except that the directory TREE, served on loopback,
+takes the mirror's place: there is no network here. Prints the installed host as JSON and its log.
+Nothing of shctl's own is imported.
+"""
+
+import http.server
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+MIRROR = "http://deb.debian.org/debian"
+CERTIFICATE = (
+    "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem"
+    " -out cert.pem -addext subjectAltName=DNS:localhost -addext keyUsage=digitalSignature"
+).split()
+SERVER = "shctl serve --listen 127.0.0.1:8420 --tls-cert cert.pem --tls-key key.pem".split()
+PATIENCE = 120  # seconds
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing of each request."""
+
+
+@contextmanager
+def tree_served(directory: str) -> Iterator[str]:
+    """Serve a directory on loopback; yield its URL."""
+    handler = partial(_Quiet, directory=directory)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@contextmanager
+def service() -> Iterator[None]:
+    """Run the server, until it says that it is ready and then until the end."""
+    subprocess.run(CERTIFICATE, check=True, capture_output=True)
+    Path("key.pem").chmod(0o600)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind("notify")
+        channel.settimeout(PATIENCE)
+        env = {**os.environ, "NOTIFY_SOCKET": str(Path("notify").absolute())}
+        process = subprocess.Popen(SERVER, env=env, stderr=subprocess.DEVNULL)
+        try:
+            assert channel.recv(100) == b"READY=1"
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(PATIENCE)
+
+
+def main(readme: str, tree: str) -> None:
+    """Go through the text."""
+    text = Path(readme).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    os.chdir(tempfile.mkdtemp())
+    with tree_served(tree) as url, service():
+        script = "\n".join(blocks).replace(MIRROR, url)
+        assert url in script
+        subprocess.run(["bash", "-eu"], input=script, text=True, check=True, timeout=PATIENCE)
+        for name in ("web1", "db1"):
+            sys.stdout.write(f"\nshow {name}\n")
+            sys.stdout.flush()
+            subprocess.run(["shctl", "-o", "json", "hosts", "show", name], check=True)
+        for words in ("hosts delete web1 db1", "networks delete vlan10", "tokens delete ci"):
+            subprocess.run(["shctl", *words.split()], check=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
