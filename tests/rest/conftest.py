@@ -23,12 +23,6 @@ def client(server: Running) -> Client:
     return server.client
 
 
-@pytest.fixture(scope="session")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory for the whole run."""
-    return tmp_path_factory.mktemp("rest")
-
-
 @pytest.fixture(scope="module")
 def tree() -> Iterator[str]:
     """Serve an installer that never ends; return the tree's location."""

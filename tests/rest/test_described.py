@@ -156,7 +156,8 @@ def test_random_requests_after_the_description(
     finally:
         ok("tokens", "delete", "fuzz")
         TOKENS.unlink()
-        # It reads the description for names that could exist, and makes networks of them.
+        # It makes networks of names that it reads, and deletes those that it finds.
+        ok(*"networks create vlan10 --bridge br0 --vlan 10 --if-not-exists".split())
         for row in loopback.client.ok("GET", "/networks"):
             if row["name"] != "vlan10":
                 loopback.client.ok("DELETE", f"/networks/{quote(row['name'])}")
