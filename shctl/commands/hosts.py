@@ -146,7 +146,7 @@ def show_host(session: Session, name: str) -> HostDetail:
     multiple=True,
     type=NamedText(),
     metavar="NAME=TEXT",
-    help="Replace @SHCTL_NAME@ in injected files; HOSTNAME, MAC, DISK, LOCATION come by themselves.",
+    help="Replace @SHCTL_NAME@ in injected files; HOSTNAME, MAC, DISK, LOCATION come with it.",
 )
 @click.option(
     "--install-timeout",
