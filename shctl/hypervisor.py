@@ -5,6 +5,7 @@ Handles are looked up anew for each command, because an object of a lost connect
 
 import errno
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -25,6 +26,7 @@ from shctl.errors import (
 from shctl.rows import Host, Network
 
 OPEN_TIMEOUT = 10.0  # seconds
+EVENT_PAUSE = 0.02  # seconds
 KEEPALIVE = (5, 2)  # seconds between probes, probes that may stay unanswered
 
 # virsh's words, by virDomainState.
@@ -91,6 +93,9 @@ def _message(error: libvirt.libvirtError) -> str:
 def _run_event_loop() -> None:
     while True:
         libvirt.virEventRunDefaultImpl()
+        # While it waits in there, each call of another thread wakes it, and the two compete for
+        # the interpreter: that doubles what the call takes. Events can bear the delay.
+        time.sleep(EVENT_PAUSE)
 
 
 @cache

@@ -5,9 +5,8 @@ from pathlib import Path
 
 LOGS = Path("/var/log/libvirt/qemu")
 # Written by libvirt itself, in UTC. QEMU's own lines have their time in another form.
-_EVENT = re.compile(
-    r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\.\d+\+0000: (?:starting up|shutting down, reason=(\w+))",
-    re.MULTILINE,
+_EVENT = (
+    r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\.\d+\+0000: (?:starting up|shutting down, reason=(\w+))"
 )
 
 

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 from shctl.errors import NoSpace
@@ -35,8 +34,10 @@ def place(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
+    from shutil import copyfile  # 2 ms, for what is seldom needed
+
     try:
-        shutil.copyfile(source, target)
+        copyfile(source, target)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise NoSpace(f"no space for {target}") from error
@@ -48,4 +49,6 @@ def remove_boot_files(host: str) -> None:
     """Remove a host's boot files; none being there is fine."""
     path = directory(host)
     if path.exists():
-        shutil.rmtree(path)
+        from shutil import rmtree
+
+        rmtree(path)
