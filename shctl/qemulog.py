@@ -25,7 +25,7 @@ def first_ending(host: str, since: str) -> str | None:
     except OSError:
         return None
     started = False
-    for date, clock, reason in _EVENT.findall(text):
+    for date, clock, reason in re.findall(_EVENT, text, re.MULTILINE):
         if started and reason:
             return str(reason)
         # The end of an earlier host of this name may have come within the same second.
