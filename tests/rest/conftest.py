@@ -1,7 +1,6 @@
 """Servers for the tests of this directory."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

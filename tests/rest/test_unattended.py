@@ -57,7 +57,7 @@ def test_r25_server_starts_hosts_whose_installer_powers_off(trees: Trees, tmp_pa
 def test_a_host_that_is_made_again_within_a_second(trees: Trees, tmp_path: Path) -> None:
     """The end of the earlier host's QEMU is not taken for that of the installer."""
     with serving(tmp_path) as running:
-        for _ in range(4):
+        for _ in range(2):
             begin(running.client, installer(trees, End.POWER_OFF, after=0.2))
             wait = "/hosts/web1/wait?for=installed&timeout=30"
             assert running.client.ok("GET", wait)["install"]["phase"] == "installed"
