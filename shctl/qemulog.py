@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 LOGS = Path("/var/log/libvirt/qemu")
-# Written by libvirt itself, in UTC. QEMU's own lines have their time in another form.
-_EVENT = (
-    r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\.\d+\+0000: (?:starting up|shutting down, reason=(\w+))"
+# Written by libvirt itself. QEMU's own lines have their time in another form.
+_END = re.compile(
+    r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\+0000: shutting down, reason=(\w+)", re.MULTILINE
 )
 
 
@@ -15,19 +15,16 @@ def path(host: str) -> Path:
     return LOGS / f"{host}.log"
 
 
-def first_ending(host: str, since: str) -> str | None:
-    """Return how the first QEMU started since a time has ended: shutdown, destroyed, crashed, ...
+def first_ending(host: str, uuid: str) -> str | None:
+    """Return how the host's first QEMU ended: shutdown, destroyed, crashed, ...
 
-    `since` is in UTC as RFC 3339 writes it. None means that the log does not tell.
+    Earlier hosts of this name are in the log too, perhaps from a moment ago, but each creation
+    has a UUID of its own, which is in QEMU's command line. None means that the log does not tell.
     """
     try:
         text = path(host).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    started = False
-    for date, clock, reason in re.findall(_EVENT, text, re.MULTILINE):
-        if started and reason:
-            return str(reason)
-        # The end of an earlier host of this name may have come within the same second.
-        started = started or (not reason and f"{date}T{clock}Z" >= since)
-    return None
+    _, _, after = text.partition(f"-uuid {uuid} ")
+    end = _END.search(after)
+    return end[1] if end else None

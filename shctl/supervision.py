@@ -86,7 +86,7 @@ def _advance(
         return _start_installed(hypervisor, host, data, install)
     if _is_under_way(host):
         return _judge_running(host, data, install)
-    ending = _ending(host, install)
+    ending = _ending(host)
     if ending == "shutdown":
         install = _record(host, data, install.move(FINISHING))
         return _start_installed(hypervisor, host, data, install)
@@ -94,13 +94,13 @@ def _advance(
     return _fail(host, data, install, reason.format(log=qemulog.path(host.name)))
 
 
-def _ending(host: Domain, install: Installation) -> str:
+def _ending(host: Domain) -> str:
     """Return how the installer's QEMU ended: shutdown, destroyed, crashed, ..., unknown.
 
     The log comes first: libvirt forgets when it restarts, and knows of the last QEMU alone, while
     somebody may have started the host since.
     """
-    return qemulog.first_ending(host.name, install.started) or host.ending
+    return qemulog.first_ending(host.name, host.uuid) or host.ending
 
 
 def _judge_running(host: Domain, data: Metadata, install: Installation) -> Installation:

@@ -128,26 +128,27 @@ def test_looking_takes_no_lock_that_others_wait_for() -> None:
 
 LOG = """\
 2026-01-02 03:04:05.000+0000: starting up libvirt version: 9.0.0
+-uuid aaaa \\
 2026-01-02 03:05:00.111+0000: shutting down, reason=destroyed
 2026-01-02T03:05:01.000000Z qemu-system-x86_64: 2026: shutting down, reason=crashed
-2026-01-02 03:06:00.000+0000: starting up libvirt version: 9.0.0
+2026-01-02 03:05:00.222+0000: starting up libvirt version: 9.0.0
+LC_ALL=C /usr/bin/qemu-system-x86_64 -uuid bbbb \\
 2026-01-02 03:07:00.000+0000: shutting down, reason=shutdown
+2026-01-02 03:08:00.000+0000: starting up libvirt version: 9.0.0
+LC_ALL=C /usr/bin/qemu-system-x86_64 -uuid bbbb \\
+2026-01-02 03:09:00.000+0000: shutting down, reason=destroyed
+2026-01-02 03:10:00.222+0000: starting up libvirt version: 9.0.0
+LC_ALL=C /usr/bin/qemu-system-x86_64 -uuid cccc \\
 """
 
 
 @pytest.mark.parametrize(
-    ("since", "ending"),
-    [
-        ("2026-01-02T03:04:05Z", "destroyed"),
-        ("2026-01-02T03:05:00Z", "shutdown"),
-        ("2026-01-02T03:05:01Z", "shutdown"),
-        ("2026-01-02T03:07:01Z", None),
-    ],
+    ("uuid", "ending"), [("aaaa", "destroyed"), ("bbbb", "shutdown"), ("cccc", None), ("dd", None)]
 )
-def test_first_ending_since(
-    since: str, ending: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_first_ending(
+    uuid: str, ending: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(qemulog, "LOGS", tmp_path)
     (tmp_path / "web1.log").write_text(LOG)
-    assert qemulog.first_ending("web1", since) == ending
-    assert qemulog.first_ending("web2", since) is None
+    assert qemulog.first_ending("web1", uuid) == ending
+    assert qemulog.first_ending("web2", uuid) is None
