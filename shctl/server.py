@@ -1,8 +1,6 @@
 """The REST face: a table of routes onto the commands; JSON in, JSON out, errors in one place."""
 
-import secrets
 import sys
-import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
@@ -12,7 +10,7 @@ import bottle
 from shctl import __version__, auth, openapi
 from shctl.errors import ShctlError
 from shctl.rest import core, docs, journal, replies
-from shctl.rest.gate import PUBLIC, Caller, Gate, check_scope
+from shctl.rest.gate import PUBLIC, Gate, check_scope
 from shctl.rest.route import Page, Route
 
 HOST, NETWORK = "/hosts/<name>", "/networks/<name>"
@@ -56,20 +54,7 @@ def describe(shared: core.Core) -> dict[str, Any]:
     return openapi.build(ROUTES, PAGES, shared.find, shared.parameters)
 
 
-Respond = Callable[["Exchange", dict[str, str]], bottle.HTTPResponse]
-
-
-class Exchange:
-    """A request and what is known of it so far, for the journal."""
-
-    def __init__(self, environ: dict[str, Any]) -> None:
-        self.environ = environ
-        self.id = secrets.token_hex(8)
-        self.began = time.monotonic()
-        self.route = ""
-        self.caller = Caller("nobody", "")
-        self.what: dict[str, Any] = {}
-        self.status = 0
+Respond = Callable[[journal.Exchange, dict[str, str]], bottle.HTTPResponse]
 
 
 class NoRoute(ShctlError):
@@ -100,7 +85,7 @@ class Server:
             raise ShctlError(f"the route {row.method} {row.path} has no scope")
 
         def answer(**path: str) -> bottle.HTTPResponse:
-            exchange: Exchange = bottle.request.environ["shctl.exchange"]
+            exchange: journal.Exchange = bottle.request.environ["shctl.exchange"]
             exchange.route = row.path
             return self._guarded(exchange, row.scope, lambda: respond(exchange, path))
 
@@ -110,7 +95,7 @@ class Server:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer a request, and write it down."""
-        exchange = environ["shctl.exchange"] = Exchange(environ)
+        exchange = environ["shctl.exchange"] = journal.Exchange(environ)
         environ["wsgi.errors"] = sys.stderr
         path = environ["PATH_INFO"]
         environ["PATH_INFO"] = path[:-1] if len(path) > 1 and path.endswith("/") else path
@@ -127,7 +112,7 @@ class Server:
         return body or [b""]
 
     def _guarded(
-        self, exchange: Exchange, scope: str, respond: Callable[[], bottle.HTTPResponse]
+        self, exchange: journal.Exchange, scope: str, respond: Callable[[], bottle.HTTPResponse]
     ) -> bottle.HTTPResponse:
         """Answer whoever may ask; the one place where errors become statuses."""
         try:
@@ -146,7 +131,7 @@ class Server:
 
     def _no_route(self, error: bottle.HTTPError) -> bottle.HTTPResponse:
         """Answer for Bottle, to those who may know which paths exist."""
-        exchange: Exchange = bottle.request.environ["shctl.exchange"]
+        exchange: journal.Exchange = bottle.request.environ["shctl.exchange"]
         allowed = error.headers.get("Allow")  # comes with 405
         missing = replies.problem(
             NoRoute(error.status_code), **({"Allow": allowed} if allowed else {})
@@ -156,7 +141,7 @@ class Server:
     def _command(self, route: Route) -> Respond:
         params = self._core.parameters(route)
 
-        def respond(exchange: Exchange, path: dict[str, str]) -> bottle.HTTPResponse:
+        def respond(exchange: journal.Exchange, path: dict[str, str]) -> bottle.HTTPResponse:
             environ, name = exchange.environ, path.get("name")
             exchange.what = {"command": route.command, **path}
             given = core.read(
@@ -189,22 +174,8 @@ class Server:
         text = docs.page(self._description)
         return replies.reply(200, text, html, Content_Security_Policy=docs.POLICY)
 
-    def _write_down(self, exchange: Exchange) -> None:
-        seconds = time.monotonic() - exchange.began
-        environ, status, route = exchange.environ, exchange.status, exchange.route
-        method = environ["REQUEST_METHOD"] if route else "other"
-        self._core.metrics.count(method, route or "none", status, seconds)
-        told = {
-            "request": exchange.id,
-            "who": exchange.caller.who,
-            "from": environ.get("REMOTE_ADDR", ""),
-            "method": environ["REQUEST_METHOD"],
-            "path": environ["bottle.raw_path"],
-            "status": status,
-        }
-        journal.request({**told, "seconds": round(seconds, 4)})
-        if status in (401, 403, 429) or (route and environ["REQUEST_METHOD"] not in _READS):
-            journal.audit({**told, **exchange.what})
-
-
-_READS = ("GET", "HEAD")
+    def _write_down(self, exchange: journal.Exchange) -> None:
+        method = exchange.method if exchange.route else "other"
+        route = exchange.route or "none"
+        self._core.metrics.count(method, route, exchange.status, exchange.seconds)
+        journal.write_down(exchange)

@@ -6,16 +6,21 @@ the names of libraries. No line holds a secret: headers, queries and free text a
 
 import json
 import logging
+import secrets
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 import click
 
 from shctl.command import CheckedName
+from shctl.rest.gate import Caller
 
 Fields = Mapping[str, Any]
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class _AsJson(logging.Formatter):
@@ -40,14 +45,43 @@ def start() -> None:
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
-def request(fields: Fields) -> None:
-    """Write down that a request was answered."""
-    logging.getLogger("request").info("", extra={"fields": fields})
+class Exchange:
+    """A request and what is known of it so far; `what` is the command and its parameters."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self.environ = environ
+        self.method: str = environ["REQUEST_METHOD"]
+        self.id = secrets.token_hex(8)
+        self.began = time.monotonic()
+        self.route = ""
+        self.caller = Caller("nobody", "")
+        self.what: dict[str, Any] = {}
+        self.status = 0
+
+    @property
+    def seconds(self) -> float:
+        """Return the time since it came."""
+        return time.monotonic() - self.began
 
 
-def audit(fields: Fields) -> None:
-    """Write down a change or a refusal."""
-    logging.getLogger("audit").info("", extra={"fields": fields})
+def write_down(exchange: Exchange) -> None:
+    """Write down that a request was answered, and what was changed or refused."""
+    told = {
+        "request": exchange.id,
+        "who": exchange.caller.who,
+        "from": exchange.environ.get("REMOTE_ADDR", ""),
+        "method": exchange.method,
+        "path": exchange.environ["bottle.raw_path"],
+        "status": exchange.status,
+    }
+    _write("request", {**told, "seconds": round(exchange.seconds, 4)})
+    is_change = bool(exchange.route) and exchange.method not in ("GET", "HEAD")
+    if is_change or exchange.status in _REFUSALS:
+        _write("audit", {**told, **exchange.what})
+
+
+def _write(log: str, fields: Fields) -> None:
+    logging.getLogger(log).info("", extra={"fields": fields})
 
 
 def failure(request_id: str) -> None:
