@@ -59,7 +59,7 @@ class _Listener(Config):
     # An idle connection, and one that has not sent its whole header, is closed after this.
     keep_alive_timeout = 5.0
     ssl_handshake_timeout = 10.0
-    graceful_timeout = DRAIN + 2 * LAST  # _drain comes first
+    graceful_timeout = 60.0  # long, so that it never comes before _drain is through
     include_server_header = False
     errorlog = logging.getLogger("hypercorn")
 

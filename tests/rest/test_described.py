@@ -144,7 +144,7 @@ def test_random_requests_after_the_description(
     )
     argv = [
         str(ST), "run", "http://127.0.0.1:8420/openapi.json", "--phases", "coverage,fuzzing",
-        "--max-examples", "125", "--seed", "1", "--workers", "4", "--continue-on-failure",
+        "--max-examples", "125", "--seed", "1", "--continue-on-failure",
         "--generation-database", "none", "--request-timeout", "60", "--no-color",
         "--suppress-health-check", "too_slow", "--exclude-checks", LEFT_OUT,
     ]  # fmt: skip
