@@ -76,7 +76,7 @@ def main(readme: str, tree: str) -> None:
             sys.stdout.write(f"\nshow {name}\n")
             sys.stdout.flush()
             subprocess.run(["shctl", "-o", "json", "hosts", "show", name], check=True)
-        for words in ("hosts delete web1 db1", "networks delete vlan10", "tokens delete ci"):
+        for words in ("hosts delete web1 db1", "networks delete staging", "tokens delete ci"):
             subprocess.run(["shctl", *words.split()], check=True)
 
 
