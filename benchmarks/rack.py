@@ -7,7 +7,8 @@ from typing import Any
 
 import libvirt
 
-from shctl import console, domain, names, network, networks, storage
+from shctl import domain, names, network, networks, storage
+from shctl.hosts import console
 from shctl.hypervisor import Hypervisor
 from shctl.metadata import Metadata, OwnedVolume
 

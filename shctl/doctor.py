@@ -12,14 +12,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from shctl import auth, console, deletion, domain, locks, network, openvswitch, power, storage
-from shctl import supervision as installs
+from shctl import auth, domain, locks, network, openvswitch, storage
 from shctl.errors import Conflict, NotFound, ShctlError
-from shctl.hypervisor import Domain, Hypervisor, Pool
+from shctl.handles import Domain
+from shctl.hosts import console, deletion, power
+from shctl.hosts import supervision as installs
+from shctl.hypervisor import Hypervisor
 from shctl.install import boot
 from shctl.install.cache import Cache
 from shctl.metadata import FINISHING, Installation, Metadata
 from shctl.model import Finding
+from shctl.pools import Pool
 
 Fix = Callable[[], object]
 Found = Iterator[tuple[Finding, Fix | None]]

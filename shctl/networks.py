@@ -4,7 +4,8 @@ from contextlib import suppress
 
 from shctl import domain, locks, names, network, openvswitch
 from shctl.errors import Conflict, InvalidInput, NotFound
-from shctl.hypervisor import Domain, Hypervisor, NetworkHandle
+from shctl.handles import Domain, NetworkHandle
+from shctl.hypervisor import Hypervisor
 from shctl.model import NetworkDetail, Outcome, Port
 from shctl.undo import Undo
 

@@ -6,7 +6,8 @@ from lxml import etree
 
 from shctl.domain import Ceph, Source
 from shctl.errors import Conflict, InvalidInput, NotFound
-from shctl.hypervisor import Hypervisor, Pool, Volume
+from shctl.hypervisor import Hypervisor
+from shctl.pools import Pool, Volume
 
 DEFAULT_POOL = "shctl"
 DEFAULT_PATH = "/var/lib/shctl/volumes"

@@ -23,11 +23,11 @@ from tests.support import ROOT, environment
 # Class or module, and those of its functions that change something.
 DOORS = {
     "hypervisor:Hypervisor": "define launch_paused",
-    "hypervisor:Domain": "set_autostart start_paused resume destroy undefine set_metadata",
-    "hypervisor:Pool": "create_volume",
-    "hypervisor:Volume": "delete",
+    "handles:Domain": "set_autostart start_paused resume destroy undefine set_metadata",
+    "pools:Pool": "create_volume",
+    "pools:Volume": "delete",
     "openvswitch": "sweep",
-    "console": "prepare_log remove_log",
+    "hosts.console": "prepare_log remove_log",
     "install.boot": "make_boot_directory place remove_boot_files",
     "install.cache": "_note_use",
 }
@@ -169,6 +169,6 @@ if __name__ == "__main__":
     sys.modules["tests.killer"] = sys.modules["__main__"]
     # Modules that import doors by name come after these have been wrapped.
     _wrap_doors()
-    for late in ("shctl.creation", "shctl.deletion", "shctl.waiting", "shctl.commands.hosts"):
-        __import__(late)
+    for late in ("hosts.creation", "hosts.deletion", "hosts.waiting", "commands.hosts"):
+        __import__(f"shctl.{late}")
     _serve()

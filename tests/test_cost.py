@@ -10,7 +10,8 @@ from typing import Any
 import libvirt
 import pytest
 
-from shctl import creation, details, networks, openvswitch, power
+from shctl import networks, openvswitch
+from shctl.hosts import creation, details, power
 from shctl.hypervisor import Hypervisor
 from tests.support import URI, environment, ok, prepare
 
@@ -168,12 +169,13 @@ def test_help_and_version_need_click_alone(option: str) -> None:
 def test_list_of_hosts_needs_no_more_than_its_own_modules() -> None:
     found = imported("--connect", "test:///default", "hosts", "list")
     assert ours(found) == {
-        *FACE, "commands", "commands.hosts", "hypervisor", "deadline", "rows", "output",
+        *FACE, "commands", "commands.hosts", "hypervisor", "binding", "handles", "pools",
+        "deadline", "rows", "output",
     }  # fmt: skip
 
 
 def test_blank_host_is_made_without_what_installs(tmp_path: Path) -> None:
-    code = "import sys, shctl.creation; print(sorted(sys.modules))"
+    code = "import sys, shctl.hosts.creation; print(sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment(), capture_output=True, text=True,
         check=True, cwd=tmp_path,

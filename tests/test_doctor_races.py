@@ -72,8 +72,8 @@ def test_several_doctors_at_once(shctl: Forker, look: Callable[[], object]) -> N
 
 def test_host_of_the_same_name_that_comes_meanwhile_stays(shctl: Forker) -> None:
     """A doctor that has seen something is stopped there; a host may then have taken its place."""
-    from shctl import deletion
     from shctl.doctor import _interrupted, _volumes_left
+    from shctl.hosts import deletion
 
     hypervisor = Hypervisor(URI)
     shctl.run(*CREATE.split(), kill_at=3)

@@ -145,7 +145,7 @@ def test_removing_what_has_gone_is_fine(real: Hypervisor) -> None:
 
 def test_states_are_virshs_words(real: Hypervisor) -> None:
     """The door's list against libvirt's own constants."""
-    from shctl.hypervisor import _state
+    from shctl.handles import state_word
 
     words = {
         libvirt.VIR_DOMAIN_RUNNING: "running",
@@ -156,8 +156,8 @@ def test_states_are_virshs_words(real: Hypervisor) -> None:
         libvirt.VIR_DOMAIN_CRASHED: "crashed",
         libvirt.VIR_DOMAIN_PMSUSPENDED: "pmsuspended",
     }
-    assert {state: _state(state, 0) for state in words} == words
-    assert _state(libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED) == "crashed"
+    assert {state: state_word(state, 0) for state in words} == words
+    assert state_word(libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED) == "crashed"
 
 
 def test_connection_is_not_opened_before_it_is_needed() -> None:

@@ -52,7 +52,7 @@ def list_hosts(session: Session) -> list[Host]:
 @click.pass_obj
 def show_host(session: Session, name: str) -> HostDetail:
     """Show a host's hardware and state."""
-    from shctl.details import show
+    from shctl.hosts.details import show
 
     return show(session.hypervisor, name)
 
@@ -166,8 +166,8 @@ def create_host(session: Session, **wanted: Any) -> HostDetail:
     Without --install its disks are blank; it boots from the first one, then from the network.
     With it the installer boots once, and when that has ended the host starts from its disk.
     """
-    from shctl.creation import Request, create
-    from shctl.waiting import wait
+    from shctl.hosts.creation import Request, create
+    from shctl.hosts.waiting import wait
 
     waits, install = wanted.pop("wait", False), _installation(session, wanted)
     host = create(session.hypervisor, Request(**wanted, install=install), session.progress)
@@ -201,8 +201,8 @@ def _check_none(options: dict[str, Any]) -> None:
 @click.pass_obj
 def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
     """Start hosts, or resume paused ones."""
-    from shctl.power import start
-    from shctl.supervision import settle
+    from shctl.hosts.power import start
+    from shctl.hosts.supervision import settle
 
     def act(name: str) -> Outcome:
         settle(session.hypervisor, name)
@@ -227,7 +227,7 @@ def stop_hosts(
     session: Session, names: tuple[str, ...], force: bool, timeout: float | None
 ) -> list[Outcome]:
     """Shut hosts down and wait until they are off."""
-    from shctl.power import stop
+    from shctl.hosts.power import stop
 
     return for_each(
         names, lambda name: stop(session.hypervisor, name, force=force, timeout=timeout)
@@ -240,7 +240,7 @@ def stop_hosts(
 @click.pass_obj
 def reboot_hosts(session: Session, names: tuple[str, ...], force: bool) -> list[Outcome]:
     """Reboot running hosts."""
-    from shctl.power import reboot
+    from shctl.hosts.power import reboot
 
     return for_each(names, lambda name: reboot(session.hypervisor, name, force=force))
 
@@ -274,7 +274,7 @@ def wait_for_host(session: Session, name: str, condition: str, timeout: float) -
 
     An installation that ends meanwhile is brought to its end: the host starts from its disk.
     """
-    from shctl.waiting import wait
+    from shctl.hosts.waiting import wait
 
     return wait(session.hypervisor, name, condition, timeout)
 
@@ -287,7 +287,7 @@ def wait_for_host(session: Session, name: str, condition: str, timeout: float) -
 @click.pass_obj
 def show_log(session: Session, name: str, follow: bool = False) -> Iterator[str]:
     """Print what a host wrote to its serial console, through all its boots."""
-    from shctl.console import follow_log, read_log
+    from shctl.hosts.console import follow_log, read_log
 
     return (follow_log if follow else read_log)(session.hypervisor, name)
 
@@ -316,7 +316,7 @@ def open_console(session: Session, name: str) -> None:
 @click.pass_obj
 def take_screenshot(session: Session, name: str, file: str) -> None:
     """Write a picture of a host's screen."""
-    from shctl.picture import write_png
+    from shctl.hosts.picture import write_png
 
     write_png(session.hypervisor.domain(name).screenshot(), file)
 
@@ -328,7 +328,7 @@ def take_screenshot(session: Session, name: str, file: str) -> None:
 @click.pass_obj
 def delete_hosts(session: Session, names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
     """Delete hosts in whatever state, with the disks that they own."""
-    from shctl.deletion import delete
+    from shctl.hosts.deletion import delete
 
     return for_each(names, lambda name: delete(session.hypervisor, name, if_exists=if_exists))
 
@@ -351,6 +351,6 @@ def delete_hosts(session: Session, names: tuple[str, ...], if_exists: bool) -> l
 @click.pass_obj
 def adopt_host(session: Session, name: str, own_disks: tuple[str, ...]) -> HostDetail:
     """Take over a host that something else made, so that shctl can delete it."""
-    from shctl.adoption import adopt
+    from shctl.hosts.adoption import adopt
 
     return adopt(session.hypervisor, name, own_disks)

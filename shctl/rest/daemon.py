@@ -18,8 +18,9 @@ import click
 from hypercorn.asyncio import serve
 from hypercorn.config import Config, Sockets
 
-from shctl import auth, supervision
+from shctl import auth
 from shctl.errors import InvalidInput, ShctlError
+from shctl.hosts import supervision
 from shctl.hypervisor import Hypervisor
 from shctl.rest import journal, sockets
 from shctl.rest.core import Core

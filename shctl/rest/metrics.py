@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from shctl import supervision
 from shctl.errors import ShctlError
+from shctl.hosts import supervision
 from shctl.hypervisor import Hypervisor
 
 

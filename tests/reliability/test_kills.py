@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from shctl import details
 from shctl.doctor import examine
 from shctl.errors import NotFound
+from shctl.hosts import details
 from shctl.hypervisor import Hypervisor
 from tests.guests import End
 from tests.installs import serving

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shctl.power import wait_until
+from shctl.hosts.power import wait_until
 from tests.killer import forker, moments
 from tests.scoreboard import Figures, rounds
 from tests.serving import Client, Reply, Running, serving

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from shctl import domain, locks, openvswitch
 from shctl.errors import Conflict, NotFound, TimedOut
-from shctl.hypervisor import Domain, Hypervisor
+from shctl.handles import Domain
+from shctl.hypervisor import Hypervisor
 from shctl.metadata import Installation
 from shctl.model import Outcome
 from shctl.undo import Undo

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from shctl import waiting
 from shctl.errors import NotFound, Unreachable
+from shctl.hosts import waiting
 from shctl.hypervisor import Hypervisor
 from tests.support import create, daemon, finish, ok, prepare, run, spawn
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from shctl import clock, deletion, details, domain, locks, metadata
+from shctl import clock, domain, locks, metadata
 from shctl.errors import Conflict, InvalidInput, NotFound
-from shctl.hypervisor import Domain, Hypervisor
+from shctl.handles import Domain
+from shctl.hosts import deletion, details
+from shctl.hypervisor import Hypervisor
 from shctl.model import HostDetail
 
 

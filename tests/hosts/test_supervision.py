@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shctl import qemulog
+from shctl.hosts import qemulog
 from tests.guests import End
 from tests.installs import (
     arguments,

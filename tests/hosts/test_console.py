@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from shctl import console
+from shctl.hosts import console
 from shctl.hypervisor import Hypervisor
 from tests.guests import End, boot_sector
 from tests.installs import (

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from shctl import details, power, supervision
 from shctl.errors import Conflict, InstallFailed, TimedOut, Unreachable
+from shctl.hosts import details, power, supervision
 from shctl.hypervisor import Hypervisor
 from shctl.metadata import FAILED, INSTALLED, Installation
 from shctl.model import HostDetail

@@ -8,9 +8,11 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 
-from shctl import domain, locks, metadata, power, qemulog
+from shctl import domain, locks, metadata
 from shctl.errors import NotFound, ShctlError
-from shctl.hypervisor import Domain, Hypervisor
+from shctl.handles import Domain
+from shctl.hosts import power, qemulog
+from shctl.hypervisor import Hypervisor
 from shctl.install.boot import remove_boot_files
 from shctl.metadata import FAILED, FINISHING, INSTALLED, INSTALLING, Installation, Metadata
 

@@ -7,13 +7,16 @@ from pathlib import Path
 
 from lxml import etree
 
-from shctl import domain, locks, metadata, names, power
-from shctl.console import log_path, remove_log
+from shctl import domain, locks, metadata, names
 from shctl.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
-from shctl.hypervisor import Domain, Hypervisor, Volume
+from shctl.handles import Domain
+from shctl.hosts import power
+from shctl.hosts.console import log_path, remove_log
+from shctl.hypervisor import Hypervisor
 from shctl.install.boot import remove_boot_files
 from shctl.metadata import Metadata
 from shctl.model import Outcome
+from shctl.pools import Volume
 
 
 @dataclass(frozen=True)

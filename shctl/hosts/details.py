@@ -3,9 +3,11 @@
 from contextlib import suppress
 from functools import lru_cache
 
-from shctl import domain, names, neighbours, network, supervision
+from shctl import domain, names, network
 from shctl.errors import NotFound, ShctlError
-from shctl.hypervisor import Domain, Hypervisor
+from shctl.handles import Domain
+from shctl.hosts import neighbours, supervision
+from shctl.hypervisor import Hypervisor
 from shctl.metadata import INSTALLING, Metadata
 from shctl.model import Disk, HostDetail, Install, Interface
 

@@ -11,12 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shctl import clock, console, details, domain, locks, metadata, names, power, storage
+from shctl import clock, domain, locks, metadata, names, storage
 from shctl.errors import Conflict, InvalidInput, NotFound
-from shctl.hypervisor import Domain, Hypervisor, Pool, Volume
+from shctl.handles import Domain
+from shctl.hosts import console, details, power
+from shctl.hypervisor import Hypervisor
 from shctl.install import boot
 from shctl.metadata import INSTALLING, Installation, Metadata, OwnedVolume
 from shctl.model import HostDetail
+from shctl.pools import Pool, Volume
 from shctl.undo import Undo
 
 if TYPE_CHECKING:

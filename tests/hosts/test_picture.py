@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from shctl.errors import ShctlError
-from shctl.picture import as_png
+from shctl.hosts.picture import as_png
 
 PIXELS = bytes(range(18))  # 3 by 2
 

@@ -1,0 +1,92 @@
+"""The one importer of libvirt: its error codes become our errors, and its events are taken in."""
+
+import errno
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import libvirt as api
+
+from shctl.errors import (
+    Conflict,
+    InvalidInput,
+    NoSpace,
+    NotFound,
+    ShctlError,
+    TimedOut,
+    Unreachable,
+)
+
+__all__ = ["api", "prepare", "translated"]
+
+EVENT_PAUSE = 0.02  # seconds
+
+_MEANINGS: dict[int, type[ShctlError]] = {
+    api.VIR_ERR_NO_DOMAIN: NotFound,
+    api.VIR_ERR_NO_NETWORK: NotFound,
+    api.VIR_ERR_NO_STORAGE_POOL: NotFound,
+    api.VIR_ERR_NO_STORAGE_VOL: NotFound,
+    api.VIR_ERR_NO_DOMAIN_METADATA: NotFound,
+    api.VIR_ERR_STORAGE_VOL_EXIST: Conflict,
+    api.VIR_ERR_OPERATION_INVALID: Conflict,
+    api.VIR_ERR_OPERATION_TIMEOUT: TimedOut,
+    api.VIR_ERR_XML_ERROR: InvalidInput,
+    api.VIR_ERR_XML_DETAIL: InvalidInput,
+    api.VIR_ERR_INVALID_ARG: InvalidInput,
+    api.VIR_ERR_CONFIG_UNSUPPORTED: InvalidInput,
+    api.VIR_ERR_NO_CONNECT: Unreachable,
+    api.VIR_ERR_AUTH_FAILED: Unreachable,
+    api.VIR_ERR_AUTH_UNAVAILABLE: Unreachable,
+    api.VIR_ERR_AUTH_CANCELLED: Unreachable,
+}
+# What a lost or unwilling daemon looks like, when the RPC layer says it.
+_LOST = {api.VIR_ERR_SYSTEM_ERROR, api.VIR_ERR_INTERNAL_ERROR, api.VIR_ERR_RPC}
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn libvirt's errors inside the block into ours, with what was being done in front."""
+    try:
+        yield
+    except api.libvirtError as error:
+        raise _meaning(error)(f"{what}: {_message(error)}") from error
+
+
+def _meaning(error: api.libvirtError) -> type[ShctlError]:
+    code = error.get_error_code()
+    if error.get_error_domain() == api.VIR_FROM_RPC and code in _LOST:
+        return Unreachable
+    if error.get_int1() == errno.ENOSPC or "No space left" in str(error):
+        return NoSpace
+    taken = any(words in str(error) for words in ("already exists", "Active console session"))
+    if code == api.VIR_ERR_OPERATION_FAILED and taken:
+        return Conflict
+    return _MEANINGS.get(code, ShctlError)
+
+
+def _message(error: api.libvirtError) -> str:
+    text = error.get_error_message() or str(error)
+    if _meaning(error) is not Unreachable:
+        return str(text)
+    return f"{text}; is libvirtd running, and may you use it (root, or the group libvirt)?"
+
+
+def _run_event_loop() -> None:
+    while True:
+        api.virEventRunDefaultImpl()
+        # While it waits in there, each call of another thread wakes it, and the two compete for
+        # the interpreter: that doubles what the call takes. Events can bear the delay.
+        time.sleep(EVENT_PAUSE)
+
+
+@cache
+def prepare() -> None:
+    """Silence libvirt's own messages and run its event loop, without which keepalive does nothing.
+
+    Keepalive is the only thing that ends a call to a daemon that hangs.
+    """
+    api.registerErrorHandler(lambda *_: None, None)
+    api.virEventRegisterDefaultImpl()
+    threading.Thread(target=_run_event_loop, name="libvirt-events", daemon=True).start()

@@ -1,0 +1,1 @@
+"""What can be done with hosts: libvirt domains with their disks, ports and consoles."""
