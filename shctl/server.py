@@ -18,7 +18,7 @@ HOST, NETWORK = "/hosts/<name>", "/networks/<name>"
 READ, CHANGE, CREATE = 8, 60, 900
 WAIT = 300
 ROUTES = (
-    Route("GET", "/hosts", "hosts list", 200, "read", READ),
+    Route("GET", "/hosts", "hosts list", 200, "read", READ, busy=True),
     Route("GET", HOST, "hosts show", 200, "read", READ),
     Route("POST", HOST, "hosts create", 201, "admin", CREATE, failures=(502, 507)),
     Route("DELETE", HOST, "hosts delete", 204, "admin", CHANGE),
@@ -31,7 +31,7 @@ ROUTES = (
     ),
     # Installers print passwords.
     Route("GET", f"{HOST}/log", "hosts log", 200, "admin", READ),
-    Route("GET", "/networks", "networks list", 200, "read", READ),
+    Route("GET", "/networks", "networks list", 200, "read", READ, busy=True),
     Route("GET", NETWORK, "networks show", 200, "read", READ),
     Route("POST", NETWORK, "networks create", 201, "admin", CHANGE),
     Route("POST", f"/hosts/<host>{NETWORK}", "networks create", 201, "admin", CHANGE),

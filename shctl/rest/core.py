@@ -1,11 +1,13 @@
 """What all listeners share: the commands and how they run, the hypervisor, the numbers."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 
-from shctl.errors import InvalidInput, ShctlError
+from shctl.errors import InvalidInput, ShctlError, TimedOut
 from shctl.hypervisor import Hypervisor
 from shctl.rest import parameters, strict
 from shctl.rest.health import Health
@@ -38,6 +40,9 @@ class Core:
         # four of libvirtd's twenty workers may be stuck in one guest.
         self._work = Work(most=128, each=4)
         self._waits = Work(most=64, each=16)
+        # Python runs one thread at a time: one works while the other's call is on its way. With
+        # more of them eight clients together get less than one alone.
+        self._busy = threading.Semaphore(2)
 
     def find(
         self, path: str, session: Session | None = None
@@ -77,13 +82,26 @@ class Core:
         return self._work.run(what, _OWN, function)
 
     def _invoke(self, route: Route, argv: list[str]) -> Any:
-        with self._pool.borrow() as hypervisor:
+        with self._turn(route), self._pool.borrow() as hypervisor:
             command, parent = self.find(route.command, Session(self.uri, hypervisor))
             try:
                 with command.make_context(command.name, argv, parent=parent) as context:
                     return command.invoke(context)
             except click.UsageError as error:
                 raise _as_invalid(error, route) from error
+
+    @contextmanager
+    def _turn(self, route: Route) -> Iterator[None]:
+        """Wait for a busy route's turn."""
+        if not route.busy:
+            yield
+            return
+        if not self._busy.acquire(timeout=route.seconds):
+            raise TimedOut(f"its turn did not come within {route.seconds:g} s; try again")
+        try:
+            yield
+        finally:
+            self._busy.release()
 
 
 def read(route: Route, known: Params, query: str, content_type: str, body: bytes) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Run the server: open what it listens on, serve, and stop in good order."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -33,6 +34,8 @@ DRAIN = 8.0  # seconds for requests in flight once the server is to stop
 LAST = 0.5  # seconds more, in which the last bytes leave
 LOOK = 5.0  # seconds between looks at installations that are under way
 REST = 60.0  # seconds between looks while there are none
+GARBAGE = 5_000  # objects that may come up before a look for garbage
+TURN = 0.001  # seconds for which a thread may hold the interpreter while others wait for it
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def run(root: click.Context, uri: str, options: Options) -> None:
     journal.start()
     core = Core(root, uri)
     _supervise(core.hypervisor)
+    _tune()
     # Not asyncio.run, which waits for threads that may hang in libvirt.
     asyncio.new_event_loop().run_until_complete(_serve(core, listeners, options.names))
     for listener in listeners:
@@ -104,6 +108,16 @@ def run(root: click.Context, uri: str, options: Options) -> None:
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)
+
+
+def _tune() -> None:
+    """Set Python up for a process that stays; the command line has done so for a short one."""
+    # What start-up made stays, so it is not looked through again. What requests leave is looked
+    # for before it has grown to 10 MB, as it would by the command line's threshold.
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+    # A thread that works holds up the event loop for this long at each of its many short calls.
+    sys.setswitchinterval(TURN)
 
 
 def _check_files(options: Options) -> None:

@@ -11,7 +11,7 @@ class Route:
 
     `scope` is what a token needs, `seconds` when the request is given up. `longest` bounds a
     parameter `timeout`, in seconds. `renamed` maps names in the query to those of parameters.
-    `failures` are statuses that not every route has.
+    `failures` are statuses that not every route has. `busy` says that it works more than it waits.
     """
 
     method: str
@@ -23,6 +23,7 @@ class Route:
     longest: float | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     failures: tuple[int, ...] = ()
+    busy: bool = False
 
     @property
     def placeholders(self) -> list[str]:
