@@ -17,7 +17,7 @@ from shctl import locks
 from shctl.clock import now
 from shctl.errors import Conflict, InstallFailed, NotFound, ShctlError
 from shctl.install.files import write_whole
-from shctl.model import NewToken, Token
+from shctl.model import NewToken, Outcome, Token
 
 PATH = Path("/var/lib/shctl/tokens.json")
 PREFIX = "shctl_"  # lets scanners for leaked secrets recognise it
@@ -46,14 +46,17 @@ def create(name: str, scope: str, days: int | None = None, path: Path = PATH) ->
     return NewToken(name, scope, expires, secret)
 
 
-def delete(name: str, path: Path = PATH) -> None:
+def delete(name: str, path: Path = PATH, *, if_exists: bool = False) -> Outcome:
     """End a token at once; raise NotFound."""
     with locks.hold("file", "tokens"):
         stored = _read(path)
+        if name not in stored and if_exists:
+            return Outcome(name, "does not exist")
         if name not in stored:
             raise NotFound(f"no token {name!r}; 'shctl tokens list' shows all")
         del stored[name]
         _write(path, stored)
+    return Outcome(name, "deleted")
 
 
 def tokens(path: Path = PATH) -> list[Token]:

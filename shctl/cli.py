@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from shctl import __version__, interrupts
+from shctl import __version__, interrupts, streams
 from shctl.command import OUTPUTS, LazyGroup, set_output
 from shctl.errors import Several, ShctlError
 from shctl.session import DEFAULT_URI, Session
@@ -51,8 +51,7 @@ class Root(LazyGroup):
 def _report(error: BaseException, session: Session) -> int:
     """Print an error on stderr, one line for each failure, and return the exit code."""
     if isinstance(error, BrokenPipeError):
-        # Python would complain once more when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.abandon()
         return 128 + signal.SIGPIPE
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         click.echo(_line(ShctlError("interrupted"), session.output), err=True)
@@ -112,7 +111,8 @@ def _ask(question: str) -> bool:
 )
 @click.option(
     "-c", "--connect", metavar="URI", envvar="SHCTL_CONNECT", default=DEFAULT_URI,
-    show_default=True, help="The libvirt to work on.",
+    show_default=True, callback=lambda _ctx, _param, value: _checked(value),
+    help="The libvirt to work on.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Choice(OUTPUTS), envvar="SHCTL_OUTPUT", default="table",
@@ -137,10 +137,17 @@ def root(session: Session, connect: str, config: ShctlError | None, debug: bool)
     if config:
         raise config
     session.local = True
-    if sys.stderr is not None and sys.stderr.isatty():
+    if sys.stderr.isatty():
         session.progress = _Progress()
-    if sys.stdin is not None and sys.stdin.isatty():
+    if sys.stdin.isatty():
         session.ask = _ask
+
+
+def _checked(uri: str) -> str:
+    """Return the URI; libvirt would not get past bytes that are no text, nor a NUL."""
+    if not uri.isprintable():
+        raise click.BadParameter(f"{uri[:40]!r} cannot be a URI")
+    return uri
 
 
 def _configure(ctx: click.Context, path: str | None) -> ShctlError | None:
@@ -188,6 +195,7 @@ def main() -> NoReturn:
     # Start-up makes 20,000 objects that all stay; to look through them for garbage, then and at
     # the end, takes 10 ms.
     gc.set_threshold(GARBAGE)
+    streams.prepare()
     try:
         root.main(prog_name="shctl")
     finally:

@@ -216,7 +216,7 @@ def _confirm(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value or session is None or session.ask is None or ctx.resilient_parsing:
         return
     wanted = ", ".join(ctx.params.get("names") or ())
-    if not session.ask(f"Delete {wanted}, and what is stored there?"):
+    if not session.ask(f"Delete {wanted} for good?"):
         raise click.ClickException("nothing was deleted")
 
 

@@ -83,6 +83,8 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _check(file: str, key: str, value: Any) -> None:
+    if any(known.startswith(f"{key}.") for known in KEYS):
+        raise InvalidInput(f"{file}: {key} must be a table, headed by [{key}], not {value!r}")
     if key not in KEYS:
         raise InvalidInput(f"{file}: unknown key {key!r}; there are: {', '.join(KEYS)}")
     kinds = KEYS[key][0]

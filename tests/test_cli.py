@@ -14,7 +14,7 @@ import pytest
 
 from shctl.cli import MEMBERS, root
 from shctl.command import Command
-from tests.support import SHCTL, environment, ok, run
+from tests.support import SHCTL, Done, environment, ok, run
 
 TEST = ("-c", "test:///default")
 
@@ -210,6 +210,43 @@ def test_python_m_and_command_are_the_same() -> None:
     assert done.stdout == ok(*TEST, "-o", "name", "hosts", "list")
 
 
+@pytest.mark.parametrize("line", ["hosts list", "--version", "--help", "-o json hosts list"])
+def test_closed_stdout_is_an_error(line: str) -> None:
+    """What was to be printed went nowhere."""
+    done = run_closed(">&-", *TEST, *line.split())
+    assert done.code == 1
+    assert "cannot write to standard output: Bad file descriptor" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_closed_streams_that_nothing_is_for() -> None:
+    """Their numbers are those of no other file, and exit codes stay as they are."""
+    assert run_closed("2>&- <&-", *TEST, "-o", "name", "hosts", "list").out == "test\n"
+    assert run_closed("<&- >&- 2>&-", *TEST, "hosts", "show", "nowhere").code == 3
+    done = run_closed("<&-", *TEST, "hosts", "console", "test")
+    assert (done.code, "needs a terminal" in done.err) == (2, True)
+
+
+def run_closed(redirections: str, *arguments: str) -> Done:
+    """Run shctl by a shell that closes streams of it."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirections}', "sh", *SHCTL, *arguments], env=environment(),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("given", ["option", "environment", "file"])
+def test_uri_that_is_no_text(given: str, tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    file.write_text('connect = "qemu:///\\u0000"' if given == "file" else "")
+    option = ["-c", os.fsdecode(b"test:///\xff")] if given == "option" else []
+    variable = {"SHCTL_CONNECT": os.fsdecode(b"\xff")} if given == "environment" else {}
+    done = run("--config", str(file), *option, "hosts", "list", **variable)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "cannot be a URI" in done.err
+
+
 def run_into(stdout: int) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [*SHCTL, *TEST, "hosts", "list"], env=environment(), stdout=stdout,
@@ -231,7 +268,7 @@ def test_full_device_is_an_error() -> None:
     done = run_into(full)
     os.close(full)
     assert done.returncode == 1
-    assert "No space left" in done.stderr
+    assert done.stderr == "shctl: cannot write to standard output: No space left on device\n"
 
 
 SLOW = {"lxml", "tomllib", "requests", "urllib3", "bottle", "hypercorn", "asyncio", "json",

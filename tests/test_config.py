@@ -46,6 +46,8 @@ def test_default_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         ("a\n", "line 1"),
         (b"\xff", "can't decode"),
         ("[hosts]\n", "unknown key 'hosts'"),
+        ("server = 1", "server must be a table, headed by [server], not 1"),
+        ("[[server]]", "server must be a table, headed by [server], not [{}]"),
     ],
 )
 def test_mistakes_name_the_file(tmp_path: Path, text: str | bytes, words: str) -> None:

@@ -147,7 +147,17 @@ def ours(modules: set[str]) -> set[str]:
     return {name.removeprefix("shctl.") for name in modules if name.startswith("shctl.")}
 
 
-FACE = {"cli", "command", "completion", "config", "errors", "interrupts", "names", "session"}
+FACE = {
+    "cli",
+    "command",
+    "completion",
+    "config",
+    "errors",
+    "interrupts",
+    "streams",
+    "names",
+    "session",
+}
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])

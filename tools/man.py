@@ -87,7 +87,7 @@ def _leaf_sections(leaf: Leaf) -> Sections:
         "ENVIRONMENT": _variables(options(leaf.command)),
         "EXIT STATUS": "0 on success; what other numbers mean stands in\n.BR shctl (1).\n",
         "EXAMPLES": _examples(leaf.command),
-        "SEE ALSO": _see_also([f"{other.name}({other.section})" for other in _relatives(leaf)]),
+        "SEE ALSO": _see_also(["shctl(1)", *(f"{o.name}({o.section})" for o in _relatives(leaf))]),
     }
     return {heading: body for heading, body in found.items() if body}
 
@@ -158,7 +158,13 @@ def _name(name: str, text: str) -> str:
 def _synopsis(leaf: Leaf) -> str:
     arguments = leaf.command.collect_usage_pieces(leaf.ctx)
     words = f"\\fB{_roff(' '.join(('shctl', *leaf.words)))}\\fR"
-    return " ".join([words, *(f"\\fI{_roff(a.lower())}\\fR" for a in arguments)]) + "\n"
+    needed = [_needed(option) for option in options(leaf.command) if option.required]
+    return " ".join([words, *needed, *(f"\\fI{_roff(a.lower())}\\fR" for a in arguments)]) + "\n"
+
+
+def _needed(option: click.Option) -> str:
+    again = " ..." if option.multiple else ""
+    return f"\\fB{_roff(option.opts[0])}\\fR \\fI{_roff(_metavar(option))}\\fR{again}"
 
 
 def _paragraphs(text: str) -> str:
@@ -184,7 +190,8 @@ def _metavar(option: click.Option) -> str:
 def _facts(option: click.Option, ctx: click.Context) -> Iterator[str]:
     """Yield what there is to say about an option, a sentence each."""
     if option.help:
-        yield option.help if option.help.endswith((".", "]")) else f"{option.help}."
+        text = re.sub(r"\s*\[default: (.+)\]$", r" Default: \1", option.help)
+        yield text if text.endswith(".") else f"{text}."
     if isinstance(option.type, click.Choice):
         yield f"One of {', '.join(option.type.choices)}."
     if isinstance(option.type, click.IntRange):
@@ -224,7 +231,7 @@ def _exit_codes() -> str:
     known = {0: "Done, or nothing was left to do.", 1: "An unexpected failure."}
     for kind in errors.ShctlError.__subclasses__():
         known.setdefault(kind.exit_code, (kind.__doc__ or "").split("\n")[0])
-    known |= {130: "Interrupted, by Ctrl-C or a signal."}
+    known |= {130: "Interrupted, by Ctrl-C or a signal.", 141: "Nobody reads its output any more."}
     return "".join(f".TP\n.B {code}\n{_filled(known[code])}" for code in sorted(known))
 
 
@@ -249,8 +256,7 @@ def _relatives(leaf: Leaf) -> list[Leaf]:
 
 
 def _see_also(names: list[str]) -> str:
-    names = [*(["shctl(1)"] if "shctl(1)" not in names else []), *names]
-    pairs = [re.fullmatch(r"(.+)\((\d)\)", name) for name in names if name]
+    pairs = [re.fullmatch(r"(.+)\((\d)\)", name) for name in names]
     lines = [f".BR {_roff(pair[1])} ({pair[2]})" for pair in pairs if pair]
     return ",\n".join(lines) + "\n"
 

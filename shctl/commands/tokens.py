@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from shctl import names
-from shctl.command import CheckedName, Group, LocalCommand
-from shctl.model import Outcome
+from shctl.command import CheckedName, Group, LocalCommand, confirmed, for_each
 
 if TYPE_CHECKING:
-    from shctl.model import NewToken, Token
+    from shctl.model import NewToken, Outcome, Token
 
 NAME = CheckedName("token", names.check_network)
 
@@ -61,10 +60,11 @@ def list_tokens() -> list[Token]:
 
 
 @tokens.command("delete", cls=LocalCommand, examples=["shctl tokens delete pipeline"])
-@click.argument("name", type=NAME)
-def delete_token(name: str) -> Outcome:
-    """End a token at once."""
+@click.argument("names", type=NAME, nargs=-1, required=True, metavar="NAME...")
+@click.option("--if-exists", is_flag=True, help="A token that does not exist is no error.")
+@confirmed
+def delete_tokens(names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
+    """End tokens at once."""
     from shctl.auth import delete
 
-    delete(name)
-    return Outcome(name, "deleted")
+    return for_each(names, lambda name: delete(name, if_exists=if_exists))

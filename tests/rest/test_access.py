@@ -269,6 +269,8 @@ def test_tokens_are_listed_without_secrets(tokens: dict[str, str]) -> None:
     assert not set(tokens.values()) & set(str(rows).split("'"))
     assert run("tokens", "create", "read", "--scope", "read").code == 4
     assert run("tokens", "delete", "nobody").code == 3
+    row = {"name": "nobody", "result": "does not exist", "kept": []}
+    assert run("-o", "json", "tokens", "delete", "nobody", "--if-exists", "--yes").json == [row]
     assert run("tokens", "create", "x", "--scope", "root").code == 2
 
 

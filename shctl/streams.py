@@ -1,0 +1,57 @@
+"""Standard input, output and error: all three there, and a failure to write told as one."""
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from shctl.errors import ShctlError
+
+
+class Output(io.TextIOWrapper):
+    """Standard output, whose failures are told from those of other files."""
+
+    def write(self, text: str) -> int:
+        """Write; raise ShctlError when that fails, but BrokenPipeError as it is."""
+        with _told():
+            return super().write(text)
+
+    def flush(self) -> None:
+        """Flush, with the same errors."""
+        with _told():
+            super().flush()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        abandon()
+        raise ShctlError(f"cannot write to standard output: {error.strerror}") from error
+
+
+def prepare() -> None:
+    """Open what was closed at the start, and have standard output say what is wrong with it."""
+    # The lowest free number is taken, so that no other file stands where a stream should.
+    _fill("stdin", os.O_RDONLY, "r")
+    # Not writable: that the output went nowhere is for the user to know.
+    _fill("stdout", os.O_RDONLY, "w")
+    _fill("stderr", os.O_WRONLY, "w")
+    plain: Any = sys.stdout
+    how = (plain.encoding, plain.errors, None, plain.line_buffering)
+    sys.stdout = Output(plain.detach(), *how)
+
+
+def _fill(name: str, flags: int, mode: str) -> None:
+    if getattr(sys, name) is None:
+        setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode, encoding="utf-8"))
+
+
+def abandon() -> None:
+    """Let what is still to be written go nowhere: Python complains when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
