@@ -9,7 +9,7 @@ sudo := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 hypervisor := libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu openvswitch-switch \
 	qemu-system-x86 qemu-utils seabios ipxe-qemu ovmf iproute2
 python := python3-venv python3-setuptools python3-wheel python3-click python3-libvirt python3-lxml \
-	python3-requests python3-bottle python3-hypercorn python3-prometheus-client python3-pytest \
+	python3-urllib3 python3-bottle python3-hypercorn python3-prometheus-client python3-pytest \
 	python3-hypothesis
 demo := busybox-static debian-installer-$(release)-netboot-amd64 virtinst jq
 packaging := debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mandoc man-db mmdebstrap \
@@ -45,8 +45,7 @@ setup: .venv/.ready ## Install what is missing: packages and a virtual environme
 	@mkdir -p $(@D) && touch $@
 
 # Debian's packages serve everything but the checkers. Those come without their dependencies, of
-# which mypy needs two and types-requests' urllib3 would take the place of the one that Debian's
-# requests is made for.
+# which mypy needs two.
 .venv/.ready: .venv/.packages pyproject.toml
 	@echo 'Making .venv'
 	@$(venv) .venv

@@ -191,5 +191,5 @@ def test_blank_host_is_made_without_what_installs(tmp_path: Path) -> None:
         check=True, cwd=tmp_path,
     )  # fmt: skip
     found = set(ast.literal_eval(done.stdout))
-    heavy = {"shctl.install.media", "shctl.install.trees", "requests", "tempfile", "configparser"}
+    heavy = {"shctl.install.media", "shctl.install.trees", "urllib3", "tempfile", "configparser"}
     assert found & heavy == set()

@@ -7,10 +7,11 @@ sane place. Local files go through the same checks.
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from shctl.errors import InvalidInput
 from shctl.install.addresses import follow, local_path, redact
@@ -28,9 +29,7 @@ from shctl.install.replies import (
 )
 
 if TYPE_CHECKING:
-    import requests
-
-    from shctl.install.transport import Line
+    from shctl.install.transport import Line, Session
 
 CHUNK = 256 << 10
 # How long a server that ignores "Connection: close" is given to send surplus bytes.
@@ -40,12 +39,39 @@ TOO_SLOW = ("too slow", "it took too long altogether; retry later")
 Progress = Callable[[int, int | None], None]
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """An answer whose headers have come: urllib3's response, and where it came from."""
+
+    url: str
+    line: "Line"
+    response: Any
+
+    @property
+    def status(self) -> int:
+        return int(self.response.status)
+
+    def header(self, name: str) -> str | None:
+        value: str | None = self.response.headers.get(name)
+        return value
+
+    @property
+    def length(self) -> int | None:
+        """Return the length that the body is to have, where that is told."""
+        text = self.header("Content-Length") or ""
+        chunked = self.header("Transfer-Encoding") is not None
+        return int(text) if text.isascii() and text.isdigit() and not chunked else None
+
+    def close(self) -> None:
+        self.response.close()
+
+
 class Client:
     """A client for one tree, to be used in a with statement and by one thread at a time."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._opened: tuple[requests.Session, Line] | None = None
+        self._opened: tuple[Session, Line] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -71,13 +97,13 @@ class Client:
         session, line = self._texts()
         with (
             line.limited(self.limits.text_total),
-            closing(self._open(session, line, "GET", url)) as response,
+            closing(self._open(session, line, "GET", url)) as answer,
         ):
-            if response.status_code != HTTPStatus.OK:
-                return Reply(response.status_code)
-            if response.headers.get("Content-Encoding", "identity") != "identity":
+            if answer.status != HTTPStatus.OK:
+                return Reply(answer.status)
+            if (answer.header("Content-Encoding") or "identity") != "identity":
                 raise FetchFailed(url, "compressed", "it came compressed, against the request")
-            return Reply(200, b"".join(self._chunks(response, line, self.limits.text_bytes)))
+            return Reply(200, b"".join(self._chunks(answer, self.limits.text_bytes)))
 
     def look(self, url: str) -> Reply:
         """Return whether a file exists, without its body; raise FetchFailed as read does."""
@@ -86,11 +112,11 @@ class Client:
         session, line = self._texts()
         with line.limited(self.limits.text_total):
             for method in ("HEAD", "GET"):
-                with closing(self._open(session, line, method, url)) as response:
+                with closing(self._open(session, line, method, url)) as answer:
                     # Some servers know GET alone.
-                    if response.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+                    if answer.status != HTTPStatus.METHOD_NOT_ALLOWED:
                         break
-            return Reply(response.status_code)
+            return Reply(answer.status)
 
     def download(
         self,
@@ -120,20 +146,18 @@ class Client:
             with open_local(path, url, known) as body:
                 yield body
             return
-        from shctl.install.transport import Line, open_session
+        from shctl.install.transport import Line, Session
 
         line = Line()
         with (
             line.limited(self.limits.image_total),
-            open_session(line, exact=True) as session,
-            closing(self._open(session, line, "GET", url, _conditions(known))) as response,
+            closing(Session(line, exact=True)) as session,
+            closing(self._open(session, line, "GET", url, _conditions(known))) as answer,
         ):
-            yield self._body(response, line, url, known)
+            yield self._body(answer, url, known)
 
-    def _body(
-        self, response: "requests.Response", line: "Line", url: str, known: Received | None
-    ) -> Body | None:
-        status = response.status_code
+    def _body(self, answer: _Answer, url: str, known: Received | None) -> Body | None:
+        status = answer.status
         if status == HTTPStatus.NOT_MODIFIED and known:
             return None
         if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -144,81 +168,79 @@ class Client:
         if status != HTTPStatus.OK:
             raise FetchFailed(url, str(status), f"the server answers {status}; retry later")
         return Body(
-            self._chunks(response, line, self.limits.image_bytes),
-            _declared_length(response),
-            response.headers.get("ETag"),
-            response.headers.get("Last-Modified"),
+            self._chunks(answer, self.limits.image_bytes),
+            answer.length,
+            answer.header("ETag"),
+            answer.header("Last-Modified"),
         )
 
-    def _texts(self) -> "tuple[requests.Session, Line]":
+    def _texts(self) -> "tuple[Session, Line]":
         if self._opened is None:
-            from shctl.install.transport import Line, open_session
+            from shctl.install.transport import Line, Session
 
             line = Line()
-            self._opened = open_session(line, exact=False), line
+            self._opened = Session(line, exact=False), line
         return self._opened
 
     def _open(
         self,
-        session: "requests.Session",
+        session: "Session",
         line: "Line",
         method: str,
         url: str,
         headers: dict[str, str] | None = None,
-    ) -> "requests.Response":
-        timeout = (self.limits.connect, self.limits.stall)
-        where = url
-        for _ in range(self.limits.redirects + 1):
+    ) -> _Answer:
+        where, limits = url, self.limits
+        for _ in range(limits.redirects + 1):
             with self._translated(where, line):
-                response = session.request(
-                    method, where, headers=headers, stream=True, timeout=timeout
+                response = session.open(
+                    method, where, headers or {}, connect=limits.connect, stall=limits.stall
                 )
-            _check_alive(response, line, where)
-            if not response.is_redirect:
-                return response
-            response.close()
-            where = _follow(where, response.headers["Location"])
-        raise FetchFailed(url, "redirects", f"more than {self.limits.redirects} redirects")
+            answer = _Answer(where, line, response)
+            _check_alive(answer)
+            target = response.get_redirect_location()
+            if not target:
+                return answer
+            answer.close()
+            where = _follow(where, target)
+        raise FetchFailed(url, "redirects", f"more than {limits.redirects} redirects")
 
-    def _chunks(self, response: "requests.Response", line: "Line", limit: int) -> Iterator[bytes]:
-        url, declared, done = response.url, _declared_length(response), 0
+    def _chunks(self, answer: _Answer, limit: int) -> Iterator[bytes]:
+        url, declared, done = answer.url, answer.length, 0
         if (declared or 0) > limit:
             raise FetchFailed(url, "too long", f"it has {declared} bytes, the limit is {limit}")
-        while chunk := self._read_some(response, line, declared, done):
+        while chunk := self._read_some(answer, declared, done):
             done += len(chunk)
             if declared is not None and done > declared:
                 raise FetchFailed(url, "too long", f"more came than the {declared} bytes declared")
             if done > limit:
                 raise FetchFailed(url, "too long", f"it goes on after the limit, {limit} bytes")
             yield chunk
-        if line.cut:
+        if answer.line.cut:
             raise FetchFailed(url, *TOO_SLOW)
         if declared is not None and done < declared:
             raise FetchFailed(url, "too short", f"{done} of {declared} bytes came; retry")
 
-    def _read_some(
-        self, response: "requests.Response", line: "Line", declared: int | None, done: int
-    ) -> bytes:
+    def _read_some(self, answer: _Answer, declared: int | None, done: int) -> bytes:
         left = CHUNK if declared is None else declared - done
         if left == 0:
-            line.shorten(LINGER)
-        with self._translated(response.url, line):
+            answer.line.shorten(LINGER)
+        with self._translated(answer.url, answer.line):
             try:
                 # Always the bytes as sent: lengths and checksums are about those.
-                return response.raw.read(min(left, CHUNK) or 1, decode_content=False) or b""
+                return answer.response.read(min(left, CHUNK) or 1, decode_content=False) or b""
             except Exception:
-                if left == 0 and not line.cut:
+                if left == 0 and not answer.line.cut:
                     return b""
                 raise
 
     @contextmanager
     def _translated(self, url: str, line: "Line") -> Iterator[None]:
-        import requests
-        from requests.exceptions import BaseHTTPError  # type: ignore[attr-defined]
+        from urllib3.exceptions import HTTPError
 
         try:
             yield
-        except (requests.RequestException, BaseHTTPError, OSError, ValueError) as error:
+        except (HTTPError, OSError, ValueError) as error:
             word, reason = TOO_SLOW if line.cut else explain(error, self.limits)
             raise FetchFailed(url, word, reason) from None
 
@@ -232,23 +254,23 @@ def _store(
     *,
     kernel: bool,
 ) -> Received:
-    ours = hashlib.sha256()
-    theirs = hashlib.new(checksum.algorithm if checksum else "sha256", usedforsecurity=False)
+    algorithms = {"sha256", checksum.algorithm if checksum else "sha256"}
+    digests = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
     done, head = 0, b""
     for chunk in body.chunks:
         stream.write(chunk)
-        ours.update(chunk)
-        theirs.update(chunk)
+        for digest in digests.values():
+            digest.update(chunk)
         done += len(chunk)
         head += chunk[: KERNEL_HEAD - len(head)]
         if progress:
             progress(done, body.length)
-    if checksum and theirs.hexdigest() != checksum.value:
+    if checksum and digests[checksum.algorithm].hexdigest() != checksum.value:
         published = f"its {checksum.algorithm} is not the one that the tree publishes; retry"
         raise FetchFailed(url, "checksum", published)
     if kernel and not is_kernel(head):
         raise FetchFailed(url, "junk", "it is not an x86 Linux kernel; check the location")
-    return Received(done, ours.hexdigest(), body.etag, body.last_modified)
+    return Received(done, digests["sha256"].hexdigest(), body.etag, body.last_modified)
 
 
 def _follow(url: str, target: str) -> str:
@@ -259,20 +281,14 @@ def _follow(url: str, target: str) -> str:
     return there
 
 
-def _check_alive(response: "requests.Response", line: "Line", url: str) -> None:
-    status = response.status_code
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR and not line.cut:
+def _check_alive(answer: _Answer) -> None:
+    status = answer.status
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR and not answer.line.cut:
         return
-    response.close()
+    answer.close()
     # Headers that were cut off look like a whole answer.
-    answer = (str(status), f"the server answers {status}; retry later")
-    raise FetchFailed(url, *(TOO_SLOW if line.cut else answer))
-
-
-def _declared_length(response: "requests.Response") -> int | None:
-    text = response.headers.get("Content-Length", "")
-    chunked = "Transfer-Encoding" in response.headers
-    return int(text) if text.isascii() and text.isdigit() and not chunked else None
+    refusal = (str(status), f"the server answers {status}; retry later")
+    raise FetchFailed(answer.url, *(TOO_SLOW if answer.line.cut else refusal))
 
 
 def _conditions(known: Received | None) -> dict[str, str]:

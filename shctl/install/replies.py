@@ -68,7 +68,7 @@ class FetchFailed(InstallFailed):
 
 
 def explain(error: BaseException, limits: Limits) -> tuple[str, str]:
-    """Return a word and a reason for an error of requests, urllib3 or the socket below them.
+    """Return a word and a reason for an error of urllib3 or the socket below it.
 
     Their own texts are not used: those hold URLs with passwords, and are several lines long.
     """
@@ -81,7 +81,7 @@ def explain(error: BaseException, limits: Limits) -> tuple[str, str]:
     if "ConnectionRefusedError" in names:
         return "refused", "the connection is refused; check that the server runs"
     for cause in reversed(causes):
-        # Those of the system have an errno; requests' and urllib3's only look like OSError.
+        # Those of the system have an errno; others only look like OSError.
         if isinstance(cause, OSError) and cause.errno and cause.strerror:
             return "no connection", f"{cause.strerror}; check the URL and the server"
     return "broken off", "the answer broke off or is not HTTP; check the server and retry"

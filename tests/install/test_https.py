@@ -17,7 +17,7 @@ from tests.install.treeserver import KERNEL, TreeServer
 def secure_url(
     server: TreeServer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> str:
-    """Give the server TLS with a certificate that requests trusts."""
+    """Give the server TLS with a certificate that OpenSSL trusts."""
     files = [str(tmp_path_factory.mktemp("tls") / name) for name in ("key", "certificate")]
     make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj"
     alternative = ["-addext", "subjectAltName=IP:127.0.0.1"]
@@ -26,7 +26,7 @@ def secure_url(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files[1], files[0])
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", files[1])
+    monkeypatch.setenv("SSL_CERT_FILE", files[1])
     return f"https://127.0.0.1:{server.server_port}"
 
 
@@ -56,8 +56,7 @@ def test_https_is_not_given_up(
 def test_unknown_certificate(
     secure_url: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(InstallFailed, match="(?i)certificate verify failed") as caught:
         client.download(f"{secure_url}/kernel", tmp_path / "kernel")
     assert "\n" not in caught.value.detail
