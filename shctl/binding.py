@@ -44,6 +44,8 @@ _MEANINGS: dict[int, type[ShctlError]] = {
 # What a lost or unwilling daemon looks like, when the RPC layer says it.
 _LOST = {api.VIR_ERR_SYSTEM_ERROR, api.VIR_ERR_INTERNAL_ERROR, api.VIR_ERR_RPC}
 
+_SWITCH_DEAD = "to OVS bridge"  # what it could not add a port to
+
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
@@ -58,6 +60,9 @@ def _meaning(error: api.libvirtError) -> type[ShctlError]:
     code = error.get_error_code()
     if error.get_error_domain() == api.VIR_FROM_RPC and code in _LOST:
         return Unreachable
+    # libvirt calls it an internal error; a bridge that is missing fails before, in other words.
+    if _SWITCH_DEAD in str(error):
+        return Unreachable
     if error.get_int1() == errno.ENOSPC or "No space left" in str(error):
         return NoSpace
     taken = any(words in str(error) for words in ("already exists", "Active console session"))
@@ -70,6 +75,8 @@ def _message(error: api.libvirtError) -> str:
     text = error.get_error_message() or str(error)
     if _meaning(error) is not Unreachable:
         return str(text)
+    if _SWITCH_DEAD in text:
+        return f"{text}; is ovs-vswitchd running ('systemctl status openvswitch-switch')?"
     return f"{text}; is libvirtd running, and may you use it (root, or the group libvirt)?"
 
 

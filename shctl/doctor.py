@@ -242,7 +242,8 @@ def _left_by(
     """Find files, given with the names of their hosts, whose host `left` still tells apart."""
     suspects = left() if files else set()
     for path in sorted(path for path, host in files.items() if host in suspects):
-        still = partial(lambda host: host in left(), files[path])
+        # A host that went between two looks took its files along.
+        still = partial(lambda path: path.exists() and files[path] in left(), path)
         if _is_so(files[path], still):
             yield (
                 Finding("file", str(path), problem, "--fix deletes it"),

@@ -61,14 +61,16 @@ class Client:
     address: Path | int
     context: ssl.SSLContext | None = None
     token: str | None = None
+    source: tuple[str, int] | None = None
 
     def connection(self, timeout: float = HANG) -> http.client.HTTPConnection:
         if isinstance(self.address, Path):
             return UnixConnection(self.address, timeout)
         if self.context:
             return http.client.HTTPSConnection(
-                "localhost", self.address, timeout=timeout, context=self.context
-            )
+                "localhost", self.address, timeout=timeout, context=self.context,
+                source_address=self.source,
+            )  # fmt: skip
         return http.client.HTTPConnection("localhost", self.address, timeout=timeout)
 
     def ask(

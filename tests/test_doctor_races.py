@@ -59,6 +59,18 @@ def test_what_is_under_way_is_left_alone(name: str, shctl: Forker, deeds: dict[s
     assert run("hosts", "delete", "k", "--if-exists").code == 0
 
 
+def test_file_that_went_with_its_host_is_no_finding(tmp_path: Path) -> None:
+    """It was seen while the host was still there."""
+    from shctl.doctor import _left_by
+
+    for path in (tmp_path / "gone.log", tmp_path / "left.log"):
+        path.touch()
+    files = {path: path.stem for path in tmp_path.iterdir()}
+    (tmp_path / "gone.log").unlink()
+    found = _left_by(files, lambda: {"gone", "left"}, "problem", Path.unlink)
+    assert [finding.name for finding, _ in found] == [str(tmp_path / "left.log")]
+
+
 def test_several_doctors_at_once(shctl: Forker, look: Callable[[], object]) -> None:
     before = look()
     shctl.run(*CREATE.split(), kill_at=2)

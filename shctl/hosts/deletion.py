@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from shctl import domain, locks, metadata, names
+from shctl import domain, files, locks, metadata, names
 from shctl.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
 from shctl.handles import Domain
 from shctl.hosts import power
@@ -69,9 +69,11 @@ def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
         )
     owned = owned_disks(hypervisor, read.metadata)
     _check_unshared(hypervisor, host, owned)
+    ran = host.active
     host.destroy()
     _mark(host, read.metadata)
-    _remove(hypervisor, host, owned)
+    _sweep(hypervisor, needed=ran)
+    _remove(host, owned)
     ours = {disk.path for disk in owned}
     return tuple(row.path for row in read.disks if row.path and row.path not in ours)
 
@@ -114,32 +116,44 @@ def _check_unshared(hypervisor: Hypervisor, host: Domain, owned: list[Owned]) ->
 
 
 def users_of(hypervisor: Hypervisor, path: str) -> list[str]:
-    """Return the names of the hosts with this disk, running or stored, backing files included."""
-    return sorted(host.name for host in hypervisor.domains() if _uses(hypervisor, host, path))
+    """Return the names of the hosts with this disk, running or stored, backing files included.
+
+    Whatever path they call it by: what counts is the file.
+    """
+    file = files.identity(path)
+    return sorted(host.name for host in hypervisor.domains() if _uses(hypervisor, host, file))
 
 
-def _uses(hypervisor: Hypervisor, host: Domain, path: str) -> bool:
+def _uses(hypervisor: Hypervisor, host: Domain, file: files.Identity) -> bool:
     with suppress(NotFound):  # a host that went in the meantime
         return any(
-            path in _sources(hypervisor, xml)
+            files.identity(source) == file
             for xml in {host.xml(), host.xml(stored=True)}
-            if domain.mentions(xml, path) or " volume='" in xml
+            for source in _sources(hypervisor, xml)
         )
     return False
 
 
 def _sources(hypervisor: Hypervisor, xml: str) -> Iterator[str]:
     """Return what a domain's disks are made of; a disk that names a volume has its path."""
-    for element in etree.fromstring(xml).iter("source"):
+    for element in map(etree.fromstring, domain.source_tags(xml)):
         yield from map(str, element.values())
         if volume := element.get("volume"):
             with suppress(NotFound):
                 yield hypervisor.pool(element.get("pool", "")).volume(volume).path
 
 
-def _remove(hypervisor: Hypervisor, host: Domain, owned: list[Owned]) -> None:
+def _sweep(hypervisor: Hypervisor, *, needed: bool) -> None:
+    """Remove the ports' rows; a host that did not run can go without Open vSwitch."""
+    try:
+        power.sweep_ports(hypervisor)
+    except Unreachable:
+        if needed:
+            raise
+
+
+def _remove(host: Domain, owned: list[Owned]) -> None:
     """Remove disks before the domain, so that an interrupted deletion can be done again."""
-    power.sweep_ports(hypervisor)
     left = list(filter(None, map(_hindrance, owned)))
     if left:
         raise ShctlError(

@@ -24,7 +24,7 @@ def sha256(content: bytes) -> Checksum:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_server_leaves_one_line_and_no_file(
+def test_r29_hostile_server_leaves_one_line_and_no_file(
     name: str, server: TreeServer, client: Client, tmp_path: Path
 ) -> None:
     mode, kind, words = HOSTILE[name]
@@ -155,7 +155,7 @@ def test_interruption_leaves_nothing(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"kernel": b"old"}
 
 
-def test_full_disk(server: TreeServer, tmp_path: Path) -> None:
+def test_r22_download_does_not_fit(server: TreeServer, tmp_path: Path) -> None:
     """In a file system of 64 KiB, made in a mount namespace of its own."""
     server.files["/initrd"] = b"\0" * 150_000
     script = (

@@ -3,6 +3,7 @@
 What a test leaves behind fails it: tests/conftest.py compares before and after.
 """
 
+import socket
 import subprocess
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def test_r01_volume_of_somebody_else_fails_before_anything_is_made() -> None:
     assert "belongs to no host of this name" in done.err
     assert (VOLUMES / "x-sda").stat().st_size == 2**20
     call("virsh", "vol-delete", "x-sda", "shctl")
+
+
+def test_r01_fetch_fails() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        location = f"http://127.0.0.1:{free.getsockname()[1]}/"
+    done = run(*CREATE, "--install", "--location", location)
+    assert (done.code, done.out) == (7, "")
+    assert f"cannot fetch {location}" in done.err
 
 
 def test_r01_console_log_fails() -> None:

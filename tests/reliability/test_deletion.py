@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.serving import Client, serving
 from tests.support import (
     VOLUMES,
     call,
@@ -28,6 +29,12 @@ from tests.support import (
 @pytest.fixture(scope="module", autouse=True)
 def _rack() -> None:
     prepare()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with serving(tmp_path_factory.mktemp("server")) as running:
+        yield running.client
 
 
 # --- R05: delete in any state ------------------------------------------------------------------
@@ -64,9 +71,17 @@ def autostart(name: str) -> None:
 
 @pytest.mark.parametrize("reach", [leave, start, pause, crash, managed_save, autostart])
 @pytest.mark.parametrize("firmware", ["bios", "uefi"])
-def test_r05_delete_in_every_state_and_twice(reach: Callable[[str], None], firmware: str) -> None:
+@pytest.mark.parametrize("face", ["command line", "server"])
+def test_r05_delete_in_every_state_and_twice(
+    reach: Callable[[str], None], firmware: str, face: str, client: Client
+) -> None:
+    """UEFI adds variables of the host's own (nvram)."""
     create("x", "--firmware", firmware)
     reach("x")
+    if face == "server":
+        statuses = [client.ask("DELETE", "/hosts/x").status for _ in range(2)]
+        assert statuses == [204, 404]
+        return
     assert json.loads(ok("-o", "json", "hosts", "delete", "x"))[0]["result"] == "deleted"
     assert run("hosts", "delete", "x").code == 3
 
@@ -149,6 +164,33 @@ def test_r06_disk_that_another_host_has(disk: str) -> None:
     assert content(VOLUMES / "x-sda") == b"shared"
     define_without_disk = OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>")
     define(define_without_disk)
+    ok("hosts", "delete", "x")
+
+
+@pytest.fixture(params=["detour", "symbolic link", "hard link"])
+def alias(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Return another path of host x's disk, which the host has to be made for first."""
+    create("x")
+    disk, other = VOLUMES / "x-sda", VOLUMES.parent / "alias"
+    match request.param:
+        case "detour":
+            other = VOLUMES.parent / "volumes/../volumes/x-sda"
+        case "symbolic link":
+            other.symlink_to(disk)
+        case "hard link":
+            other.hardlink_to(disk)
+    yield other
+    (VOLUMES.parent / "alias").unlink(missing_ok=True)
+
+
+@pytest.mark.usefixtures("_other")
+def test_r06_disk_that_another_host_has_by_another_path(alias: Path) -> None:
+    define(OTHER.format(DISK.format(alias)))
+    (VOLUMES / "x-sda").write_bytes(b"shared")
+    done = run("hosts", "delete", "x")
+    assert (done.code, "also used by other" in done.err) == (4, True), done
+    assert content(alias) == b"shared"
+    define(OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>"))
     ok("hosts", "delete", "x")
 
 

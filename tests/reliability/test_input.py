@@ -5,10 +5,13 @@ Each is refused, or does no more than be looked up; and none ever makes the cana
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from shctl.cli import root
+from tests.scoreboard import REFUSED, Figures
+from tests.serving import serving
 from tests.support import prepare, run
 
 CANARY = Path("/run/canary")
@@ -107,6 +110,24 @@ def test_r32_hostile_options(option: str, capfd: pytest.CaptureFixture[str]) -> 
     for name in NAMES[:: len(VERBS)]:
         assert outcome(*line, f"{option}={name}") == 2, repr(name)
         assert capfd.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["hosts", "networks"])
+def test_r32_hostile_names_in_requests(kind: str, tmp_path: Path, figures: Figures) -> None:
+    """A name with a slash in it, or none at all, is a path that does not exist."""
+    allowed = ALLOWED_HOSTS if kind == "hosts" else ALLOWED_NETWORKS
+    body = {"hosts": {"memory": 64, "disks": [1], "networks": ["vlan10"]},
+            "networks": {"bridge": "br0", "vlan": 7}}[kind]  # fmt: skip
+    with serving(tmp_path) as running:
+        before = running.client.ok("GET", f"/{kind}")
+        for name in [name for name in NAMES if name not in allowed]:
+            path = f"/{kind}/{quote(name.encode(errors='surrogatepass'), safe='')}"
+            reply = running.client.ask("POST", path, body)
+            assert (reply.status in (400, 404, 405), reply.is_problem) == (True, True), repr(name)
+            for method in ("GET", "DELETE"):
+                assert running.client.ask(method, path).status in (200, 400, 404, 405), repr(name)
+            figures.share(REFUSED, 1, 1)
+        assert running.client.ok("GET", f"/{kind}") == before
 
 
 def test_r32_as_processes() -> None:

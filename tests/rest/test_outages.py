@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scoreboard import Figures
+from tests.scoreboard import P99, Figures
 from tests.serving import Client, Running, serving
 from tests.support import HANG, connected, daemon, eventually, ok, prepare, qemu_pid
 
@@ -89,8 +89,7 @@ def test_r14_libvirtd_killed_under_load(client: Client, figures: Figures) -> Non
         took = time.monotonic() - back
         after = load.statuses[201]
         eventually(lambda: load.statuses[201] > after)
-    figures.worst("reads right after", round(took, 2), "s")
-    assert took < 2
+    figures.limit("reads right after", round(took, 2), 2, "s")
     assert set(load.statuses) <= CLEAN, load.statuses
     listed = [host["name"] for host in client.ok("GET", "/hosts")]
     assert sorted(listed) == sorted(set(listed)) == defined()
@@ -110,11 +109,10 @@ def test_r15_libvirtd_hangs_for_ten_seconds(client: Client, figures: Figures) ->
         took = time.monotonic() - begin
         assert client.ask("GET", "/healthz").json == {"libvirt": False, "openvswitch": True}
         assert client.ask("GET", "/openapi.json").status == 200
-        assert time.monotonic() - begin < 14
-    assert {reply.status for reply in replies} <= {503, 504}
+        eventually(lambda: time.monotonic() - begin >= 10)
+    assert {reply.status for reply in replies} == {504}
     assert all(reply.is_problem for reply in replies)
-    figures.worst("504 after", round(took, 1), "s")
-    assert took < 10
+    figures.limit("504 after", round(took, 1), 10, "s")
     eventually(lambda: client.ask("GET", "/hosts").status == 200)
     eventually(lambda: client.ask("GET", "/healthz").status == 200)
 
@@ -145,10 +143,25 @@ def test_r16_one_qemu_hangs(client: Client, figures: Figures) -> None:
     client.ok("DELETE", "/hosts/hangs")
     took = time.monotonic() - begin
     p99 = sorted(times)[-3]
-    figures.worst("list p99", round(1000 * p99), "ms")
-    figures.worst("deletion", round(took, 1), "s")
-    assert p99 < 0.2
-    assert took < 30
+    figures.limit(P99, round(1000 * p99), 200, "ms")
+    figures.limit("deletion", round(took, 1), 30, "s")
+
+
+def test_r19_switch_hangs(server: Running, client: Client, figures: Figures) -> None:
+    """What needs the switch fails in time, and no thread of the server stays in its hands."""
+    client.ok("GET", "/hosts")
+    before = _threads(server)
+    switch = int(Path("/run/openvswitch/ovsdb-server.pid").read_text())
+    with stopped(switch), ThreadPoolExecutor(8) as pool:
+        with figures.within(6, "error"):
+            asked = {"bridge": "br0", "vlan": 3}
+            replies = list(
+                pool.map(lambda n: client.ask("POST", f"/networks/x{n}", asked), range(8))
+            )
+        assert {reply.status for reply in replies} == {503}
+        assert client.ask("GET", "/hosts").status == 200
+    eventually(lambda: _threads(server) <= before)
+    assert client.ask("GET", "/networks/x1").status == 404
 
 
 @pytest.fixture
@@ -173,9 +186,8 @@ def test_r23_sigterm_with_requests_in_flight(mortal: Running, figures: Figures) 
         assert mortal.stop() == 0
         took = time.monotonic() - begin
         answers = [one.result(HANG).status for one in waiting]
-    figures.worst("exit", round(took, 1), "s")
+    figures.limit("exit", round(took, 1), 10, "s")
     assert answers == [504] * 5
-    assert took < 10
     assert not mortal.socket.exists()
     assert Path(f"/proc/{pid}").exists()
     ok("hosts", "delete", "stays")
@@ -199,5 +211,4 @@ def test_r23_sigterm_while_a_request_hangs(mortal: Running, figures: Figures) ->
         took = time.monotonic() - begin
         reply = hanging.result(HANG)
         assert (reply.status, reply.is_problem) == (503, True), reply
-    figures.worst("exit", round(took, 1), "s")
-    assert took < 10
+    figures.limit("exit", round(took, 1), 10, "s")

@@ -169,6 +169,20 @@ def test_the_largest_body_that_is_taken(client: Client) -> None:
     client.ok("DELETE", "/hosts/web1")
 
 
+@pytest.mark.parametrize("vlan", [-1, 0, 4095, 4096, "10", 10.5, True, None])
+def test_r21_wrong_vlan(client: Client, vlan: object) -> None:
+    reply = client.ask("POST", "/networks/lab", {"bridge": "br0", "vlan": vlan})
+    assert (reply.status, reply.is_problem, reply.json["field"]) == (400, True, "vlan")
+    assert client.ask("GET", "/networks/lab").status == 404
+
+
+@pytest.mark.parametrize("bridge", ["br9", "", "-x", "br0; id", None, 0])
+def test_r21_missing_bridge(client: Client, bridge: object) -> None:
+    reply = client.ask("POST", "/networks/lab", {"bridge": bridge, "vlan": 10})
+    assert (reply.status, reply.is_problem, reply.json["field"]) == (400, True, "bridge")
+    assert client.ask("GET", "/networks/lab").status == 404
+
+
 INJECTIONS = [
     f"$(touch {CANARY})", f"`touch {CANARY}`", f"; touch {CANARY}", f"| touch {CANARY}",
     f"&& touch {CANARY} &", f"' ; touch {CANARY} '", f'" ; touch {CANARY} "', "--help",
