@@ -19,7 +19,7 @@ from shctl.hosts import console, deletion, power
 from shctl.hosts import supervision as installs
 from shctl.hypervisor import Hypervisor
 from shctl.install import boot
-from shctl.install.cache import Cache
+from shctl.install.cache import Cache, is_ours
 from shctl.metadata import FINISHING, Installation, Metadata
 from shctl.model import Finding
 from shctl.pools import Pool
@@ -272,16 +272,19 @@ def _modes_wrong(hypervisor: Hypervisor) -> Found:
 def _cache_left(_hypervisor: Hypervisor) -> Found:
     cache = Cache()
     for path in cache.leftovers():
-        yield (
-            Finding("file", str(path), "left by an interrupted download", "--fix deletes it"),
-            partial(_clean, cache, path),
-        )
+        if is_ours(path):
+            problem, remedy = "left by an interrupted download", "--fix deletes it"
+            yield Finding("file", str(path), problem, remedy), partial(_clean, cache, path)
+        else:
+            problem = "it stands in the cache and is not shctl's"
+            remedy = "look at it, and remove it if nobody needs it"
+            yield Finding("file", str(path), problem, remedy), None
 
 
 def _clean(cache: Cache, path: Path) -> None:
     cache.remove_leftovers()
     if path.exists():
-        raise ShctlError("it does not look like shctl's; remove it by hand if nobody needs it")
+        raise ShctlError("it cannot be removed; try by hand")
 
 
 # The order matters: an interrupted creation takes its volumes, ports and files along.

@@ -202,10 +202,20 @@ def test_interrupted_download() -> None:
         ok(*arguments("cached", trees.of(End.HALT)))
     delete("cached")
     kept = {path.name for path in CACHE.glob("*.data")}
-    left = CACHE / ".0123.data.x.part"
+    left = CACHE / f".{'a' * 64}.data.x.part"
     left.write_bytes(b"half")
     mended("file", str(left))
     assert {path.name for path in CACHE.glob("*.data")} == kept
+
+
+def test_foreign_file_in_the_cache_stays() -> None:
+    CACHE.mkdir(exist_ok=True)
+    foreign = CACHE / "notes.txt"
+    foreign.write_bytes(b"precious")
+    assert the_one("file", str(foreign))["remedy"].startswith("look at it")
+    assert [row["result"] for row in findings("--fix")] == [None]
+    assert foreign.read_bytes() == b"precious"
+    foreign.unlink()
 
 
 def test_pool_that_is_inactive_hides_nothing_else() -> None:

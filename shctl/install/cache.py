@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from shctl.clock import stamp
 from shctl.install.addresses import redact
 from shctl.install.checks import Checksum
 from shctl.install.fetch import Client, Progress
-from shctl.install.files import explained, make_directory, write_whole
+from shctl.install.files import TEMPORARY, explained, make_directory, write_whole
 from shctl.install.replies import Received
 from shctl.model import Cached
 
@@ -29,6 +30,9 @@ MAX_ENTRIES = 32
 KEY_LENGTH = 64
 # See https://bford.info/cachedir/: backups skip such a directory, and clean-up dares to clean it.
 TAG = "CACHEDIR.TAG"
+# An entry's own files, and what they are written to before they take their names.
+_ENTRY = r"[0-9a-f]{64}\.(?:data|json)"
+_OURS = re.compile(rf"{_ENTRY}|\.(?:{_ENTRY}|{re.escape(TAG)})\..+{re.escape(TEMPORARY)}")
 TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# shctl's cache of installation trees\n"
 
 
@@ -119,9 +123,9 @@ class Cache:
         return sorted(path for path in paths if path.name not in known and self._is_left(path))
 
     def remove_leftovers(self) -> list[Path]:
-        """Remove the leftovers and return their paths; directories and a foreign place stay."""
+        """Remove the leftovers and return their paths; what is not called like ours stays."""
         removed = []
-        for path in self.leftovers() if (self.directory / TAG).is_file() else ():
+        for path in filter(is_ours, self.leftovers()):
             with suppress(OSError):
                 path.unlink()
                 removed.append(path)
@@ -194,6 +198,11 @@ class Cache:
 def key_of(url: str) -> str:
     """Return the key of url."""
     return hashlib.sha256(url.encode()).hexdigest()
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether a file in the cache's directory has a name that the cache gives."""
+    return bool(_OURS.fullmatch(path.name))
 
 
 def _is_key(name: str) -> bool:
