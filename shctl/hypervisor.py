@@ -49,6 +49,13 @@ class Hypervisor:
                     self._opened = self._open()
         return self._opened
 
+    def close(self) -> None:
+        """Close the connection in good order; it opens again at its next use."""
+        if self._is_alive():
+            with suppress(ShctlError), translated("cannot close the connection"):
+                self._opened.close()
+        self._opened = None
+
     def _is_alive(self) -> bool:
         # Asks nobody: keepalive and the end of the stream are what libvirt judges by.
         with suppress(ShctlError), translated("cannot look at the connection"):

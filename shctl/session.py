@@ -37,6 +37,11 @@ class Session:
 
         return Hypervisor(self.uri)
 
+    def close(self) -> None:
+        """Close the connection if one was opened."""
+        if "hypervisor" in self.__dict__:
+            self.hypervisor.close()
+
 
 def _silent(_what: str, _done: int, _size: int | None) -> None:
     pass

@@ -31,7 +31,6 @@ def _told() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        abandon()
         raise ShctlError(f"cannot write to standard output: {error.strerror}") from error
 
 
@@ -50,8 +49,3 @@ def prepare() -> None:
 def _fill(name: str, flags: int, mode: str) -> None:
     if getattr(sys, name) is None:
         setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode, encoding="utf-8"))
-
-
-def abandon() -> None:
-    """Let what is still to be written go nowhere: Python complains when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -133,8 +133,8 @@ def imported(*arguments: str) -> set[str]:
     code = (
         "import atexit, os, sys\n"
         "atexit.register(lambda: os.write(2, repr(sorted(sys.modules)).encode()))\n"
-        "from shctl.cli import main\n"
-        "main()"
+        "from shctl.cli import root\n"
+        "root.main(prog_name='shctl')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], env=environment(), capture_output=True,
