@@ -101,8 +101,11 @@ test-package: deb ## Install the packages in a clean Debian 12 and 13, and purge
 	$(sudo) .venv/bin/python -m pytest -p no:cacheprovider --confcutdir=tests/package \
 		tests/package/installed.py
 
-# All but the scoreboard's faults and races, which have nothing to do with versions of libraries.
-quick := --ignore=tests/reliability --ignore=tests/test_throwaway.py
+# Without faults, races, leftovers and whole systems: no version of a library shows in those.
+quick := --ignore=tests/reliability --ignore=tests/test_throwaway.py --ignore=tests/test_linux.py \
+	--ignore=tests/rest/test_outages.py --ignore=tests/rest/test_unattended.py \
+	--ignore=tests/test_doctor.py --ignore=tests/test_doctor_races.py \
+	--deselect=tests/rest/test_described.py::test_random_requests_after_the_description
 
 # The other end of what pyproject.toml allows. Debian's versions are what .venv has.
 .venv-newest/.ready: .venv-newest/.packages pyproject.toml
@@ -112,8 +115,9 @@ quick := --ignore=tests/reliability --ignore=tests/test_throwaway.py
 		--editable '.[server,test]'
 	@touch $@
 
-test-newest: setup .venv-newest/.ready .venv/fuzz/.ready ## Run the quick tests on the newest libraries from PyPI
-	tools/throwaway .venv-newest/bin/python -m pytest -p no:cacheprovider $(quick)
+test-newest: setup .venv-newest/.ready ## Run the quick tests on the newest libraries from PyPI
+	HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis \
+		tools/throwaway .venv-newest/bin/python -m pytest -p no:cacheprovider $(quick)
 
 deb: setup ## Build the Debian packages into dist, and hold them against lintian
 	tools/deb dist

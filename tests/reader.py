@@ -2,8 +2,9 @@
 
     reader.py README TREE
 
-Each block of kind `sh` is run as it stands, except that the directory TREE, served on loopback,
-takes the mirror's place: there is no network here. Prints the installed host as JSON and its log.
+The bridge is made as the text says, and each block of kind `sh` is run as it stands, except that
+the directory TREE, served on loopback, takes the mirror's place: there is no network here. Prints
+the installed host as JSON and its log.
 Nothing of shctl's own is imported.
 """
 
@@ -63,12 +64,31 @@ def service() -> Iterator[None]:
             process.wait(PATIENCE)
 
 
+@contextmanager
+def bridge(text: str) -> Iterator[None]:
+    """Make the bridge as the text says, in place of the one that is there, with a new uplink."""
+    call("ovs-vsctl del-br br0", "ip tuntap add eno1 mode tap")
+    # No kernel switches for Open vSwitch in here, which it says and goes on.
+    call(*re.findall("^ovs-vsctl .+$", text, re.MULTILINE), capture_output=True)
+    call("ovs-vsctl set bridge br0 datapath_type=netdev", "ip link set br0 up")
+    try:
+        yield
+    finally:
+        call("ovs-vsctl del-port br0 eno1", "ip link delete eno1")
+
+
+def call(*lines: str, capture_output: bool = False) -> None:
+    """Run command lines, which have to succeed."""
+    for line in lines:
+        subprocess.run(line.split(), check=True, capture_output=capture_output, timeout=PATIENCE)
+
+
 def main(readme: str, tree: str) -> None:
     """Go through the text."""
     text = Path(readme).read_text(encoding="utf-8")
     blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     os.chdir(tempfile.mkdtemp())
-    with tree_served(tree) as url, service():
+    with bridge(text), tree_served(tree) as url, service():
         script = "\n".join(blocks).replace(MIRROR, url)
         assert url in script
         subprocess.run(["bash", "-eu"], input=script, text=True, check=True, timeout=PATIENCE)
@@ -76,8 +96,8 @@ def main(readme: str, tree: str) -> None:
             sys.stdout.write(f"\nshow {name}\n")
             sys.stdout.flush()
             subprocess.run(["shctl", "-o", "json", "hosts", "show", name], check=True)
-        for words in ("hosts delete web1 db1", "networks delete staging", "tokens delete ci"):
-            subprocess.run(["shctl", *words.split()], check=True)
+        call("shctl hosts delete web1 db1", "shctl networks delete staging")
+        call("shctl tokens delete ci")
 
 
 if __name__ == "__main__":

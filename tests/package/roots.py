@@ -1,6 +1,7 @@
 """Clean Debian systems in directories, with the packages installed as an admin would."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -79,6 +80,7 @@ def make(suite: str, path: Path, packages: Iterable[Path]) -> Root:
         "mmdebstrap", "--quiet", "--variant=apt", "--components=main",
         "--skip=cleanup/apt/lists", f"--include={','.join(TOOLS)}", f"--keyring={KEYRING}",
         *(f"--aptopt={file}" for file in sorted(OPTIONS.iterdir())),
+        '--aptopt=APT::Install-Recommends "false"',
         "--dpkgopt=force-unsafe-io", suite, str(path), mirror(),
     ]  # fmt: skip
     subprocess.run(bootstrap, check=True, timeout=PATIENCE, capture_output=True)
@@ -86,11 +88,21 @@ def make(suite: str, path: Path, packages: Iterable[Path]) -> Root:
     policy = path / "usr/sbin/policy-rc.d"
     policy.write_text(NO_SERVICES)
     policy.chmod(0o755)
-    copied = [shutil.copy(package, path / "opt") for package in packages]
-    install(root, [f"/opt/{Path(file).name}" for file in copied])
+    (path / "opt/dist").mkdir()
+    for package in packages:
+        shutil.copy(package, path / "opt/dist")
+    # As README's reader types it, who then says yes.
+    root.run("sh", "-euc", f"cd /opt; yes | {told()}")
     return root
+
+
+def told() -> str:
+    """Return the command line that README has for installing the packages."""
+    found = re.search(r"^apt install .*$", (PROJECT / "README.md").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[0]
 
 
 def install(root: Root, packages: Iterable[str]) -> None:
     """Install packages, from files or by name."""
-    root.run("apt-get", "-qq", "-y", "--no-install-recommends", "install", *packages)
+    root.run("apt-get", "-qq", "-y", "install", *packages)
