@@ -1,6 +1,5 @@
 """Describe the REST interface in OpenAPI 3.1, from the routes, the commands and the model."""
 
-import dataclasses
 import inspect
 import re
 import types
@@ -193,10 +192,10 @@ def _problem(status: int) -> Schema:
 
 
 def _schema(kind: Any, schemas: dict[str, Schema]) -> Schema:
-    """Return the JSON Schema of a type; those of dataclasses are put into `schemas`."""
+    """Return the JSON Schema of a type; those of objects are put into `schemas`."""
     if kind in _PLAIN:
         return _PLAIN[kind]
-    if dataclasses.is_dataclass(kind):
+    if hasattr(kind, "columns"):
         return _object(kind, schemas)
     origin, inside = get_origin(kind), get_args(kind)
     if origin in (list, tuple):
@@ -215,8 +214,9 @@ def _union(parts: list[Schema]) -> Schema:
 def _object(kind: Any, schemas: dict[str, Schema]) -> Schema:
     name = kind.__name__
     if name not in schemas:
-        hints = get_type_hints(kind)
-        fields = [field.name for field in dataclasses.fields(kind)]
+        # Not the class's own: rows has no dataclasses.
+        hints = get_type_hints(kind.__init__)
+        fields = list(kind.__slots__)
         schemas[name] = {
             "type": "object",
             "description": inspect.cleandoc(kind.__doc__ or ""),
