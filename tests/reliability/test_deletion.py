@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scoreboard import rounds
 from tests.serving import Client, serving
 from tests.support import (
     VOLUMES,
@@ -69,9 +70,11 @@ def autostart(name: str) -> None:
     call("virsh", "autostart", name)
 
 
+WAYS = [("bios", "command line"), ("uefi", "server"), ("bios", "server"), ("uefi", "command line")]
+
+
 @pytest.mark.parametrize("reach", [leave, start, pause, crash, managed_save, autostart])
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
-@pytest.mark.parametrize("face", ["command line", "server"])
+@pytest.mark.parametrize(("firmware", "face"), WAYS[: rounds(4, 2)])
 def test_r05_delete_in_every_state_and_twice(
     reach: Callable[[str], None], firmware: str, face: str, client: Client
 ) -> None:

@@ -26,7 +26,7 @@ from tests.serving import (
     make_token,
     serving,
 )
-from tests.support import SHCTL, environment, eventually, ok, prepare, run
+from tests.support import SHCTL, VOLUMES, environment, eventually, ok, prepare, run
 
 SCOPES = ("read", "power", "admin")
 
@@ -216,6 +216,12 @@ def test_r36_modes_of_files_under_umask_000(server: Running, tokens: dict[str, s
     )  # fmt: skip
     assert done.stdout
     ok("tokens", "delete", "masked")
+    server.client.ok("POST", "/hosts/masked", {"memory": 64, "disks": [1], "networks": ["vlan10"]})
+    made = [VOLUMES / "masked-sda", *Path("/run/shctl/locks").iterdir()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
+    for directory in (Path("/var/log/shctl/console"), Path("/run/shctl/locks")):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    ok("hosts", "delete", "masked")
     assert stat.S_IMODE(TOKENS.stat().st_mode) == 0o600
     assert stat.S_IMODE(server.socket.stat().st_mode) == 0o660
     assert stat.S_IMODE(TOKENS.parent.stat().st_mode) == 0o755
