@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import libvirt
@@ -14,6 +15,8 @@ from tests.support import URI, prepare
 DOMAIN = "<domain type='test'><name>{}</name><memory>64</memory><os><type>hvm</type></os></domain>"
 QEMU = DOMAIN.replace("'test'", "'qemu'")
 NETWORK = "<network><name>{}</name><bridge name='b'/></network>"
+
+Counted = tuple[Hypervisor, Counter[str]]
 
 
 class Counting:
@@ -40,12 +43,15 @@ class Counting:
         return Counting(value, self._calls) if ours else value
 
 
-def counted() -> tuple[Hypervisor, Counter[str]]:
-    """Return libvirt's test driver and the calls made on it; it has one host and one network."""
+@pytest.fixture
+def counted() -> Iterator[Counted]:
+    """Open libvirt's test driver, with one host and one network, and count the calls on it."""
     hypervisor = Hypervisor("test:///default")
     calls: Counter[str] = Counter()
     hypervisor._opened = Counting(hypervisor.connection, calls)
-    return hypervisor, calls
+    yield hypervisor, calls
+    # Whoever opens it next would meet what was added here.
+    hypervisor.close()
 
 
 def fill(hypervisor: Hypervisor, hosts: int, networks: int) -> None:
@@ -61,8 +67,8 @@ def fill(hypervisor: Hypervisor, hosts: int, networks: int) -> None:
         connection.networkDefineXML(NETWORK.format(f"n{number}"))
 
 
-def test_calls_for_a_list_of_hosts_do_not_grow() -> None:
-    hypervisor, calls = counted()
+def test_calls_for_a_list_of_hosts_do_not_grow(counted: Counted) -> None:
+    hypervisor, calls = counted
     assert len(hypervisor.hosts()) == 1
     few = calls.copy()
     fill(hypervisor, 999, 0)
@@ -71,8 +77,8 @@ def test_calls_for_a_list_of_hosts_do_not_grow() -> None:
     assert calls == few == {"getAllDomainStats": 1}
 
 
-def test_calls_for_a_list_of_networks_do_not_grow() -> None:
-    hypervisor, calls = counted()
+def test_calls_for_a_list_of_networks_do_not_grow(counted: Counted) -> None:
+    hypervisor, calls = counted
     assert len(hypervisor.networks()) == 1
     few = calls.copy()
     fill(hypervisor, 0, 39)
@@ -81,8 +87,8 @@ def test_calls_for_a_list_of_networks_do_not_grow() -> None:
     assert calls == few == {"listAllNetworks": 3}
 
 
-def test_lists_are_sorted() -> None:
-    hypervisor, _ = counted()
+def test_lists_are_sorted(counted: Counted) -> None:
+    hypervisor, _ = counted
     fill(hypervisor, 12, 12)
     names = [host.name for host in hypervisor.hosts()]
     assert names == sorted(names)
