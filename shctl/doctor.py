@@ -20,7 +20,7 @@ from shctl.hosts import supervision as installs
 from shctl.hypervisor import Hypervisor
 from shctl.install import boot
 from shctl.install.cache import Cache, is_ours
-from shctl.metadata import FINISHING, Installation, Metadata
+from shctl.metadata import FINISHING, Metadata, OwnedVolume
 from shctl.model import Finding
 from shctl.pools import Pool
 
@@ -86,8 +86,12 @@ def _look(hypervisor: Hypervisor) -> _Seen:
     seen = []
     for host in hypervisor.domains():
         with suppress(NotFound):  # gone in the meantime
-            seen.append((host, domain.read(host.xml(stored=host.persistent))))
+            seen.append((host, _read(host)))
     return _Seen(tuple(seen))
+
+
+def _read(host: Domain) -> domain.Read:
+    return domain.read(host.xml(stored=host.persistent))
 
 
 def _is_so(host: str, still: Callable[[], bool]) -> bool:
@@ -116,7 +120,7 @@ def _interrupted(hypervisor: Hypervisor) -> Found:
 
 def _installs_open(hypervisor: Hypervisor) -> Found:
     for host, _, data in _look(hypervisor).ours:
-        if data.install and data.complete and _is_over(host, data.install):
+        if data.install and data.complete and _is_so(host.name, partial(_is_over, host)):
             problem = "its installation has ended, or its time is over, and nobody saw to it"
             yield (
                 Finding("host", host.name, problem, "--fix brings it to its end"),
@@ -124,11 +128,12 @@ def _installs_open(hypervisor: Hypervisor) -> Found:
             )
 
 
-def _is_over(host: Domain, install: Installation) -> bool:
-    with suppress(NotFound):  # gone in the meantime
-        over = install.phase == FINISHING or install.overdue or not host.active
-        return install.open and over
-    return False
+def _is_over(host: Domain) -> bool:
+    data = _read(host).metadata
+    if data is None or data.install is None:
+        return False
+    over = data.install.phase == FINISHING or data.install.overdue or not host.active
+    return data.install.open and over
 
 
 def _pools_inactive(hypervisor: Hypervisor) -> Found:
@@ -148,13 +153,21 @@ def _active_pool(hypervisor: Hypervisor, name: str) -> Pool | None:
 def _volumes_missing(hypervisor: Hypervisor) -> Found:
     for host, _, data in _look(hypervisor).ours:
         for volume in data.volumes if data.complete else ():
-            try:
-                if pool := _active_pool(hypervisor, volume.pool):
-                    pool.volume(volume.name)
-            except NotFound:
+            if _is_so(host.name, partial(_is_missing, hypervisor, host, volume)):
                 problem = f"its volume {volume.name} is not in pool {volume.pool}"
                 remedy = f"restore it, or 'shctl hosts delete {host.name}'"
                 yield Finding("host", host.name, problem, remedy), None
+
+
+def _is_missing(hypervisor: Hypervisor, host: Domain, volume: OwnedVolume) -> bool:
+    data = _read(host).metadata
+    if data is None or not data.complete:
+        return False
+    try:
+        pool = _active_pool(hypervisor, volume.pool)
+    except NotFound:
+        return True
+    return pool is not None and not pool.has_volume(volume.name)
 
 
 def _volumes_left(hypervisor: Hypervisor) -> Found:
@@ -183,18 +196,40 @@ def _left_in(hypervisor: Hypervisor, pool: Pool) -> Found:
 
 def _ports_left(hypervisor: Hypervisor) -> Found:
     for row in power.stale_ports(hypervisor):
-        problem = f"its row in Open vSwitch (bridge {row.bridge}, tag {row.tag}) outlived its host"
-        yield (
-            Finding("port", row.name, problem, "--fix removes the row"),
-            partial(openvswitch.sweep, [row]),
-        )
+        if _has_outlived(hypervisor, row):
+            problem = (
+                f"its row in Open vSwitch (bridge {row.bridge}, tag {row.tag}) outlived its host"
+            )
+            yield (
+                Finding("port", row.name, problem, "--fix removes the row"),
+                partial(openvswitch.sweep, [row]),
+            )
+
+
+def _has_outlived(hypervisor: Hypervisor, row: openvswitch.PortRow) -> bool:
+    """Look at a row again: a host that was stopped between two looks took its rows along."""
+
+    def still() -> bool:
+        return row in power.stale_ports(hypervisor)
+
+    host = next((host for host in hypervisor.domains() if host.uuid == row.domain), None)
+    return _is_so(host.name, still) if host else still()
 
 
 def _ports_wrong(hypervisor: Hypervisor) -> Found:
     for host, _ in _look(hypervisor).hosts:
         with suppress(NotFound):
-            if host.active and (wrong := power.wrong_port(hypervisor, host)):
+            wrong = _wrong_port(hypervisor, host)
+            if wrong and _is_so(host.name, partial(_has_wrong_port, hypervisor, host)):
                 yield Finding("host", host.name, wrong, "stop it and start it again"), None
+
+
+def _wrong_port(hypervisor: Hypervisor, host: Domain) -> str | None:
+    return power.wrong_port(hypervisor, host) if host.active else None
+
+
+def _has_wrong_port(hypervisor: Hypervisor, host: Domain) -> bool:
+    return _wrong_port(hypervisor, host) is not None
 
 
 def _networks(hypervisor: Hypervisor) -> Found:

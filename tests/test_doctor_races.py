@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shctl import locks
 from shctl.doctor import examine
 from shctl.hypervisor import Hypervisor
 from tests.guests import End
@@ -69,6 +70,21 @@ def test_file_that_went_with_its_host_is_no_finding(tmp_path: Path) -> None:
     (tmp_path / "gone.log").unlink()
     found = _left_by(files, lambda: {"gone", "left"}, "problem", Path.unlink)
     assert [finding.name for finding, _ in found] == [str(tmp_path / "left.log")]
+
+
+def test_nothing_is_judged_while_somebody_is_at_work(shctl: Forker) -> None:
+    """A row without its QEMU and a host without its volume are what a deletion looks like."""
+    hypervisor = Hypervisor(URI)
+    assert shctl.run(*CREATE.split()) == 0
+    row = "add-port br0 vnet900 tag=99 -- set interface vnet900 type=internal"
+    owner = f"external_ids:vm-id={hypervisor.domain('k').uuid}"
+    call("ovs-vsctl", *row.split(), owner)
+    call("virsh", "vol-delete", "k-sda", "shctl")
+    with locks.hold("host", "k"):
+        assert examine(hypervisor) == []
+    found = {(finding.kind, finding.result) for finding in examine(hypervisor, fix=True)}
+    assert found == {("host", None), ("port", "mended")}
+    assert run("hosts", "delete", "k").code == 0
 
 
 def test_several_doctors_at_once(shctl: Forker, look: Callable[[], object]) -> None:
