@@ -24,7 +24,7 @@ from benchmarks.table import Row, ms, times
 _SOCKET = Path("/run/shctl/shctl.sock")
 _PEER_PORT = 8001
 _NAME = "host0500"
-_REQUESTS = 101
+_TURNS, _IN_TURN = 15, 20
 _CLIENTS = 8
 _EACH = 50
 _MANY = 10_000
@@ -149,11 +149,20 @@ def _compared(rack: Rack, server: Server, theirs: dict[str, tuple[Server, str]])
 def _alternate(
     server: Server, path: str, bare: Ask, theirs: tuple[Server, str] | None
 ) -> dict[str, list[Run]]:
-    """Ask shctl, libvirt and the peer in turns, each over one connection that stays open."""
+    """Ask shctl, libvirt and the peer in turns, each over one connection that stays open.
+
+    A turn is several requests, one after the other, as a client makes them: where requests take
+    turns one by one, each finds everybody asleep.
+    """
     asks: dict[str, Ask] = {"shctl": partial(ask, server.connect(), path), "bare": bare}
     if theirs:
         asks["sushy-tools"] = partial(ask, theirs[0].connect(), theirs[1])
-    return alternate({name: partial(call, function) for name, function in asks.items()}, _REQUESTS)
+    return alternate({name: partial(_turn, function) for name, function in asks.items()}, _TURNS)
+
+
+def _turn(function: Ask) -> Run:
+    """Return what one of several calls takes, the median of them."""
+    return Run(wall([call(function) for _ in range(_IN_TURN)]))
 
 
 def _peer(runs: dict[str, list[Run]]) -> str:
