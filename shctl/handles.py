@@ -10,6 +10,8 @@ from shctl.binding import api, translated
 from shctl.errors import Conflict, NotFound, ShctlError
 from shctl.rows import Network
 
+HUNG = 1000  # milliseconds that QEMU may take for an answer to libvirt
+
 # virsh's words, by virDomainState.
 _STATES = (
     "no state", "running", "idle", "paused", "in shutdown", "shut off", "crashed", "pmsuspended",
@@ -51,6 +53,25 @@ class Domain:
         """Tell whether the domain has a QEMU process."""
         with self._doing("look at"):
             return bool(self._handle.isActive())
+
+    @property
+    def hung(self) -> bool:
+        """Tell whether a call has been waiting for the domain's QEMU longer than any should."""
+        with suppress(Conflict), self._doing("look at"):  # Conflict: it is off
+            state, _, since = self._handle.controlInfo()
+            return bool(state == api.VIR_DOMAIN_CONTROL_OCCUPIED and since > HUNG)
+        return False
+
+    def open_disks(self) -> list[str]:
+        """Return the paths of what QEMU has as disks, backing files too, without asking it."""
+        flags = (
+            api.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+            | api.VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING
+        )
+        with self._doing("look at the disks of"):
+            connection, kind = self._handle.connect(), api.VIR_DOMAIN_STATS_BLOCK
+            told = connection.domainListGetStats([self._handle], kind, flags)[0][1]
+        return [path for name, path in told.items() if name.endswith(".path")]
 
     @property
     def persistent(self) -> bool:

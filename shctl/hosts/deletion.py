@@ -126,12 +126,18 @@ def users_of(hypervisor: Hypervisor, path: str) -> list[str]:
 
 def _uses(hypervisor: Hypervisor, host: Domain, file: files.Identity) -> bool:
     with suppress(NotFound):  # a host that went in the meantime
-        return any(
-            files.identity(source) == file
-            for xml in {host.xml(), host.xml(stored=True)}
-            for source in _sources(hypervisor, xml)
-        )
+        return any(files.identity(path) == file for path in _disks(hypervisor, host))
     return False
+
+
+def _disks(hypervisor: Hypervisor, host: Domain) -> Iterator[str]:
+    """Return the paths of what a host's disks are made of, running and stored."""
+    if host.hung:
+        # By libvirt 11 each reading of its XML would wait for half a minute.
+        yield from host.open_disks()
+        return
+    for xml in {host.xml(), host.xml(stored=True)}:
+        yield from _sources(hypervisor, xml)
 
 
 def _sources(hypervisor: Hypervisor, xml: str) -> Iterator[str]:

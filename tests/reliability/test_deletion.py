@@ -5,14 +5,19 @@ What a test leaves behind fails it: tests/conftest.py compares before and after.
 
 import json
 import os
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from shctl.hypervisor import Hypervisor
 from tests.scoreboard import rounds
 from tests.serving import Client, serving
 from tests.support import (
+    HANG,
+    URI,
     VOLUMES,
     call,
     create,
@@ -194,6 +199,25 @@ def test_r06_disk_that_another_host_has_by_another_path(alias: Path) -> None:
     assert (done.code, "also used by other" in done.err) == (4, True), done
     assert content(alias) == b"shared"
     define(OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>"))
+    ok("hosts", "delete", "x")
+
+
+def test_r06_disk_that_a_hung_host_has() -> None:
+    """What its QEMU has open is told without its XML, for which libvirt 11 would wait for it."""
+    create("x")
+    create("hangs", "--start")
+    call("virsh", "attach-disk", "hangs", str(VOLUMES / "x-sda"), "sdb", "--targetbus", "scsi")
+    os.kill(qemu_pid("hangs"), signal.SIGSTOP)
+    waiting = subprocess.Popen(["virsh", "reboot", "hangs"])
+    try:
+        eventually(lambda: Hypervisor(URI).domain("hangs").hung)
+        done = run("hosts", "delete", "x")
+    finally:
+        os.kill(qemu_pid("hangs"), signal.SIGCONT)
+        waiting.wait(HANG)
+    assert (done.code, "also used by hangs" in done.err) == (4, True), done
+    ok("hosts", "delete", "hangs")
+    assert (VOLUMES / "x-sda").exists()
     ok("hosts", "delete", "x")
 
 
