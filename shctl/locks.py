@@ -31,7 +31,7 @@ def directory() -> Path:
 def hold(
     kind: str, name: str, *, shared: bool = False, patience: float = PATIENCE
 ) -> Iterator[None]:
-    """Hold the lock of a "host" or "network"; raise Conflict when another holds it for too long.
+    """Hold the lock of a "host", "network" or "pool"; raise Conflict when that takes too long.
 
     With `patience` 0 a lock that is held raises at once. Lock files stay: removing one that
     somebody waits for would give two holders.

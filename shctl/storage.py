@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from lxml import etree
 
+from shctl import locks
 from shctl.domain import Ceph, Source
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.hypervisor import Hypervisor
@@ -31,8 +32,15 @@ def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
             f"pool: pool {name!r} is inactive; 'virsh pool-start {name}' starts it", field="pool"
         )
     if not pool.active:
-        pool.start()
+        _start(pool)
     return pool
+
+
+def _start(pool: Pool) -> None:
+    # Two first creations may meet here too, and while one starts the pool it is not active yet.
+    with locks.hold("pool", pool.name):
+        if not pool.active:
+            pool.start()
 
 
 def _make_default(hypervisor: Hypervisor) -> Pool:
