@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -178,6 +180,20 @@ def test_r20_paused_host_is_not_resumed_on_a_wrong_vlan() -> None:
     call("ovs-vsctl", "set", "port", port_of("late"), "tag=99")
     assert run("hosts", "start", "late").code == 4
     assert state("late") == "paused"
+    ok("hosts", "delete", "late")
+
+
+def test_r20_host_that_libvirtd_starts_after_a_power_cut() -> None:
+    """What the package runs before libvirtd sweeps the port; a host's own port it leaves alone."""
+    create("late", "--autostart")
+    daemon("stop", "libvirtd")
+    rmtree("/run/libvirt/qemu")  # which says, too, that hosts were started already
+    vsctl("add-port", "br0", "vnet0", "tag=99", *ids("vnet0", f"external_ids:vm-id={UUID}"))
+    call(sys.executable, "-m", "shctl.sweep")
+    daemon("start", "libvirtd")
+    eventually(lambda: state("late") == "running")
+    call(sys.executable, "-m", "shctl.sweep")
+    assert (port_of("late"), port_rows()["vnet0"]["tag"]) == ("vnet0", 10)
     ok("hosts", "delete", "late")
 
 
