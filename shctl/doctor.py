@@ -185,13 +185,10 @@ def _left_in(hypervisor: Hypervisor, pool: Pool) -> Found:
     there = [match for match in map(_VOLUME.fullmatch, pool.volume_names()) if match]
     owned = _look(hypervisor).volumes
     for name, host in ((match[0], match[1]) for match in there if match[0] not in owned):
-        still = partial(is_left, name)
-        if _is_so(host, still):
-            volume = pool.volume(name)
-            yield (
-                Finding("volume", volume.path, "it belongs to no host", "--fix deletes it"),
-                partial(_put_right, host, still, volume.delete),
-            )
+        if _is_so(host, partial(is_left, name)):
+            # A name proves nothing: it may be a copy that somebody put there.
+            remedy = f"look at it, then 'virsh vol-delete {name} {pool.name}'"
+            yield Finding("volume", pool.volume(name).path, "it belongs to no host", remedy), None
 
 
 def _ports_left(hypervisor: Hypervisor) -> Found:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def doctor(session: Session, fix: bool = False) -> list[Finding]:
     """Find what interruptions and other tools left behind.
 
-    Without --fix nothing is changed; with it nothing is touched that shctl did not make.
+    Nothing is touched that shctl did not make, and no disk but those of hosts whose creation or
+    deletion was interrupted. The exit code is 0 whatever is found.
     """
     from shctl.doctor import examine
 

@@ -117,16 +117,27 @@ def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None
     pool = storage.open_pool(hypervisor, request.pool)
     spec = _reservation(request, kvm=kvm, location=fetched.location if fetched else None)
     _check_volumes_free(pool, spec.metadata)
+    volumes: list[Volume] = []
     with Undo() as undo:
         host = undo.made(
-            f"host {spec.name}", lambda: hypervisor.reserve(domain.build(spec)), Domain.undefine
+            f"host {spec.name}",
+            lambda: hypervisor.reserve(domain.build(spec)),
+            lambda host: _withdraw(host, pool, volumes),
         )
-        spec = replace(spec, uuid=host.uuid, disks=_make_disks(pool, request, undo))
+        spec = replace(spec, uuid=host.uuid, disks=_make_disks(pool, request, undo, volumes))
         log = Path(spec.console)
         console.prepare_log(log)
         undo.push(f"log {log}", lambda: console.remove_log(log))
         _finish(hypervisor, request, spec, fetched, undo)
     return host
+
+
+def _withdraw(host: Domain, pool: Pool, volumes: list[Volume]) -> None:
+    """Undefine a host, unless a volume of it could not be removed: it alone tells whose that is."""
+    left = [volume.name for volume in volumes if pool.has_volume(volume.name)]
+    if left:
+        raise Conflict(f"host {host.name!r} still has {', '.join(left)}")
+    host.undefine()
 
 
 def _finish(
@@ -141,24 +152,23 @@ def _finish(
     The same UUID replaces the reservation. The host counts as whole only when it runs, if it is
     to run; until then `doctor` and the deletion know it for an interrupted creation.
     """
-    whole = replace(spec.metadata, complete=True)
-    starts = bool(request.start or request.install)
-    spec = spec if starts else replace(spec, metadata=whole)
     host = hypervisor.define(domain.build(spec))
     if request.autostart:
         host.set_autostart(True)
-    if not starts:
-        return
-    installer = None
-    if request.install:
-        from shctl.install import media
+    if request.start or request.install:
+        installer = _stage(spec, fetched, undo) if request.install else None
+        undo.push(f"running host {host.name}", host.destroy)
+        power.power_on(hypervisor, host, installer=installer)
+    whole = metadata.text(replace(spec.metadata, complete=True))
+    host.set_metadata(whole, metadata.URI, metadata.KEY)
 
-        undo.push(f"boot files of {host.name}", lambda: boot.remove_boot_files(host.name))
-        staged = media.stage(fetched, host.name)
-        installer = domain.build(replace(spec, installer=staged))
-    undo.push(f"running host {host.name}", host.destroy)
-    power.power_on(hypervisor, host, installer=installer)
-    host.set_metadata(metadata.text(whole), metadata.URI, metadata.KEY)
+
+def _stage(spec: domain.Spec, fetched: media.Media | None, undo: Undo) -> str:
+    """Put an installer's files where its QEMU reads them; return the XML that boots them."""
+    from shctl.install import media
+
+    undo.push(f"boot files of {spec.name}", lambda: boot.remove_boot_files(spec.name))
+    return domain.build(replace(spec, installer=media.stage(fetched, spec.name)))
 
 
 def check_networks(hypervisor: Hypervisor, wanted: tuple[str, ...]) -> None:
@@ -227,7 +237,9 @@ def _check_volumes_free(pool: Pool, data: Metadata) -> None:
         )
 
 
-def _make_disks(pool: Pool, request: Request, undo: Undo) -> tuple[domain.Source, ...]:
+def _make_disks(
+    pool: Pool, request: Request, undo: Undo, made: list[Volume]
+) -> tuple[domain.Source, ...]:
     sources = []
     for index, size in enumerate(request.disks):
         name = names.volume(request.name, names.disk_target(index))
@@ -236,5 +248,6 @@ def _make_disks(pool: Pool, request: Request, undo: Undo) -> tuple[domain.Source
             partial(storage.make_volume, pool, name, size),
             Volume.delete,
         )
+        made.append(volume)
         sources.append(storage.source_of(pool, volume))
     return tuple(sources)

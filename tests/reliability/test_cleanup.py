@@ -112,17 +112,20 @@ def test_r02_undeletable_file_is_named_and_the_rest_undone() -> None:
     try:
         done = run(*CREATE)
         assert done.code == 1
-        assert "left behind: volume x-sda in pool shctl ('shctl doctor' lists it)" in done.err
-        assert run("hosts", "show", "x").code == 3
+        left = "left behind: volume x-sda in pool shctl, host x ('shctl doctor' lists it)"
+        assert left in done.err
         assert not (VOLUMES / "x-sdb").exists()
         listed = run("-o", "json", "doctor").json
-        assert str(volume) in {finding["name"] for finding in listed}
+        assert [(row["kind"], row["name"]) for row in listed] == [("host", "x")]
+        again = run(*CREATE)
+        assert (again.code, "is incomplete" in again.err) == (4, True)
     finally:
         hook.unlink()
         subprocess.run(["umount", volume], check=False)
         restart("libvirtd")
     ok("doctor", "--fix")
     assert not volume.exists()
+    assert run("hosts", "show", "x").code == 3
 
 
 def restart(name: str) -> None:
