@@ -12,7 +12,7 @@ python := python3-venv python3-setuptools python3-wheel python3-click python3-li
 	python3-urllib3 python3-bottle python3-hypercorn python3-prometheus-client python3-pytest \
 	python3-hypothesis python3-requests
 demo := busybox-static debian-installer-$(release)-netboot-amd64 virtinst jq
-packaging := debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mandoc man-db mmdebstrap \
+packaging := build-essential git debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mandoc man-db mmdebstrap \
 	systemd
 packages := $(hypervisor) $(python) $(demo) $(packaging) openssl ansible-core curl chromium
 # libvirt-python comes as source from PyPI.
