@@ -1,6 +1,5 @@
 """The rows of the table, and the table as Markdown."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 HEAD = ("work", "shctl", "peer", "bare call", "ratio", "goal", "met", "peak")
@@ -32,12 +31,10 @@ class Row:
         )  # fmt: skip
 
 
-Rows = Callable[[], list[Row]]
-
-
 def ms(seconds: float) -> str:
     """Return a time in milliseconds."""
-    return f"{1000 * seconds:.3g} ms"
+    value = 1000 * seconds
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 
 def times(number: float) -> str:

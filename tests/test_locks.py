@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -70,9 +70,16 @@ def test_killed_holder_lets_go() -> None:
 
 def test_waits_until_it_is_free() -> None:
     with held_elsewhere("lock5") as process:
-        threading.Timer(0.2, process.kill).start()
+        killed = threading.Event()
+
+        def kill() -> None:
+            killed.set()
+            process.kill()
+
+        threading.Timer(0.2, kill).start()
         with locks.hold("host", "lock5"):
-            assert process.wait(10) == -signal.SIGKILL
+            assert killed.is_set()
+        assert process.wait(10) == -signal.SIGKILL
 
 
 def test_threads_keep_each_other_out() -> None:
@@ -83,6 +90,7 @@ def test_threads_keep_each_other_out() -> None:
         for _ in range(5):
             with locks.hold("host", "lock6"):
                 inside.append(1)
+                time.sleep(0.005)  # in which another thread would come in, if it could
                 most.append(len(inside))
                 inside.pop()
 
@@ -103,9 +111,11 @@ def test_failure_inside_lets_go() -> None:
 
 @pytest.mark.parametrize("name", ["..", "a/b", "$(id)", "é", "x" * 800, "."])
 def test_any_name_is_a_plain_file(name: str) -> None:
+    everywhere = locks.directory().parent
+    before = set(everywhere.rglob("*"))
     with locks.hold("host", name, patience=0):
-        pass
-    assert all(file.parent == locks.directory() for file in Path(locks.directory()).iterdir())
+        new = set(everywhere.rglob("*")) - before
+    assert [file.parent for file in new] == [locks.directory()]
 
 
 def test_only_root_reaches_the_locks_whatever_the_umask() -> None:

@@ -13,7 +13,7 @@ def nothing_left() -> None:
 
 PACKAGE = Path(__file__).parents[1] / "shctl"
 FILES = sorted(PACKAGE.rglob("*.py"))
-FACES = {"cli", "__main__", "server", "openapi", "auth", "routes"}
+FACES = {"cli", "__main__", "server", "openapi", "auth"}
 WEB = {"bottle", "hypercorn"}
 
 

@@ -167,13 +167,16 @@ def create_host(session: Session, **wanted: Any) -> HostDetail:
     With it the installer boots once, and when that has ended the host starts from its disk.
     """
     from shctl.hosts.creation import Request, create
-    from shctl.hosts.waiting import wait
+    from shctl.hosts.waiting import TIMEOUT, wait
 
     waits, install = wanted.pop("wait", False), _installation(session, wanted)
     host = create(session.hypervisor, Request(**wanted, install=install), session.progress)
     if not waits or not (install or wanted["start"]):
         return host
-    return wait(session.hypervisor, host.name, "installed" if install else "running")
+    if not install:
+        return wait(session.hypervisor, host.name, "running")
+    # The installation's own deadline comes first, and says why.
+    return wait(session.hypervisor, host.name, "installed", install.timeout + TIMEOUT)
 
 
 def _installation(session: Session, wanted: dict[str, Any]) -> Wanted | None:

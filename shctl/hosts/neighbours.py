@@ -5,14 +5,15 @@ libvirt can read it too, but its version 9.0 fails on it ("wrong nlmsg len").
 
 from pathlib import Path
 
-TABLE = Path("/proc/net/arp")
+# This path is there for a service with ProcSubset=pid, too.
+TABLE = Path("/proc/self/net/arp")
 _COMPLETE = 0x2  # ATF_COM in linux/if_arp.h: somebody has answered
 
 
 def addresses() -> dict[str, tuple[str, ...]]:
     """Return IPv4 addresses by MAC address."""
     found: dict[str, tuple[str, ...]] = {}
-    if not TABLE.exists():  # in a sandbox, say
+    if not TABLE.exists():  # a kernel without IPv4
         return found
     for line in TABLE.read_text().splitlines()[1:]:
         address, _type, flags, mac, *_ = line.split()

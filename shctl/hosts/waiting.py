@@ -74,4 +74,3 @@ _CONDITIONS: dict[str, Callable[[Hypervisor, str, Installation | None], bool]] =
     "installed": _is_installed,
     "address": _has_address,
 }
-CONDITIONS = tuple(_CONDITIONS)

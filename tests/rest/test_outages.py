@@ -109,6 +109,7 @@ def test_r15_libvirtd_hangs_for_ten_seconds(client: Client, figures: Figures) ->
         took = time.monotonic() - begin
         assert client.ask("GET", "/healthz").json == {"libvirt": False, "openvswitch": True}
         assert client.ask("GET", "/openapi.json").status == 200
+        # The row wants ten seconds of it, and the answers come before.
         eventually(lambda: time.monotonic() - begin >= 10)
     assert {reply.status for reply in replies} == {504}
     assert all(reply.is_problem for reply in replies)
