@@ -97,8 +97,9 @@ def test_service_gets_by_with_little(root: Root, capsys: pytest.CaptureFixture[s
 
 
 def test_units_start_at_boot(root: Root) -> None:
-    enabled = root.run("find", "/etc/systemd/system", "-name", "shctl.*", "-printf", "%P\\n")
+    enabled = root.run("find", "/etc/systemd/system", "-name", "shctl*", "-printf", "%P\\n")
     assert set(enabled.split()) >= {
+        "libvirtd.service.wants/shctl-ports.service",
         "multi-user.target.wants/shctl.service",
         "sockets.target.wants/shctl.socket",
     }
@@ -115,6 +116,7 @@ def test_day_with_the_server(root: Root) -> None:
         "seen": "running",
         "listed": "web1\n",
         "deleted": 204,
+        "old one deleted": [204, False],
         "gone": 204,
         "exit": 0,
         "socket stays": True,

@@ -23,6 +23,30 @@ UNITS = Path("/lib/systemd/system")
 PATIENCE = 60  # seconds
 MEMBER, STRANGER = "member", "stranger"
 HOST = {"memory": 64, "disks": [1], "networks": ["lab"], "start": True}
+OLD = Path("/var/lib/libvirt/images/old1.img")
+OLD_HOST = f"""
+<domain type='qemu'><name>old1</name><memory>65536</memory><os><type>hvm</type></os>
+<devices><disk type='file'><source file='{OLD}'/><target dev='sda' bus='scsi'/></disk></devices>
+</domain>
+"""
+# All is read-only but what is named, and /proc has processes alone.
+CONFINE = """
+for path; do
+    [ "$path" != -- ] || break
+    mkdir -p "$path"
+    mount --bind "$path" "$path"
+    writable="${writable-} $path "
+done
+while read -r _ path _; do
+    case "$writable/dev /proc /sys " in *"$path "*) continue ;; esac
+    case $path in /dev/* | /proc/* | /sys/*) continue ;; esac
+    mount -o remount,bind,ro "$path"
+done </proc/self/mounts
+mount -t proc -o subset=pid proc /proc
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"""
 
 
 def unit(name: str) -> dict[str, str]:
@@ -51,6 +75,18 @@ def without_powers(argv: list[str]) -> list[str]:
     return ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", *argv]
 
 
+def confined(argv: list[str]) -> list[str]:
+    """Return a command line that sees of the files what the service would."""
+    settings = unit("shctl.service")
+    assert (settings["ProtectSystem"], settings["ProcSubset"]) == ("strict", "pid")
+    tops = {"State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log", "Runtime": "/run"}
+    writable = [f"{top}/{settings[f'{kind}Directory']}" for kind, top in tops.items()]
+    writable += [path.removeprefix("-") for path in settings["ReadWritePaths"].split()]
+    # PrivateTmp; and what systemd listens on is no file of the service's.
+    writable += ["/tmp"]
+    return ["unshare", "--mount", "sh", "-euc", CONFINE, "sh", *writable, "--", *argv]
+
+
 @contextlib.contextmanager
 def service() -> Iterator["subprocess.Popen[bytes]"]:
     """Run the server as systemd would for shctl.service, and wait until it says it is ready."""
@@ -62,7 +98,7 @@ def service() -> Iterator["subprocess.Popen[bytes]"]:
         start = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *settings["ExecStart"].split()]
         env = {**os.environ, "LISTEN_FDS": "1", "NOTIFY_SOCKET": path}
         process = subprocess.Popen(
-            without_powers(start), env=env, umask=int(settings["UMask"], 8),
+            confined(without_powers(start)), env=env, umask=int(settings["UMask"], 8),
             pass_fds=[3], preexec_fn=lambda: os.dup2(listener.fileno(), 3),  # noqa: PLW1509
         )  # fmt: skip
         try:
@@ -112,6 +148,15 @@ def request(user: str, method: str, path: str, body: Any = None) -> Any:
     return json.loads(done.stdout)
 
 
+def adopt() -> None:
+    """Take over a host with a disk that the old daemon has made."""
+    OLD.parent.mkdir(parents=True, exist_ok=True)
+    OLD.touch()
+    define = ["virsh", "--connect", "qemu:///system", "define", "/dev/stdin"]
+    subprocess.run(define, input=OLD_HOST, text=True, check=True, capture_output=True)
+    subprocess.run(["shctl", "hosts", "adopt", "old1", "--own-disk", OLD], check=True)
+
+
 def main() -> None:
     """Go through the day."""
     subprocess.run(["useradd", "--groups", "shctl", MEMBER], check=True)
@@ -128,6 +173,8 @@ def main() -> None:
             ["shctl", "-o", "name", "hosts", "list"], text=True
         )
         happened["deleted"] = request(MEMBER, "DELETE", "/hosts/web1")[0]
+        adopt()
+        happened["old one deleted"] = request(MEMBER, "DELETE", "/hosts/old1")[0], OLD.exists()
         happened["gone"] = request(MEMBER, "DELETE", "/networks/lab")[0]
     happened["exit"] = process.returncode
     # It is systemd's, which goes on listening.
