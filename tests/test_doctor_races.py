@@ -62,7 +62,7 @@ def test_what_is_under_way_is_left_alone(name: str, shctl: Forker, deeds: dict[s
 
 def test_file_that_went_with_its_host_is_no_finding(tmp_path: Path) -> None:
     """It was seen while the host was still there."""
-    from shctl.doctor import _left_by
+    from shctl.doctor.files import _left_by
 
     for path in (tmp_path / "gone.log", tmp_path / "left.log"):
         path.touch()
@@ -98,12 +98,12 @@ def test_several_doctors_at_once(shctl: Forker, look: Callable[[], object]) -> N
 
 def test_host_of_the_same_name_that_comes_meanwhile_stays(shctl: Forker) -> None:
     """A doctor that has seen something is stopped there; a host may then have taken its place."""
-    from shctl.doctor import _interrupted
+    from shctl.doctor.hosts import interrupted
     from shctl.hosts import deletion
 
     hypervisor = Hypervisor(URI)
     shctl.run(*CREATE.split(), kill_at=3)
-    ((_, finish),) = _interrupted(hypervisor)
+    ((_, finish),) = interrupted(hypervisor)
     deletion.delete(hypervisor, "k")
     assert shctl.run(*CREATE.split()) == 0
     assert finish
