@@ -6,11 +6,9 @@ The whole run happens inside tools/throwaway, which `make test` sees to.
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,28 +47,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Remember a failure: what a failed test leaves behind is not its first problem."""
     if report.failed:
         failed.add(report.nodeid)
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-def run(*arguments: str, stdin: str = "", **environment: str) -> Done:
-    """Run the real shctl as a process, without settings of whoever runs the tests."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SHCTL_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "shctl", *arguments], input=stdin, env={**kept, **environment},
-        capture_output=True, text=True, timeout=HANG, check=False,
-    )  # fmt: skip
-    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def vsctl(*arguments: str) -> list[dict[str, Any]]:
@@ -185,15 +161,3 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 def look() -> Callable[[], set[Thing]]:
     """Return a function that says what there is now, for comparing in mid-test."""
     return lambda: snapshot() - KEPT
-
-
-@pytest.fixture
-def shctl() -> Callable[..., Done]:
-    """Return a function that runs the real command."""
-    return run
-
-
-@pytest.fixture
-def ovs() -> Callable[..., list[dict[str, Any]]]:
-    """Return a function that runs ovs-vsctl."""
-    return vsctl

@@ -1,5 +1,6 @@
 """What tests of the whole command share: run it, look around it, and wait for conditions."""
 
+import ast
 import json
 import os
 import subprocess
@@ -55,6 +56,21 @@ def ok(*arguments: str) -> str:
     assert done.code == 0, done
     assert done.err == ""
     return done.out
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """Return the modules that a command has imported when it ends."""
+    code = (
+        "import atexit, os, sys\n"
+        "atexit.register(lambda: os.write(2, repr(sorted(sys.modules)).encode()))\n"
+        "from shctl.cli import root\n"
+        "root.main(prog_name='shctl')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment(), capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    return set(ast.literal_eval(done.stderr))
 
 
 def spawn(*arguments: str, **env: str) -> "subprocess.Popen[str]":

@@ -1,6 +1,5 @@
 """The command line as a process: usage, help, output, settings, signals, and what it imports."""
 
-import ast
 import json
 import os
 import shlex
@@ -14,7 +13,7 @@ import pytest
 
 from shctl.cli import MEMBERS, root
 from shctl.command import Command
-from tests.support import SHCTL, Done, environment, ok, run
+from tests.support import SHCTL, Done, environment, modules_after, ok, run
 
 TEST = ("-c", "test:///default")
 
@@ -273,21 +272,6 @@ def test_full_device_is_an_error() -> None:
 
 SLOW = {"lxml", "tomllib", "requests", "urllib3", "bottle", "hypercorn", "asyncio", "json",
         "importlib.metadata", "urllib.request", "difflib", "ssl", "dataclasses"}  # fmt: skip
-
-
-def modules_after(*arguments: str) -> set[str]:
-    """Return the modules that a command has imported when it ends."""
-    code = (
-        "import atexit, os, sys\n"
-        "atexit.register(lambda: os.write(2, repr(sorted(sys.modules)).encode()))\n"
-        "from shctl.cli import root\n"
-        "root.main(prog_name='shctl')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], env=environment(), capture_output=True,
-        text=True, check=True,
-    )  # fmt: skip
-    return set(ast.literal_eval(done.stderr))
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])

@@ -13,7 +13,7 @@ import pytest
 from shctl import networks, openvswitch
 from shctl.hosts import creation, details, power
 from shctl.hypervisor import Hypervisor
-from tests.support import URI, environment, ok, prepare
+from tests.support import URI, environment, modules_after, ok, prepare
 
 # These read what came with the handle, let go of it, or run the event loop.
 LOCAL = {
@@ -128,21 +128,6 @@ def test_show_of_a_network_asks_each_host_at_most_twice(
     assert calls["virDomainGetXMLDesc"] <= 2 * len(hypervisor.hosts()) + 1
 
 
-def imported(*arguments: str) -> set[str]:
-    """Return the modules that a command has imported when it ends."""
-    code = (
-        "import atexit, os, sys\n"
-        "atexit.register(lambda: os.write(2, repr(sorted(sys.modules)).encode()))\n"
-        "from shctl.cli import root\n"
-        "root.main(prog_name='shctl')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], env=environment(), capture_output=True,
-        text=True, check=True,
-    )  # fmt: skip
-    return set(ast.literal_eval(done.stderr))
-
-
 def ours(modules: set[str]) -> set[str]:
     return {name.removeprefix("shctl.") for name in modules if name.startswith("shctl.")}
 
@@ -166,7 +151,7 @@ def test_help_and_version_need_click_alone(option: str) -> None:
         [sys.executable, "-c", "import click, sys; print(sorted(sys.modules))"],
         env=environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
-    found = imported(option)
+    found = modules_after(option)
     assert ours(found) <= FACE
     # What click itself imports when it is used.
     allowed = {"locale", "_locale", "gettext", "textwrap", "shutil", "fnmatch", "zlib", "bz2",
@@ -177,7 +162,7 @@ def test_help_and_version_need_click_alone(option: str) -> None:
 
 
 def test_list_of_hosts_needs_no_more_than_its_own_modules() -> None:
-    found = imported("--connect", "test:///default", "hosts", "list")
+    found = modules_after("--connect", "test:///default", "hosts", "list")
     assert ours(found) == {
         *FACE, "commands", "commands.hosts", "hypervisor", "binding", "handles", "pools",
         "deadline", "rows", "output",

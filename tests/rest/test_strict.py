@@ -24,10 +24,6 @@ def changed(**fields: Any) -> bytes:
     return json.dumps({**GOOD, **fields}).encode()
 
 
-def without(field: str) -> bytes:
-    return json.dumps({k: v for k, v in GOOD.items() if k != field}).encode()
-
-
 # What is wrong, the body, and the field that the answer names.
 BODIES: list[tuple[str, bytes, str | None]] = [
     ("empty", b"", "memory"),
