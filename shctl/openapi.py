@@ -98,7 +98,9 @@ def _operation(
     params: Mapping[str, click.Parameter],
     schemas: dict[str, Schema],
 ) -> Schema:
-    summary, _, description = inspect.cleandoc(command.help or "").partition("\n\n")
+    keys = parameters.keys(params)
+    text = parameters.as_keys(inspect.cleandoc(command.help or ""), keys)
+    summary, _, description = text.partition("\n\n")
     operation: Schema = {
         "operationId": _identifier(route.method, route.path),
         "summary": summary,
@@ -113,7 +115,9 @@ def _operation(
     if route.has_body:
         operation["requestBody"] = _body(route, params)
     else:
-        operation["parameters"] += [_query(route, name, param) for name, param in params.items()]
+        operation["parameters"] += [
+            _query(route, name, param, keys) for name, param in params.items()
+        ]
     operation["responses"] = _responses(route, _returned(command), schemas)
     return operation
 
@@ -122,10 +126,10 @@ def _identifier(method: str, path: str) -> str:
     return "_".join([method.lower(), *re.findall("[a-z]+", path)])
 
 
-def _property(route: Route, name: str, param: click.Parameter) -> Schema:
+def _property(route: Route, name: str, param: click.Parameter, keys: Mapping[str, str]) -> Schema:
     schema = parameters.schema(param)
     if text := getattr(param, "help", None):
-        schema["description"] = " ".join(text.split())
+        schema["description"] = parameters.as_keys(" ".join(text.split()), keys)
     if (value := parameters.default(param)) not in (None, ""):
         schema["default"] = value
     if name == "timeout" and route.longest is not None:
@@ -137,9 +141,10 @@ def _property(route: Route, name: str, param: click.Parameter) -> Schema:
 
 def _body(route: Route, params: Mapping[str, click.Parameter]) -> Schema:
     required = [name for name, param in params.items() if param.required]
+    keys = parameters.keys(params)
     schema: Schema = {
         "type": "object",
-        "properties": {name: _property(route, name, param) for name, param in params.items()},
+        "properties": {name: _property(route, name, param, keys) for name, param in params.items()},
         "additionalProperties": False,
     }
     if required:
@@ -147,8 +152,8 @@ def _body(route: Route, params: Mapping[str, click.Parameter]) -> Schema:
     return {"required": bool(required), "content": {"application/json": {"schema": schema}}}
 
 
-def _query(route: Route, name: str, param: click.Parameter) -> Schema:
-    schema = _property(route, name, param)
+def _query(route: Route, name: str, param: click.Parameter, keys: Mapping[str, str]) -> Schema:
+    schema = _property(route, name, param, keys)
     text = schema.pop("description", None)
     described = {"description": text} if text else {}
     return {"name": name, "in": "query", "required": param.required, "schema": schema, **described}
@@ -180,6 +185,8 @@ def _failures(route: Route) -> list[int]:
         more.add(408)
     if route.placeholders:
         more |= {404, 409}
+    if route.method != "GET":
+        more.add(507)
     return sorted(more)
 
 

@@ -9,7 +9,7 @@ import bottle
 
 from shctl import __version__, auth, openapi
 from shctl.errors import ShctlError
-from shctl.rest import core, docs, journal, replies
+from shctl.rest import core, docs, journal, parameters, replies
 from shctl.rest.gate import PUBLIC, Gate, check_scope
 from shctl.rest.route import Page, Route
 
@@ -20,7 +20,7 @@ WAIT = 300
 ROUTES = (
     Route("GET", "/hosts", "hosts list", 200, "read", READ, busy=True),
     Route("GET", HOST, "hosts show", 200, "read", READ),
-    Route("POST", HOST, "hosts create", 201, "admin", CREATE, failures=(502, 507)),
+    Route("POST", HOST, "hosts create", 201, "admin", CREATE, failures=(502,)),
     Route("DELETE", HOST, "hosts delete", 204, "admin", CHANGE),
     Route("PUT", f"{HOST}/start", "hosts start", 204, "power", CHANGE),
     Route("PUT", f"{HOST}/stop", "hosts stop", 204, "power", WAIT + CHANGE, longest=WAIT),
@@ -55,6 +55,19 @@ def describe(shared: core.Core) -> dict[str, Any]:
 
 
 Respond = Callable[[journal.Exchange, dict[str, str]], bottle.HTTPResponse]
+
+
+def _told(error: BaseException, exchange: journal.Exchange) -> ShctlError:
+    """Return what the client gets to see of a failure; the unexpected is written down whole.
+
+    A stranger learns no path and no other tool's words.
+    """
+    if isinstance(error, ShctlError) and error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+        return error
+    journal.failure(exchange.id)
+    if isinstance(error, ShctlError) and exchange.caller.scope in auth.SCOPES:
+        return error
+    return ShctlError(f"something unexpected; the server's log has it as request {exchange.id}")
 
 
 class NoRoute(ShctlError):
@@ -106,8 +119,9 @@ class Server:
                 headers = [header for header in headers if header[0] != "Content-Length"]
             start_response(status, [*headers, ("X-Request-Id", exchange.id)], exc_info)
 
-        body: Iterable[bytes] = self._app(environ, start)
-        self._write_down(exchange)
+        with self._core.open(exchange):
+            body: Iterable[bytes] = self._app(environ, start)
+            self._write_down(exchange)
         # For a body of no pieces at all Hypercorn 0.18 sends no headers, and then fails.
         return body or [b""]
 
@@ -120,14 +134,8 @@ class Server:
             exchange.caller = self._gate.recognise(exchange.environ, scope)
             check_scope(exchange.caller, scope)
             return respond()
-        except ShctlError as error:
-            if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-                journal.failure(exchange.id)
-            return replies.problem(error)
-        except (Exception, SystemExit):
-            journal.failure(exchange.id)
-            hidden = f"something unexpected; the server's log has it as request {exchange.id}"
-            return replies.problem(ShctlError(hidden))
+        except (Exception, SystemExit) as error:
+            return replies.problem(_told(error, exchange), exchange.keys)
 
     def _no_route(self, error: bottle.HTTPError) -> bottle.HTTPResponse:
         """Answer for Bottle, to those who may know which paths exist."""
@@ -140,10 +148,11 @@ class Server:
 
     def _command(self, route: Route) -> Respond:
         params = self._core.parameters(route)
+        keys = parameters.keys(params)
 
         def respond(exchange: journal.Exchange, path: dict[str, str]) -> bottle.HTTPResponse:
             environ, name = exchange.environ, path.get("name")
-            exchange.what = {"command": route.command, **path}
+            exchange.what, exchange.keys = {"command": route.command, **path}, keys
             given = core.read(
                 route, params, environ["QUERY_STRING"], environ.get("CONTENT_TYPE", ""),
                 environ["wsgi.input"].read(),

@@ -157,7 +157,7 @@ def test_wait_for_an_installation_that_nobody_began() -> None:
     ok(*"hosts create never --memory 64 --disk 1 --network vlan10".split())
     done = run("hosts", "wait", "never", "--for", "installed")
     assert done.code == 4
-    assert "without --install" in done.err
+    assert "without an installation" in done.err
     delete("never")
 
 

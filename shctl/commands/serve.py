@@ -60,6 +60,8 @@ def serve(
     Meanwhile it brings installations to their end: hosts start from their disks by themselves.
     Without --listen only this machine's root and the group shctl can reach it.
     """
+    from shctl.config import show
+
     try:
         from shctl.rest import daemon
     except ModuleNotFoundError as error:
@@ -67,5 +69,8 @@ def serve(
 
         hint = "install the Debian package shctl-server, or the extra shctl[server]"
         raise ShctlError(f"{error}; {hint}") from None
+    session = ctx.ensure_object(Session)
+    # A wrong value in the file would be told to each client, who cannot mend it.
+    show(ctx, session)
     options = daemon.Options(listen, path, tls_cert, tls_key, client_ca, names)
-    daemon.run(ctx.find_root(), ctx.ensure_object(Session).uri, options)
+    daemon.run(ctx.find_root(), session.uri, options)

@@ -1,5 +1,6 @@
 """Delete hosts with what is theirs, and nothing else."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -69,6 +70,7 @@ def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
         )
     owned = owned_disks(hypervisor, read.metadata)
     _check_unshared(hypervisor, host, owned)
+    _check_removable(host, read.metadata)
     ran = host.active
     host.destroy()
     _mark(host, read.metadata)
@@ -112,6 +114,16 @@ def _check_unshared(hypervisor: Hypervisor, host: Domain, owned: list[Owned]) ->
             raise Conflict(
                 f"host {host.name!r} is kept: its disk {disk.path} is also used by"
                 f" {', '.join(users)}; detach it there first"
+            )
+
+
+def _check_removable(host: Domain, data: Metadata) -> None:
+    """Raise Conflict for a file that this process may not remove, which a service may see so."""
+    for path in map(Path, data.paths):
+        if path.is_file() and not os.access(path.parent, os.W_OK):
+            raise Conflict(
+                f"host {host.name!r} is kept: its disk {path} is read-only for this process;"
+                f" 'shctl hosts delete {host.name}' in a root shell removes both"
             )
 
 

@@ -58,7 +58,7 @@ def _is_stopped(hypervisor: Hypervisor, name: str, _install: Installation | None
 
 def _is_installed(_hypervisor: Hypervisor, name: str, install: Installation | None) -> bool:
     if install is None:
-        raise Conflict(f"host {name!r} was created without --install, so nothing installs it")
+        raise Conflict(f"host {name!r} was created without an installation, so nothing installs it")
     if install.phase == FAILED:
         raise InstallFailed(f"the installation of host {name!r} failed: {install.reason}")
     return install.phase == INSTALLED

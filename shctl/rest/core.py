@@ -11,6 +11,7 @@ from shctl.errors import InvalidInput, ShctlError, TimedOut
 from shctl.hypervisor import Hypervisor
 from shctl.rest import parameters, strict
 from shctl.rest.health import Health
+from shctl.rest.journal import Exchange
 from shctl.rest.metrics import Metrics
 from shctl.rest.pool import Pool
 from shctl.rest.route import Route
@@ -34,15 +35,26 @@ class Core:
         self.hypervisor = Hypervisor(uri)
         self.health = Health(self.hypervisor)
         self.metrics = Metrics(self.hypervisor)
+        self.exchanges: set[Exchange] = set()
         self._root = root
         self._pool = Pool(uri)
-        # Together they are fewer than the threads that take requests, so one is always left; and
-        # four of libvirtd's twenty workers may be stuck in one guest.
-        self._work = Work(most=128, each=4)
-        self._waits = Work(most=64, each=16)
+        # Together, and with those who wait for a place, they are fewer than the threads that take
+        # requests, so one is always left; and four of libvirtd's twenty workers may be stuck in
+        # one guest.
+        self._work = Work(most=128, each=4, queue=32)
+        self._waits = Work(most=64, each=16, queue=16)
         # Python runs one thread at a time: one works while the other's call is on its way. With
         # more of them eight clients together get less than one alone.
         self._busy = threading.Semaphore(2)
+
+    @contextmanager
+    def open(self, exchange: Exchange) -> Iterator[None]:
+        """Keep a request among those that are under way."""
+        self.exchanges.add(exchange)
+        try:
+            yield
+        finally:
+            self.exchanges.discard(exchange)
 
     def find(
         self, path: str, session: Session | None = None
@@ -63,10 +75,11 @@ class Core:
 
     def parameters(self, route: Route) -> Params:
         """Return what a route takes in its body or its query, by the name that it has there."""
-        command, _ = self.find(route.command)
+        command, parent = self.find(route.command)
+        settings = (parent.default_map or {}).get(command.name or "", {})
         outside = {inside: name for name, inside in route.renamed.items()}
         return {
-            outside.get(param.name or "", param.name or ""): param
+            outside.get(param.name or "", param.name or ""): parameters.as_set(param, settings)
             for param in parameters.remote(command)
             if not (isinstance(param, click.Argument) and "name" in route.placeholders)
         }
@@ -74,7 +87,7 @@ class Core:
     def run(self, route: Route, name: str, argv: list[str]) -> Any:
         """Run a route's command about a host or network, or none, and return its data."""
         work = self._work if route.longest is None else self._waits
-        subject = f"{route.path.split('/')[1]}/{name}" if name else ""
+        subject = f"{route.command.split()[0]}/{name}" if name else ""
         return work.run(subject, route.seconds, lambda: self._invoke(route, argv))
 
     def run_own(self, what: str, function: Callable[[], T]) -> T:

@@ -101,13 +101,14 @@ def run(root: click.Context, uri: str, options: Options) -> None:
     _supervise(core.hypervisor)
     _tune()
     # Not asyncio.run, which waits for threads that may hang in libvirt.
-    asyncio.new_event_loop().run_until_complete(_serve(core, listeners, options.names))
+    sound = asyncio.new_event_loop().run_until_complete(_serve(core, listeners, options.names))
+    journal.abandon(core.exchanges)
     for listener in listeners:
         listener.remove()
     # Nor Python's own way out, which waits for them as well.
     logging.shutdown()
     sys.stdout.flush()
-    os._exit(0)
+    os._exit(0 if sound else 1)
 
 
 def _tune() -> None:
@@ -133,7 +134,7 @@ def _check_files(options: Options) -> None:
 
 def _open(options: Options) -> list[_Listener]:
     given = sockets.from_systemd()
-    asked = [sockets.open_tcp(options.listen)] if options.listen else []
+    asked = sockets.open_tcp(options.listen) if options.listen else []
     listeners = [_Listener(one, options, ours=False) for one in (*given, *asked)]
     for listener in listeners:
         _check_tls(listener)
@@ -159,7 +160,8 @@ def _check_tls(config: _Listener) -> None:
         raise InvalidInput(f"cannot use the TLS files: {error}") from error
 
 
-async def _serve(core: Core, listeners: list[_Listener], names: tuple[str, ...]) -> None:
+async def _serve(core: Core, listeners: list[_Listener], names: tuple[str, ...]) -> bool:
+    """Serve until the end; tell whether that was asked for, not a listener's failure."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(THREADS, "request"))
     stop: Any = asyncio.Event()
@@ -177,7 +179,7 @@ async def _serve(core: Core, listeners: list[_Listener], names: tuple[str, ...])
     await asyncio.wait([*running, asyncio.create_task(stop.wait())], return_when="FIRST_COMPLETED")
     sockets.notify("STOPPING=1")
     stop.set()
-    await _drain(running, flights)
+    return await _drain(running, flights)
 
 
 def _application(core: Core, config: _Listener, names: tuple[str, ...], flights: Flights) -> Any:
@@ -185,15 +187,17 @@ def _application(core: Core, config: _Listener, names: tuple[str, ...], flights:
     return Edge(Server(core, gate), flights, unix=config.unix)
 
 
-async def _drain(running: list[asyncio.Task[None]], flights: Flights) -> None:
+async def _drain(running: list[asyncio.Task[None]], flights: Flights) -> bool:
     """Wait for the requests in flight, but not for idle connections, which Hypercorn waits for."""
     with suppress(TimeoutError):
         await asyncio.wait_for(flights.landed.wait(), DRAIN)
     flights.over.set_result(None)
     await asyncio.wait(running, timeout=LAST)
-    for task in running:
-        if task.done() and not task.cancelled() and task.exception():
-            logging.getLogger("server").error("a listener failed", exc_info=task.exception())
+    done = [task for task in running if task.done() and not task.cancelled()]
+    failures = [error for error in (task.exception() for task in done) if error]
+    for error in failures:
+        logging.getLogger("server").error("a listener failed", exc_info=error)
+    return not failures
 
 
 def _supervise(hypervisor: Hypervisor) -> None:

@@ -1,21 +1,37 @@
 """Take bodies off the network before a thread is spent on them."""
 
 import asyncio
-import json
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
 from hypercorn.middleware import AsyncioWSGIMiddleware
 
-from shctl.rest import sockets
+from shctl.errors import ShctlError
+from shctl.rest import journal, replies, sockets
 from shctl.rest.strict import MAX_BODY
 
 MOST_IGNORED = 4 * 2**20  # bytes
 BODY_TIME = 30.0  # seconds in which a body has to arrive
+_ORIGIN = re.compile(r"^https?://[^/]*", re.IGNORECASE)
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Late(ShctlError):
+    """A body took too long to arrive."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    title = "Request timeout"
+
+
+class Stopping(ShctlError):
+    """The server stops before a request is done."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = "Stopping"
 
 
 class Gone(Exception):
@@ -55,13 +71,14 @@ class Edge:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve a request; what is no request is left to Hypercorn's middleware."""
         if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                journal.refuse_upgrade(self._client(scope)[0], scope["path"])
             await self._app(scope, receive, send)
             return
         try:
             body = await asyncio.wait_for(_read(receive), BODY_TIME)
         except TimeoutError:
-            late = f"the body did not arrive within {BODY_TIME:g} s"
-            await _refuse(send, HTTPStatus.REQUEST_TIMEOUT, late)
+            await _refuse(send, Late(f"the body did not arrive within {BODY_TIME:g} s"))
         except Gone:
             # Half a body may well be whole JSON, so nothing of it is acted on.
             return
@@ -82,13 +99,18 @@ class Edge:
             for message in answer:
                 await send(message)
         else:
-            stopping = "the server had to stop before this was done; look before repeating it"
-            await _refuse(send, HTTPStatus.SERVICE_UNAVAILABLE, stopping)
+            early = "the server had to stop before this was done; look before repeating it"
+            await _refuse(send, Stopping(early))
 
     def _amended(self, scope: dict[str, Any]) -> dict[str, Any]:
+        server = scope.get("server") or ("localhost", 0)
+        # A whole URL is what a client sends that takes the server for a proxy (RFC 9112, 3.2.2).
+        path = _ORIGIN.sub("", scope["path"]) or "/"
+        return {**scope, "client": self._client(scope), "server": server, "path": path}
+
+    def _client(self, scope: dict[str, Any]) -> tuple[str, int]:
         # Version 0.13's middleware takes the address of a Unix socket's client for a pair.
-        client = (sockets.peer.get(), 0) if self._unix else scope["client"]
-        return {**scope, "client": client, "server": scope.get("server") or ("localhost", 0)}
+        return (sockets.peer.get(), 0) if self._unix else scope["client"]
 
 
 async def _read(receive: Receive) -> bytes:
@@ -113,8 +135,8 @@ def _once(body: bytes) -> Receive:
     return receive
 
 
-async def _refuse(send: Send, status: HTTPStatus, detail: str) -> None:
-    problem = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
-    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(problem).encode()})
+async def _refuse(send: Send, error: ShctlError) -> None:
+    answer = replies.problem(error, Connection="close")
+    headers = [(name.lower().encode(), value.encode()) for name, value in answer.headerlist]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -9,7 +9,7 @@ import logging
 import secrets
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -46,7 +46,10 @@ def start() -> None:
 
 
 class Exchange:
-    """A request and what is known of it so far; `what` is the command and its parameters."""
+    """A request and what is known of it so far.
+
+    `what` is the command and its parameters, `keys` what its options are called in JSON.
+    """
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
@@ -56,6 +59,7 @@ class Exchange:
         self.route = ""
         self.caller = Caller("nobody", "")
         self.what: dict[str, Any] = {}
+        self.keys: Mapping[str, str] = {}
         self.status = 0
 
     @property
@@ -71,13 +75,26 @@ def write_down(exchange: Exchange) -> None:
         "who": exchange.caller.who,
         "from": exchange.environ.get("REMOTE_ADDR", ""),
         "method": exchange.method,
-        "path": exchange.environ["bottle.raw_path"],
+        "path": exchange.environ.get("bottle.raw_path", ""),
         "status": exchange.status,
     }
     _write("request", {**told, "seconds": round(exchange.seconds, 4)})
     is_change = bool(exchange.route) and exchange.method not in ("GET", "HEAD")
     if is_change or exchange.status in _REFUSALS:
         _write("audit", {**told, **exchange.what})
+
+
+def abandon(exchanges: Iterable[Exchange]) -> None:
+    """Write down the requests whose end the server does not wait for any longer."""
+    for exchange in list(exchanges):
+        exchange.status = HTTPStatus.SERVICE_UNAVAILABLE
+        write_down(exchange)
+
+
+def refuse_upgrade(client: str, path: str) -> None:
+    """Write down that somebody wanted another protocol, such as WebSocket."""
+    told = {"who": "nobody", "from": client, "method": "GET", "path": path}
+    _write("audit", {**told, "status": HTTPStatus.FORBIDDEN})
 
 
 def _write(log: str, fields: Fields) -> None:

@@ -5,6 +5,7 @@ Only types are checked here; ranges, choices and names are left to click, which 
 
 import re
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Any
 
 import click
@@ -24,6 +25,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 # click's names for its types.
 _NAMES = {"integer": "integer", "float": "number", "boolean": "boolean"}
+_OPTION = re.compile(r"(?<!\S)--[a-z-]+[a-z]")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _ARTICLES = {"integer": "an integer", "array": "an array", "object": "an object"}
 
@@ -31,6 +33,25 @@ _ARTICLES = {"integer": "an integer", "array": "an array", "object": "an object"
 def remote(command: click.Command) -> list[click.Parameter]:
     """Return the parameters that a command has in REST too."""
     return [param for param in command.params if not isinstance(param, LocalOption)]
+
+
+def as_set(param: click.Parameter, settings: Mapping[str, Any]) -> click.Parameter:
+    """Return a parameter with the default that the settings give it, if they do."""
+    if (name := param.name or "") not in settings:
+        return param
+    param = copy(param)
+    param.default = settings[name]
+    return param
+
+
+def keys(params: Mapping[str, click.Parameter]) -> dict[str, str]:
+    """Return what options are called in JSON."""
+    return {word: name for name, param in params.items() for word in param.opts}
+
+
+def as_keys(text: str, known: Mapping[str, str]) -> str:
+    """Return a text in which options are called as in JSON."""
+    return _OPTION.sub(lambda found: known.get(found[0], found[0]), text)
 
 
 def schema(param: click.Parameter) -> Schema:

@@ -1,6 +1,6 @@
 """Answers as Bottle sends them: data, and what went wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -9,6 +9,7 @@ import bottle
 
 from shctl.errors import ShctlError
 from shctl.output import to_json
+from shctl.rest import parameters
 from shctl.rest.route import Route
 
 JSON = "application/json"
@@ -48,10 +49,13 @@ def success(route: Route, name: str, value: Any) -> bottle.HTTPResponse:
     return answer
 
 
-def problem(error: ShctlError, **headers: str) -> bottle.HTTPResponse:
-    """Return a failure as problem details (RFC 9457)."""
+def problem(
+    error: ShctlError, keys: Mapping[str, str] | None = None, **headers: str
+) -> bottle.HTTPResponse:
+    """Return a failure as problem details (RFC 9457); `keys` are JSON's names of options."""
     more: dict[str, str] = getattr(error, "headers", {})
-    body = f"{to_json(error.problem(), indent=None)}\n"
+    told = {**error.problem(), "detail": parameters.as_keys(error.detail, keys or {})}
+    body = f"{to_json(told, indent=None)}\n"
     answer = reply(error.status, body, PROBLEM, **headers)
     for name, value in more.items():
         answer.set_header(name, value)

@@ -1,14 +1,17 @@
 """The sockets that the server listens on: its own, or those that systemd hands over."""
 
+import errno
 import grp
 import ipaddress
 import os
 import socket
 import stat
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from shctl import locks
 from shctl.errors import Conflict, InvalidInput, ShctlError
@@ -75,20 +78,37 @@ def _remove_stale(path: Path) -> None:
     raise Conflict(f"a server listens on {path} already; stop that one, or use --socket")
 
 
-def open_tcp(listen: str) -> socket.socket:
-    """Listen on HOST:PORT or HOST; an IPv6 address stands in brackets."""
+def open_tcp(listen: str) -> list[socket.socket]:
+    """Listen on HOST:PORT or HOST, on each of its addresses; an IPv6 one stands in brackets."""
     host, port = split(listen)
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return _listen({(family, address) for family, _, _, _, address in found})
     except OSError as error:
         text = f"listen: cannot listen on {listen}: {error.strerror or error}"
         raise InvalidInput(text, field="listen") from error
+
+
+def _listen(addresses: Iterable[tuple[int, Any]]) -> list[socket.socket]:
+    listeners, absent = [], None
+    for family, address in addresses:
+        try:
+            listeners.append(_bound(family, address))
+        except OSError as error:
+            # localhost is ::1 as well, even on a machine that has no such address.
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
+            absent = error
+    if absent and not listeners:
+        raise absent
+    return listeners
+
+
+def _bound(family: int, address: Any) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    listener.listen()
     return listener
 
 

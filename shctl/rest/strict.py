@@ -20,10 +20,8 @@ def check_content_type(content_type: str) -> None:
     Clients of the replaced daemon send all three. A foreign web page could make a browser send
     the last one unasked, but it has no token, and shows in Origin and Sec-Fetch-Site.
     """
-    if (
-        ";".join(part.strip() for part in content_type.lower().split(";")).replace(";", "; ")
-        not in _JSON_TYPES
-    ):
+    parts = content_type.lower().replace('"', "").split(";")
+    if "; ".join(part.strip() for part in parts) not in _JSON_TYPES:
         raise InvalidInput("the body must be application/json", field="Content-Type")
 
 

@@ -17,13 +17,15 @@ QUEUE = 16  # requests about one subject that may wait for a place
 class Work:
     """The commands under way: at most `most`, and at most `each` of them about one subject.
 
-    A call into a hung libvirt or guest cannot be taken back. It keeps its place until it returns,
-    and these numbers say how many may be stuck before others are turned away.
+    At most `queue` more wait for a place. A call into a hung libvirt or guest cannot be taken back.
+    It keeps its place until it returns, and these numbers say how many may be stuck before others
+    are turned away.
     """
 
-    def __init__(self, most: int, each: int) -> None:
+    def __init__(self, most: int, each: int, queue: int) -> None:
         self.most = most
         self.each = each
+        self.queue = queue
         self._places = threading.Condition()
         self._taken: Counter[str] = Counter()
         self._waiting: Counter[str] = Counter()
@@ -57,8 +59,9 @@ class Work:
         end = time.monotonic() + PATIENCE
         while not self._has_place(subject):
             left = end - time.monotonic()
-            if left <= 0 or (subject and self._waiting[subject] > QUEUE):
-                about = f" about {subject}" if subject else ""
+            crowded = self._waiting.total() > self.queue
+            if left <= 0 or crowded or (subject and self._waiting[subject] > QUEUE):
+                about = f" about {subject}" if subject and not crowded else ""
                 raise Unreachable(f"too many requests{about} are under way; try again")
             self._places.wait(left)
 

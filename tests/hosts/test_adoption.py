@@ -7,7 +7,7 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 
-from tests.support import call, connected, create, define, ok, prepare, run
+from tests.support import call, connected, create, define, immutable, ok, prepare, run
 
 # As virt-install writes it.
 DOMAIN = """
@@ -78,6 +78,18 @@ def test_file_that_is_named_goes_and_the_other_stays(name: str, old: Path) -> No
     ok("hosts", "adopt", "old1", "--own-disk", str(old / name))
     ok("hosts", "delete", "old1")
     assert [file.name for file in old.iterdir()] == list({"a.img", "b&'<.img"} - {name})
+
+
+def test_host_stays_as_it_is_when_its_file_cannot_be_removed(old: Path) -> None:
+    """So it is for a service that may write elsewhere only."""
+    ok("hosts", "adopt", "old1", "--own-disk", str(old / "a.img"))
+    before = call("virsh", "dumpxml", "old1")
+    with immutable(old):
+        done = run("hosts", "delete", "old1")
+    assert (done.code, done.err.count("\n")) == (4, 1)
+    assert f"its disk {old}/a.img is read-only" in done.err
+    assert call("virsh", "dumpxml", "old1") == before
+    ok("hosts", "delete", "old1")
 
 
 def test_volume_that_is_named_goes() -> None:

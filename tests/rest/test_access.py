@@ -281,6 +281,26 @@ def test_token_file_that_others_may_read_is_refused(
     assert (done.code, "chmod 600" in done.err) == (1, True)
 
 
+def test_stranger_learns_nothing_of_files(tls: Client, tokens: dict[str, str]) -> None:
+    whole = TOKENS.read_text()
+    TOKENS.write_text("{")
+    try:
+        reply = with_token(tls, tokens["read"]).ask("GET", "/hosts")
+    finally:
+        TOKENS.write_text(whole)
+    assert (reply.status, reply.is_problem) == (500, True)
+    assert str(TOKENS) not in reply.json["detail"]
+    assert reply.headers["x-request-id"] in reply.json["detail"]
+
+
+def test_refused_upgrade_is_written_down(server: Running, tls: Client) -> None:
+    key = {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", **key}
+    assert tls.ask("GET", "/hosts/upgraded", headers=upgrade).status == 403
+    (line,) = [row for row in server.lines("audit") if row["path"] == "/hosts/upgraded"]
+    assert (line["status"], line["from"]) == (403, "127.0.0.1")
+
+
 def test_tokens_are_listed_without_secrets(tokens: dict[str, str]) -> None:
     rows = {row["name"]: row for row in run("-o", "json", "tokens", "list").json}
     assert rows["read"]["scope"] == "read"

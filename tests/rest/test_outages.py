@@ -118,6 +118,22 @@ def test_r15_libvirtd_hangs_for_ten_seconds(client: Client, figures: Figures) ->
     eventually(lambda: client.ask("GET", "/healthz").status == 200)
 
 
+def test_waits_of_one_client_leave_room_for_others(client: Client) -> None:
+    """Whoever waits for a place has a thread as well, and there are no more than so many."""
+    done: list[int] = []
+
+    def wait(number: int) -> None:
+        path = f"/hosts/h{number % 20}/wait?for=running&timeout=300"
+        done.append(client.ask("GET", path).status)
+
+    with stopped(libvirtd()), ThreadPoolExecutor(300) as pool:
+        waits = [pool.submit(wait, number) for number in range(300)]
+        eventually(lambda: done.count(503) > 200)
+        assert client.ask("GET", "/").status == 200
+        assert len(done) < 300, "somebody still waits"
+    assert {wait.result() for wait in waits} == {None}
+
+
 def test_r16_one_qemu_hangs(client: Client, figures: Figures) -> None:
     """Lists stay quick however much is asked about that host; its deletion ends within 30 s."""
     client.ok("POST", "/hosts/hangs", {**HOST, "start": True})
@@ -212,4 +228,7 @@ def test_r23_sigterm_while_a_request_hangs(mortal: Running, figures: Figures) ->
         took = time.monotonic() - begin
         reply = hanging.result(HANG)
         assert (reply.status, reply.is_problem) == (503, True), reply
+    assert [(row["path"], row["status"]) for row in mortal.lines("audit")] == [
+        ("/hosts/never", 503)
+    ]
     figures.limit("exit", round(took, 1), 10, "s")

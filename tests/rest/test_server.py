@@ -1,5 +1,6 @@
 """The replaced daemon's requests as its document has them, and what HTTP says about all routes."""
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.guests import End, kernel
 from tests.install.treeparts import images
 from tests.install.treeserver import KERNEL, TreeServer
 from tests.installs import log_of
-from tests.serving import Client, Reply, Running
+from tests.serving import Client, Reply, Running, serving
 from tests.support import eventually, ok
 
 MIRROR = "gb.archive.ubuntu.com"
@@ -205,6 +206,36 @@ def test_parameters_only_where_they_belong(client: Client) -> None:
         assert (reply.status, reply.is_problem) == (400, True), (method, path, reply)
     assert client.ask("DELETE", "/hosts/nobody?if_exists=true").status == 204
     assert client.ask("DELETE", "/networks/nobody?if_exists=true").status == 204
+
+
+def test_a_whole_url_as_if_to_a_proxy(client: Client) -> None:
+    assert client.ask("GET", "http://localhost/networks/vlan10").json["name"] == "vlan10"
+    assert client.ask("GET", "HTTP://localhost").json["name"] == "shctl"
+
+
+def test_messages_speak_of_keys(client: Client) -> None:
+    """Commands that they name stay whole: some have no request that does the same."""
+    told = client.ask("POST", "/networks/vlan10", {"bridge": "br0", "vlan": 10}).json["detail"]
+    assert "if_not_exists keeps it" in told
+    assert "--" not in told
+    described = json.dumps(client.ask("GET", "/openapi.json").json)
+    assert "--" not in described
+
+
+def test_settings_of_the_file_hold_here_too(tmp_path: Path) -> None:
+    settings = tmp_path / "shctl.toml"
+    settings.write_text("cpus = 3\nwait_timeout = 0\n")
+    with serving(tmp_path, SHCTL_CONFIG=str(settings)) as running:
+        client = running.client
+        body = client.ok("GET", "/openapi.json")["paths"]["/hosts/{name}"]["post"]["requestBody"]
+        properties = body["content"]["application/json"]["schema"]["properties"]
+        assert properties["cpus"]["default"] == 3
+        made = client.ok(
+            "POST", "/hosts/web1", {"memory": 64, "disks": [1], "networks": ["vlan10"]}
+        )
+        assert made["cpus"] == 3
+        assert client.ask("GET", "/hosts/web1/wait?for=running").status == 504
+        client.ok("DELETE", "/hosts/web1")
 
 
 def test_wait(client: Client) -> None:

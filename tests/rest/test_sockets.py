@@ -50,6 +50,21 @@ def test_addresses() -> None:
             split(wrong)
 
 
+def test_every_address_of_a_name(tmp_path: Path) -> None:
+    wanted = {row[4][0] for row in socket.getaddrinfo("localhost", 8420)}
+    with serving(tmp_path, "--listen", "localhost:8420"):
+        for address in wanted:
+            socket.create_connection((address, 8420), HANG).close()
+
+
+def test_settings_are_checked_at_the_start(tmp_path: Path) -> None:
+    settings = tmp_path / "shctl.toml"
+    settings.write_text("cpus = 0\n")
+    done = refused("--socket", str(tmp_path / "socket"), SHCTL_CONFIG=str(settings))
+    assert done.code == 2
+    assert done.err.startswith(f"shctl: {settings}: cpus: 0 is not in the range")
+
+
 def test_file_of_a_dead_server_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "shctl.sock"
     with socket.socket(socket.AF_UNIX) as dead:

@@ -153,7 +153,8 @@ def test_r33_wrong_content_type(client: Client, content_type: str) -> None:
 
 def test_content_types_that_are_right(client: Client) -> None:
     by_itself = "application/x-www-form-urlencoded"  # curl's, for whatever follows -d
-    for content_type in ("application/json", "Application/JSON;charset=UTF-8", by_itself):
+    quoted = 'application/json; charset="utf-8"'
+    for content_type in ("application/json", "Application/JSON;charset=UTF-8", quoted, by_itself):
         headers = {"Content-Type": content_type}
         assert client.ask("POST", "/hosts/web1", GOOD, headers=headers).status == 201
         client.ok("DELETE", "/hosts/web1")
