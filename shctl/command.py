@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -233,21 +234,44 @@ def confirmed(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def for_each(wanted: Iterable[str], act: Callable[[str], Outcome]) -> list[Outcome]:
+def for_each(
+    wanted: Iterable[str], act: Callable[[str], Outcome], *, at_once: bool = False
+) -> list[Outcome]:
     """Run a command's work on each name, whatever becomes of the others.
 
-    Raises the failure where there is one name, Several where there are more.
+    `at_once` is for work that mostly waits. Raises the failure where there is one name, Several
+    where there are more.
     """
-    done: list[Any] = []
-    failures: list[ShctlError] = []
     unique = list(dict.fromkeys(wanted))
-    for name in unique:
+    results: dict[str, Outcome | Exception] = dict.fromkeys(unique, ShctlError("not done"))
+
+    def run(name: str) -> None:
         try:
-            done.append(act(name))
-        except ShctlError as error:
-            failures.append(error)
-    if failures and len(unique) == 1:
-        raise failures[0]
+            results[name] = act(name)
+        except Exception as error:
+            results[name] = error
+
+    _run_all([partial(run, name) for name in unique], at_once=at_once and len(unique) > 1)
+    failures = [result for result in results.values() if isinstance(result, Exception)]
+    for failure in failures:
+        if len(unique) == 1 or not isinstance(failure, ShctlError):
+            raise failure
+    done = [result for result in results.values() if not isinstance(result, Exception)]
     if failures:
-        raise Several(failures, done)
+        raise Several([f for f in failures if isinstance(f, ShctlError)], list(done))
     return done
+
+
+def _run_all(functions: list[Callable[[], None]], *, at_once: bool) -> None:
+    if not at_once:
+        for function in functions:
+            function()
+        return
+    import threading
+
+    # Daemons, so that Ctrl-C need not wait for them.
+    threads = [threading.Thread(target=function, daemon=True) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -10,6 +10,7 @@ from shctl.binding import api, translated
 from shctl.errors import Conflict, NotFound, ShctlError
 from shctl.rows import Network
 
+AGENT = 5  # seconds that a guest's agent may take for an answer
 HUNG = 1000  # milliseconds that QEMU may take for an answer to libvirt
 
 # virsh's words, by virDomainState.
@@ -147,6 +148,9 @@ class Domain:
         ]
         if agent:
             sources.insert(0, api.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+            # By default libvirt waits for ever for an agent that has begun to answer.
+            with suppress(ShctlError), self._doing("bound the agent of"):
+                self._handle.agentSetResponseTimeout(AGENT, 0)
         found: dict[str, dict[str, None]] = {}
         for source in sources:
             # Each source is a bonus: one that cannot answer says nothing about the others.

@@ -1,13 +1,15 @@
 """The door to libvirt: open it, look things up, list them in bulk, define new ones."""
 
+import os
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from shctl.binding import api, prepare, translated
 from shctl.deadline import within
-from shctl.errors import NotFound, ShctlError, Unreachable
+from shctl.errors import InvalidInput, NotFound, ShctlError, Unreachable
 from shctl.handles import Domain, NetworkHandle, state_word, yes_no
 from shctl.pools import Pool, Volume
 from shctl.rows import Host, Network
@@ -36,6 +38,29 @@ class Hypervisor:
     def simulated(self) -> bool:
         """Tell whether this is libvirt's test driver, which has no Open vSwitch beside it."""
         return self.uri.startswith("test:")
+
+    def hindrance(self) -> ShctlError | None:
+        """Return why this process may not change what is on the hypervisor, None where it may.
+
+        Ports, logs, locks and files are this machine's, whatever libvirt is asked; and they are
+        root's, whatever libvirt lets other users do.
+        """
+        if self.simulated:
+            return None
+        if urlsplit(self.uri).hostname not in (None, "localhost", "127.0.0.1", "::1"):
+            return InvalidInput(
+                f"connect: {self.uri} is another machine, and shctl changes only the one that it"
+                " runs on; run it there",
+                field="connect",
+            )
+        if os.geteuid():
+            return Unreachable("only root may do this: use sudo, or the server (group shctl)")
+        return None
+
+    def check_changeable(self) -> None:
+        """Raise what hinders changes."""
+        if error := self.hindrance():
+            raise error
 
     @property
     def connection(self) -> Any:

@@ -17,6 +17,10 @@ PATIENCE = 30.0  # seconds
 _INTERVAL = 0.02  # seconds; flock has no time limit of its own
 
 
+class Busy(Conflict):
+    """Somebody else holds the lock."""
+
+
 def directory() -> Path:
     """Return the directory of the lock files, made if need be."""
     uid = os.getuid()
@@ -31,7 +35,7 @@ def directory() -> Path:
 def hold(
     kind: str, name: str, *, shared: bool = False, patience: float = PATIENCE
 ) -> Iterator[None]:
-    """Hold the lock of a "host", "network" or "pool"; raise Conflict when that takes too long.
+    """Hold the lock of a "host", "network" or "pool"; raise Busy when that takes too long.
 
     With `patience` 0 a lock that is held raises at once. Lock files stay: removing one that
     somebody waits for would give two holders.
@@ -53,5 +57,5 @@ def _acquire(descriptor: int, mode: int, kind: str, name: str, patience: float) 
             return fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= end:
-                raise Conflict(f"another shctl is at work on {kind} {name!r}; try again") from None
+                raise Busy(f"another shctl is at work on {kind} {name!r}; try again") from None
         time.sleep(_INTERVAL)

@@ -18,8 +18,9 @@ def create(
     Raises Conflict when the name is taken, InvalidInput for an unknown bridge or a wrong tag.
     """
     names.check_network(spec.name)
+    hypervisor.check_changeable()
     with locks.hold("network", spec.name):
-        if existing := _existing(hypervisor, spec.name, if_not_exists=if_not_exists):
+        if existing := _existing(hypervisor, spec, if_not_exists=if_not_exists):
             return existing
         _check_trunk(spec)
         if not hypervisor.simulated:
@@ -36,14 +37,28 @@ def create(
         return detail(hypervisor, made)
 
 
-def _existing(hypervisor: Hypervisor, name: str, *, if_not_exists: bool) -> NetworkDetail | None:
+def _existing(
+    hypervisor: Hypervisor, spec: network.Spec, *, if_not_exists: bool
+) -> NetworkDetail | None:
     try:
-        existing = hypervisor.network(name)
+        existing = detail(hypervisor, hypervisor.network(spec.name))
     except NotFound:
         return None
-    if if_not_exists:
-        return detail(hypervisor, existing)
-    raise Conflict(f"network {name!r} exists already; --if-not-exists keeps it")
+    if not if_not_exists:
+        raise Conflict(f"network {spec.name!r} exists already; --if-not-exists keeps it")
+    _check_same(existing, spec)
+    return existing
+
+
+def _check_same(existing: NetworkDetail, spec: network.Spec) -> None:
+    """Raise Conflict for another network of this name: hosts would come up on a wrong VLAN."""
+    have = (existing.bridge, existing.vlan, set(existing.trunk))
+    if have != (spec.bridge, spec.vlan, set(spec.trunk)):
+        trunk = f", trunk {','.join(map(str, existing.trunk))}" if existing.trunk else ""
+        raise Conflict(
+            f"network {spec.name!r} exists and is another one: bridge {existing.bridge},"
+            f" vlan {existing.vlan}{trunk}"
+        )
 
 
 def _check_trunk(spec: network.Spec) -> None:
@@ -127,6 +142,7 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
 
     Raises NotFound, and Conflict when hosts have it or when it is none of Open vSwitch's.
     """
+    hypervisor.check_changeable()
     with locks.hold("network", name):
         try:
             handle = hypervisor.network(name)

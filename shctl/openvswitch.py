@@ -4,17 +4,20 @@ import json
 import subprocess
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from shctl.errors import NotFound, ShctlError, Unreachable
 
 TIMEOUT = 3  # seconds; a call that works takes 4 ms
+DEVICES = Path("/sys/class/net")
 
 
 @dataclass(frozen=True, slots=True)
 class PortRow:
     """A port as Open vSwitch has it; `domain` is the UUID that libvirt wrote on it."""
 
+    uuid: str
     name: str
     bridge: str
     tag: int | None
@@ -44,25 +47,38 @@ def ports() -> list[PortRow]:
     ]
 
 
+def stale_ports() -> list[PortRow]:
+    """Return the rows of libvirt's ports whose host does not run.
+
+    A port of a host that runs has a device, which libvirt makes before the row.
+    """
+    return [row for row in ports() if row.domain and not (DEVICES / row.name).exists()]
+
+
 def sweep(stale: Collection[PortRow]) -> None:
     """Remove rows that libvirt left behind; a row that changed hands in the meantime stays.
 
     --no-wait: the rows must go even when ovs-vswitchd, whose death left them, is not back.
     """
-    for row in stale:
+    left = list(stale)
+    while left:
+        row = left.pop()
         try:
             _sweep_row(row)
         except Unreachable:
-            # The wait was in vain if somebody else swept or took the row.
-            if row in ports():
+            # The wait was in vain if somebody else swept or took the row, and perhaps others.
+            present = ports()
+            if row in present:
                 raise
+            left = [row for row in left if row in present]
 
 
 def _sweep_row(row: PortRow) -> None:
     still_the_same = f"external_ids:vm-id={row.domain}"
+    # By UUID, since the same host may have started meanwhile, with a new row of that name.
     _vsctl(
         "--no-wait", "wait-until", "Interface", row.name, still_the_same,
-        "--", "--if-exists", "del-port", row.name,
+        "--", "--if-exists", "remove", "Bridge", row.bridge, "ports", row.uuid,
         timeout=1,
     )  # fmt: skip
 
@@ -70,6 +86,7 @@ def _sweep_row(row: PortRow) -> None:
 def _port(row: dict[str, Any], bridge: str, domain: str | None) -> PortRow:
     tag, mode = _set(row["tag"]), _set(row["vlan_mode"])
     return PortRow(
+        uuid=row["_uuid"][1],
         name=row["name"],
         bridge=bridge,
         tag=tag[0] if tag else None,
@@ -115,11 +132,11 @@ def _vsctl(*arguments: str, timeout: int = TIMEOUT) -> str:
 def _failure(argv: list[str], done: "subprocess.CompletedProcess[str]") -> ShctlError:
     """Return the error for a failed call: every failure has the status 1, so the text decides."""
     message = done.stderr.strip()
-    if done.returncode < 0 or "database connection failed" in message:
-        return Unreachable(
-            f"Open vSwitch does not answer within {TIMEOUT} s: {message or 'no reply'};"
-            " is openvswitch-switch running, and are you root?"
-        )
+    hint = "is openvswitch-switch running, and are you root?"
+    if done.returncode < 0:  # by the alarm that is its --timeout
+        return Unreachable(f"Open vSwitch does not answer within {TIMEOUT} s; {hint}")
+    if "database connection failed" in message:
+        return Unreachable(f"cannot reach Open vSwitch: {message}; {hint}")
     if "no row" in message or "no port named" in message:
         return NotFound(message)
     return ShctlError(f"{' '.join(argv)} failed with {done.returncode}: {message}")

@@ -121,7 +121,7 @@ def test_port_row_that_outlived_its_host() -> None:
     create("ported", "--start")
     ids = call("ovs-vsctl", "get", "interface", port_of("ported"), "external_ids").strip()
     delete("ported")
-    row = "add-port br0 vnet900 tag=99 -- set interface vnet900 type=internal"
+    row = "--no-wait add-port br0 vnet900 tag=99 -- set interface vnet900"
     call("ovs-vsctl", *row.split(), f"external_ids={ids}")
     mended("port", "vnet900")
     assert "vnet900" not in port_rows()

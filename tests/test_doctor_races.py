@@ -76,7 +76,7 @@ def test_nothing_is_judged_while_somebody_is_at_work(shctl: Forker) -> None:
     """A row without its QEMU and a host without its volume are what a deletion looks like."""
     hypervisor = Hypervisor(URI)
     assert shctl.run(*CREATE.split()) == 0
-    row = "add-port br0 vnet900 tag=99 -- set interface vnet900 type=internal"
+    row = "--no-wait add-port br0 vnet900 tag=99 -- set interface vnet900"
     owner = f"external_ids:vm-id={hypervisor.domain('k').uuid}"
     call("ovs-vsctl", *row.split(), owner)
     call("virsh", "vol-delete", "k-sda", "shctl")

@@ -1,6 +1,7 @@
 """`shctl hosts` against the real libvirt, QEMU and Open vSwitch."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,12 @@ import pytest
 from lxml import etree
 
 from shctl import names
+from shctl.errors import Conflict
+from shctl.hosts import power
+from shctl.hypervisor import Hypervisor
 from tests.guests import boot_sector
 from tests.support import (
+    URI,
     VOLUMES,
     Done,
     call,
@@ -127,7 +132,7 @@ def test_port_has_the_networks_tag() -> None:
 def test_power() -> None:
     """Each verb says what it did, and doing it twice is fine."""
     create("power")
-    assert power("reboot").code == 4
+    assert act("reboot").code == 4
     assert result("start") == "started"
     assert result("start") == "already running"
     assert result("reboot") == "rebooting"
@@ -138,21 +143,22 @@ def test_power() -> None:
     ok("hosts", "delete", "power")
 
 
-def power(*words: str) -> Done:
+def act(*words: str) -> Done:
     return run("-o", "json", "hosts", *words, "power")
 
 
 def result(*words: str) -> str:
-    return str(power(*words).json[0]["result"])
+    return str(act(*words).json[0]["result"])
 
 
 def test_paused_host() -> None:
     create("power", "--start")
     call("virsh", "suspend", "power")
     assert state("power") == "paused"
-    refused = power("stop")
+    refused = act("stop")
     assert refused.code == 4
     assert "'shctl hosts start power' resumes it" in json.loads(refused.err)["detail"]
+    assert act("reboot").code == 4
     assert result("start") == "resumed"
     assert state("power") == "running"
     ok("hosts", "delete", "power")
@@ -167,6 +173,39 @@ def test_stop_that_the_guest_ignores() -> None:
     ok("hosts", "stop", "deaf", "--timeout", "0.2", "--force")
     assert state("deaf") == "shut off"
     ok("hosts", "delete", "deaf")
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-1", "2x"])
+def test_stop_wants_a_time(seconds: str) -> None:
+    assert run("hosts", "stop", "nowhere", "--timeout", seconds).code == 2
+
+
+def test_transient_host_goes_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    create("goes", "--start")
+    call("virsh", "undefine", "goes")
+
+    def wait(condition: Callable[[], bool], _seconds: float) -> bool:
+        call("virsh", "destroy", "goes")
+        return condition()
+
+    monkeypatch.setattr(power, "wait_until", wait)
+    assert power.stop(Hypervisor(URI), "goes").result == "shut off"
+    call("virsh", "vol-delete", "goes-sda", "shctl")
+    (LOGS / "goes.log").unlink()
+
+
+def test_start_that_comes_second_leaves_the_host_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    create("raced")
+
+    def sweep(_hypervisor: Hypervisor) -> None:
+        if state("raced") == "shut off":
+            call("virsh", "start", "raced")
+
+    monkeypatch.setattr(power, "sweep_ports", sweep)
+    with pytest.raises(Conflict, match="already running"):
+        power.start(Hypervisor(URI), "raced")
+    assert state("raced") == "running"
+    ok("hosts", "delete", "raced")
 
 
 def test_several_names() -> None:
@@ -190,6 +229,10 @@ def test_twice_is_a_conflict_unless_asked_for() -> None:
     assert "exists already" in again.err
     create("same", "--if-not-exists")
     assert show("same") == first
+    other = run(*"hosts create same --memory 64 --disk 2 --network vlan10 --if-not-exists".split())
+    assert (other.code, "exists with other disks: 1, not 2" in other.err) == (4, True)
+    create("same", "--if-not-exists", "--start")
+    assert state("same") == "running"
     ok("hosts", "delete", "same")
     assert "does not exist" in ok("hosts", "delete", "same", "--if-exists")
 

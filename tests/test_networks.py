@@ -89,7 +89,16 @@ def test_twice_is_a_conflict_unless_asked_for(net: str) -> None:
     again = run("networks", "create", net, "--bridge", "br0", "--vlan", "6")
     assert again.code == 4
     assert "exists already" in again.err
-    assert make(net, "--vlan", "6", "--if-not-exists") == first
+    assert make(net, "--vlan", "5", "--if-not-exists") == first
+
+
+@pytest.mark.parametrize("other", [["--vlan=6"], ["--vlan=5", "--trunk=7"]])
+def test_another_network_of_the_name_is_not_kept(other: list[str], net: str) -> None:
+    """Hosts would come up on its VLAN."""
+    make(net, "--vlan", "5")
+    done = run("networks", "create", net, "--bridge=br0", *other, "--if-not-exists")
+    assert (done.code, done.err.count("\n")) == (4, 1)
+    assert "is another one: bridge br0, vlan 5" in done.err
 
 
 def test_delete_twice(net: str) -> None:

@@ -1,6 +1,7 @@
 """Open vSwitch through ovs-vsctl, the real one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,11 @@ def vsctl(*arguments: str) -> None:
 
 
 def by_name() -> dict[str, PortRow]:
-    return {row.name: row for row in openvswitch.ports()}
+    return {row.name: replace(row, uuid="") for row in openvswitch.ports()}
+
+
+def the_row() -> PortRow:
+    return next(row for row in openvswitch.ports() if row.name == "p3")
 
 
 def test_bridges() -> None:
@@ -47,22 +52,22 @@ def test_bridges() -> None:
 @pytest.mark.usefixtures("rows")
 def test_ports_as_they_are() -> None:
     found = by_name()
-    assert found["p1"] == PortRow("p1", "br0", 10, (), None, None)
-    assert found["p2"] == PortRow("p2", "br0", 5, (5, 6, 7), "native-untagged", None)
-    assert found["p3"] == PortRow("p3", "br0", None, (), None, UUID)
+    assert found["p1"] == PortRow("", "p1", "br0", 10, (), None, None)
+    assert found["p2"] == PortRow("", "p2", "br0", 5, (5, 6, 7), "native-untagged", None)
+    assert found["p3"] == PortRow("", "p3", "br0", None, (), None, UUID)
     assert found["br0"].bridge == "br0"
 
 
 @pytest.mark.usefixtures("rows")
 def test_sweep_removes_the_rows_that_it_is_given() -> None:
     found = by_name()
-    openvswitch.sweep([found["p3"]])
+    openvswitch.sweep([the_row()])
     assert set(by_name()) == set(found) - {"p3"}
 
 
 @pytest.mark.usefixtures("rows")
 def test_sweep_leaves_a_row_that_changed_hands() -> None:
-    row = by_name()["p3"]
+    row = the_row()
     vsctl("set", "interface", "p3", "external_ids:vm-id=somebody-else")
     openvswitch.sweep([row])
     assert "p3" in by_name()
@@ -70,15 +75,48 @@ def test_sweep_leaves_a_row_that_changed_hands() -> None:
 
 @pytest.mark.usefixtures("rows")
 def test_sweep_of_a_row_that_somebody_else_swept() -> None:
-    row = by_name()["p3"]
+    row = the_row()
     vsctl("del-port", "p3")
     openvswitch.sweep([row])
     assert "p3" not in by_name()
 
 
 @pytest.mark.usefixtures("rows")
+def test_sweep_leaves_the_new_row_of_a_host_that_has_started_meanwhile() -> None:
+    row = the_row()
+    owner = f"external_ids:vm-id={UUID}"
+    vsctl("del-port", "p3", "--", "add-port", "br0", "p3", "--", "set", "interface", "p3", owner)
+    openvswitch.sweep([row])
+    assert "p3" in by_name()
+
+
+@pytest.mark.usefixtures("rows")
+def test_sweep_of_many_that_somebody_else_swept_waits_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = the_row()
+    vsctl("del-port", "p3")
+    calls: list[tuple[str, ...]] = []
+    real = openvswitch._vsctl
+
+    def counted(*arguments: str, **more: int) -> str:
+        calls.append(arguments)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(openvswitch, "_vsctl", counted)
+    openvswitch.sweep([row] * 20)
+    assert len([words for words in calls if "wait-until" in words]) == 1
+
+
+@pytest.mark.usefixtures("rows")
+def test_stale_are_those_of_hosts_that_do_not_run() -> None:
+    """p1 is nobody's; br0 has a device."""
+    vsctl("set", "interface", "br0", f"external_ids:vm-id={UUID}")
+    assert [row.name for row in openvswitch.stale_ports()] == ["p3"]
+    vsctl("remove", "interface", "br0", "external_ids", "vm-id")
+
+
+@pytest.mark.usefixtures("rows")
 def test_sweep_tells_when_the_row_stays() -> None:
-    row = by_name()["p3"]
+    row = the_row()
     daemon("stop", "ovsdb-server")
     try:
         with pytest.raises(Unreachable):
@@ -91,7 +129,7 @@ def test_sweep_tells_when_the_row_stays() -> None:
 def test_sweep_works_while_vswitchd_is_dead() -> None:
     daemon("kill", "ovs-vswitchd")
     try:
-        openvswitch.sweep([by_name()["p3"]])
+        openvswitch.sweep([the_row()])
         assert "p3" not in by_name()
     finally:
         daemon("start", "ovs-vswitchd")

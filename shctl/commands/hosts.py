@@ -122,7 +122,7 @@ def show_host(session: Session, name: str) -> HostDetail:
 @click.option(
     "--start/--no-start", default=None, help="Start it at once; an installation does that anyway."
 )
-@click.option("--if-not-exists", is_flag=True, help="Keep a host of this name as it is.")
+@click.option("--if-not-exists", is_flag=True, help="Keep a host of this name, if it is the same.")
 @click.option("--install", is_flag=True, help="Install it: from --location, else by network boot.")
 @click.option("--location", metavar="URL", help="Tree to install from, as mirrors have them.")
 @click.option("--cmdline", metavar="STR", default="", help="For the installer's kernel.")
@@ -207,6 +207,8 @@ def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
     from shctl.hosts.power import start
     from shctl.hosts.supervision import settle
 
+    session.hypervisor.check_changeable()
+
     def act(name: str) -> Outcome:
         settle(session.hypervisor, name)
         return start(session.hypervisor, name)
@@ -221,9 +223,9 @@ def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
 @click.option("--force", is_flag=True, help="Power off: at once, or when --timeout is over.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, 86400),
-    metavar="S",
-    help="How long a clean shutdown may take, in seconds.  [default: 60]",
+    type=Duration(0, 86400),
+    metavar="TIME",
+    help="How long a clean shutdown may take: seconds, or 2m.  [default: 60]",
 )
 @click.pass_obj
 def stop_hosts(
@@ -232,9 +234,10 @@ def stop_hosts(
     """Shut hosts down and wait until they are off."""
     from shctl.hosts.power import stop
 
-    return for_each(
-        names, lambda name: stop(session.hypervisor, name, force=force, timeout=timeout)
-    )
+    def act(name: str) -> Outcome:
+        return stop(session.hypervisor, name, force=force, timeout=timeout)
+
+    return for_each(names, act, at_once=True)
 
 
 @hosts.command("reboot", examples=["shctl hosts reboot web1"])

@@ -57,7 +57,9 @@ def show_network(session: Session, name: str) -> NetworkDetail:
     metavar="TAG",
     help="Make the ports trunks that carry this tag too; --vlan is then untagged. Repeatable.",
 )
-@click.option("--if-not-exists", is_flag=True, help="Keep a network of this name as it is.")
+@click.option(
+    "--if-not-exists", is_flag=True, help="Keep a network of this name, if it is the same."
+)
 @click.pass_obj
 def create_network(
     session: Session,

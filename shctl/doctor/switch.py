@@ -14,11 +14,10 @@ from shctl.model import Finding
 
 def ports_left(hypervisor: Hypervisor) -> Found:
     """Find rows of ports that outlived their hosts."""
-    for row in power.stale_ports(hypervisor):
+    for row in [] if hypervisor.simulated else openvswitch.stale_ports():
         if _has_outlived(hypervisor, row):
-            problem = (
-                f"its row in Open vSwitch (bridge {row.bridge}, tag {row.tag}) outlived its host"
-            )
+            tag = "no tag" if row.tag is None else f"tag {row.tag}"
+            problem = f"its row in Open vSwitch (bridge {row.bridge}, {tag}) outlived its host"
             yield (
                 Finding("port", row.name, problem, "--fix removes the row"),
                 partial(openvswitch.sweep, [row]),
@@ -29,7 +28,7 @@ def _has_outlived(hypervisor: Hypervisor, row: openvswitch.PortRow) -> bool:
     """Look at a row again: a host that was stopped between two looks took its rows along."""
 
     def still() -> bool:
-        return row in power.stale_ports(hypervisor)
+        return row in openvswitch.stale_ports()
 
     host = next((host for host in hypervisor.domains() if host.uuid == row.domain), None)
     return is_so(host.name, still) if host else still()

@@ -16,6 +16,7 @@ def adopt(hypervisor: Hypervisor, name: str, own_disks: tuple[str, ...]) -> Host
     `own_disks` are the paths of those of its disks that go with it; no other disk ever does.
     Raises Conflict when the host is ours already, InvalidInput for a disk that is not its own.
     """
+    hypervisor.check_changeable()
     with locks.hold("host", name):
         host = hypervisor.domain(name)
         if not host.persistent:

@@ -56,8 +56,10 @@ def create(hypervisor: Hypervisor, request: Request, progress: media.Progress) -
     fails, nothing of the host stays.
     """
     _check(hypervisor, request)
-    if existing := _existing(hypervisor, request):
-        return existing
+    if host := _existing(hypervisor, request):
+        if request.start:
+            power.start(hypervisor, host.name)
+        return details.detail(hypervisor, host)
     with ExitStack() as held:
         # A download takes its time, so it comes before the locks.
         fetched = None
@@ -70,9 +72,11 @@ def create(hypervisor: Hypervisor, request: Request, progress: media.Progress) -
         # Shared: many hosts may come to a network at once, but its deletion has to wait.
         for network in sorted(set(request.networks)):
             held.enter_context(locks.hold("network", network, shared=True))
-        if existing := _existing(hypervisor, request):
-            return existing
-        host = _build(hypervisor, request, fetched)
+        host = _existing(hypervisor, request)
+        if host is None:
+            host = _build(hypervisor, request, fetched)
+        elif request.start:
+            power.ensure_on(hypervisor, host)
         return details.detail(hypervisor, host)
 
 
@@ -88,6 +92,7 @@ def _known(host: str) -> dict[str, str]:
 
 def _check(hypervisor: Hypervisor, request: Request) -> None:
     names.check_host(request.name)
+    hypervisor.check_changeable()
     if request.install:
         from shctl.install import media
 
@@ -97,17 +102,40 @@ def _check(hypervisor: Hypervisor, request: Request) -> None:
     check_networks(hypervisor, request.networks)
 
 
-def _existing(hypervisor: Hypervisor, request: Request) -> HostDetail | None:
+def _existing(hypervisor: Hypervisor, request: Request) -> Domain | None:
+    """Return the host that is to be kept as it is, None where there is none."""
     host = hypervisor.find_domain(request.name)
     if host is None:
         return None
     power.check_whole(host)
     if request.if_not_exists:
-        return details.detail(hypervisor, host)
+        _check_same(details.detail(hypervisor, host), request)
+        return host
     raise Conflict(
         f"host {host.name!r} exists already; 'shctl hosts delete {host.name}' removes it,"
         " --if-not-exists keeps it"
     )
+
+
+def _check_same(existing: HostDetail, request: Request) -> None:
+    """Raise Conflict for another host of this name, which the caller would take for its own."""
+    have = {
+        "memory": existing.memory,
+        "cpus": existing.cpus,
+        "disks": tuple(disk.size for disk in existing.disks),
+        "networks": tuple(interface.network for interface in existing.interfaces),
+    }
+    for field, value in have.items():
+        if value != (wanted := getattr(request, field)):
+            raise Conflict(
+                f"host {request.name!r} exists with other {field}: {_words(value)}, not"
+                f" {_words(wanted)}"
+            )
+
+
+def _words(value: object) -> str:
+    parts = value if isinstance(value, tuple) else (value,)
+    return ", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in parts)
 
 
 def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None) -> Domain:
@@ -157,8 +185,8 @@ def _finish(
         host.set_autostart(True)
     if request.start or request.install:
         installer = _stage(spec, fetched, undo) if request.install else None
-        undo.push(f"running host {host.name}", host.destroy)
         power.power_on(hypervisor, host, installer=installer)
+        undo.push(f"running host {host.name}", host.destroy)
     whole = metadata.text(replace(spec.metadata, complete=True))
     host.set_metadata(whole, metadata.URI, metadata.KEY)
 

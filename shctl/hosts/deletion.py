@@ -33,6 +33,7 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
 
     Raises NotFound, and Conflict for a host that is not ours or whose disks another host uses.
     """
+    hypervisor.check_changeable()
     with locks.hold("host", name):
         try:
             host = hypervisor.domain(name)
@@ -71,13 +72,16 @@ def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
     owned = owned_disks(hypervisor, read.metadata)
     _check_unshared(hypervisor, host, owned)
     _check_removable(host, read.metadata)
-    ran = host.active
+    if ran := host.active:
+        power.check_switch(hypervisor)
     host.destroy()
     _mark(host, read.metadata)
     _sweep(hypervisor, needed=ran)
     _remove(host, owned)
     ours = {disk.path for disk in owned}
-    return tuple(row.path for row in read.disks if row.path and row.path not in ours)
+    kept = (row.path for row in read.disks if row.path and row.path not in ours)
+    # An interrupted deletion before this one may have removed some already.
+    return tuple(path for path in kept if Path(path).exists() or not Path(path).is_absolute())
 
 
 def _mark(host: Domain, data: Metadata) -> None:

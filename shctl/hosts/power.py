@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from shctl import domain, locks, openvswitch
+from shctl.deadline import within
 from shctl.errors import Conflict, NotFound, TimedOut
 from shctl.handles import Domain
 from shctl.hypervisor import Hypervisor
@@ -13,6 +15,7 @@ from shctl.undo import Undo
 
 STOP_TIMEOUT = 60.0  # seconds
 _INTERVAL = 0.1  # seconds
+_PATIENCE = 20.0  # seconds that QEMU may take for what it does at once
 
 
 def start(hypervisor: Hypervisor, name: str) -> Outcome:
@@ -31,7 +34,7 @@ def ensure_on(hypervisor: Hypervisor, host: Domain) -> str:
     """
     if host.state == "paused":
         check_ports(hypervisor, host)
-        host.resume()
+        _ask(host, host.resume)
         return "resumed"
     if host.active:
         return "already running"
@@ -59,13 +62,20 @@ def power_on(hypervisor: Hypervisor, host: Domain, *, installer: str | None = No
     with Undo() as undo:
         # A start that fails while ovs-vswitchd is dead leaves the port's row.
         undo.push(f"ports of {host.name}", lambda: sweep_ports(hypervisor))
-        undo.push(f"running host {host.name}", host.destroy)
-        if installer:
-            hypervisor.launch_paused(installer)
-        else:
-            host.start_paused()
+        # Only once the start has succeeded: somebody else may have been faster with it.
+        undo.made(
+            f"running host {host.name}",
+            lambda: hypervisor.launch_paused(installer) if installer else host.start_paused(),
+            lambda _: host.destroy(),
+        )
         check_ports(hypervisor, host)
-        host.resume()
+        _ask(host, host.resume)
+
+
+def check_switch(hypervisor: Hypervisor) -> None:
+    """Raise Unreachable unless Open vSwitch answers."""
+    if not hypervisor.simulated:
+        openvswitch.bridges()
 
 
 def sweep_ports(hypervisor: Hypervisor) -> None:
@@ -73,17 +83,8 @@ def sweep_ports(hypervisor: Hypervisor) -> None:
 
     libvirt would take such a row for the new port of that name, old tag and all.
     """
-    openvswitch.sweep(stale_ports(hypervisor))
-
-
-def stale_ports(hypervisor: Hypervisor) -> list[openvswitch.PortRow]:
-    """Return the Open vSwitch rows of libvirt's ports whose domain does not run."""
-    if hypervisor.simulated:
-        return []
-    # Rows first: a domain that starts in between is then active before its row can be seen.
-    rows = [row for row in openvswitch.ports() if row.domain]
-    active = hypervisor.active_uuids() if rows else set()
-    return [row for row in rows if row.domain not in active]
+    if not hypervisor.simulated:
+        openvswitch.sweep(openvswitch.stale_ports())
 
 
 def check_ports(hypervisor: Hypervisor, host: Domain) -> None:
@@ -139,7 +140,7 @@ def stop(
         return _stop_installer(host, force=force)
     if not force or timeout:
         _shut_down(host, force=force, seconds=STOP_TIMEOUT if timeout is None else timeout)
-    if host.active:
+    if not _is_off(host):
         return _power_off(host)
     return Outcome(name, "shut off")
 
@@ -168,13 +169,12 @@ def _stop_installer(host: Domain, *, force: bool) -> Outcome:
 
 
 def _shut_down(host: Domain, *, force: bool, seconds: float) -> None:
-    if host.state == "paused" and not force:
-        raise Conflict(
-            f"host {host.name!r} is paused and cannot shut down;"
-            f" 'shctl hosts start {host.name}' resumes it, --force powers it off"
-        )
-    host.shut_down()
-    if not wait_until(lambda: _is_off(host), seconds) and not force:
+    if not force:
+        _check_awake(host)
+    end = time.monotonic() + seconds
+    with suppress(TimedOut):  # a QEMU that hangs
+        _ask(host, host.shut_down, seconds)
+    if not wait_until(lambda: _is_off(host), end - time.monotonic()) and not force:
         raise TimedOut(
             f"host {host.name!r} is still {host.state} after {seconds:g} s;"
             " --force powers it off, --timeout waits longer"
@@ -201,10 +201,28 @@ def reboot(hypervisor: Hypervisor, name: str, *, force: bool = False) -> Outcome
             f" 'shctl hosts stop {name} --force' ends that"
         )
     if force:
-        host.reset()
+        _ask(host, host.reset)
         return Outcome(name, "reset")
-    host.reboot()
+    _check_awake(host)
+    _ask(host, host.reboot)
     return Outcome(name, "rebooting")
+
+
+def _ask(host: Domain, deed: Callable[[], None], seconds: float = _PATIENCE) -> None:
+    """Have QEMU do something; raise TimedOut when it hangs, which libvirt would wait out."""
+    late = (
+        f"QEMU of host {host.name!r} does not answer within {seconds:g} s;"
+        f" 'shctl hosts stop {host.name} --force' ends it"
+    )
+    within(seconds, deed, TimedOut(late))
+
+
+def _check_awake(host: Domain) -> None:
+    if host.state == "paused":
+        raise Conflict(
+            f"host {host.name!r} is paused and would not notice;"
+            f" 'shctl hosts start {host.name}' resumes it, --force does without it"
+        )
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 LOGS = Path("/var/log/libvirt/qemu")
 # Written by libvirt itself. QEMU's own lines have their time in another form.
+_START = ": starting up libvirt version"
 _END = re.compile(
     r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\+0000: shutting down, reason=(\w+)", re.MULTILINE
 )
@@ -19,12 +20,15 @@ def first_ending(host: str, uuid: str) -> str | None:
     """Return how the host's first QEMU ended: shutdown, destroyed, crashed, ...
 
     Earlier hosts of this name are in the log too, perhaps from a moment ago, but each creation
-    has a UUID of its own, which is in QEMU's command line. None means that the log does not tell.
+    has a UUID of its own, which is in QEMU's command line. None means that the log does not tell,
+    "unknown" that it will not: nobody saw that QEMU end, and another one has started since.
     """
     try:
         text = path(host).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     _, _, after = text.partition(f"-uuid {uuid} ")
-    end = _END.search(after)
-    return end[1] if end else None
+    its_own, another, _ = after.partition(_START)
+    if end := _END.search(its_own):
+        return end[1]
+    return "unknown" if another else None

@@ -51,19 +51,22 @@ def phases(hypervisor: Hypervisor) -> Counter[str]:
     return found
 
 
-def settle(hypervisor: Hypervisor, name: str) -> Installation | None:
+def settle(
+    hypervisor: Hypervisor, name: str, *, patience: float = locks.PATIENCE
+) -> Installation | None:
     """Bring a host's installation as far as it can come now, and return where it stands.
 
     Returns None for a host that was never installed; raises NotFound, or what a start raises.
+    `patience` is for others who are at work on the host, in seconds; Busy when that is over.
     """
     host = hypervisor.domain(name)
     data = _stored(host)
-    if data is None or data.install is None or not data.install.open:
+    if data is None or data.install is None or not data.install.open or hypervisor.hindrance():
         return data.install if data else None
     # Who only looks must not wait for a lock, nor make others wait.
     if data.install.phase == INSTALLING and _is_under_way(host) and not data.install.overdue:
         return data.install
-    with locks.hold("host", name):
+    with locks.hold("host", name, patience=patience):
         host = hypervisor.domain(name)
         data = _stored(host)
         if data is None or data.install is None or not data.install.open or not data.complete:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from shctl import locks
 from shctl.errors import Conflict, InstallFailed, TimedOut, Unreachable
 from shctl.hosts import details, power, supervision
 from shctl.hypervisor import Hypervisor
@@ -21,12 +22,16 @@ def wait(hypervisor: Hypervisor, name: str, wanted: str, timeout: float = TIMEOU
     """
 
     def holds() -> bool:
-        install = supervision.settle(hypervisor, name)
+        try:
+            install = supervision.settle(hypervisor, name, patience=0)
+        except locks.Busy:
+            return False
         return _CONDITIONS[wanted](hypervisor, name, install)
 
     if not power.wait_until(_patient(holds), timeout):
         host = hypervisor.domain(name)
-        raise TimedOut(f"host {name!r} is {host.state}, and not {wanted} after {timeout:g} s")
+        lacks = "has no address" if wanted == "address" else f"is not {wanted}"
+        raise TimedOut(f"host {name!r} {lacks} after {timeout:g} s; it is {host.state}")
     return details.show(hypervisor, name)
 
 

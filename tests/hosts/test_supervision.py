@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shctl import locks
 from shctl.hosts import qemulog
 from tests.guests import End
 from tests.installs import (
@@ -95,6 +96,13 @@ def test_ending_without_a_trace(ended: str) -> None:
     assert state(ended) == "shut off"
 
 
+def test_others_at_work_are_waited_for_no_longer_than_asked(ended: str) -> None:
+    with locks.hold("host", ended):
+        done = run("hosts", "wait", ended, "--for", "installed", "--timeout", "0.5")
+    assert (done.code, one_line(done)) == (5, True)
+    virsh("net-start", NETWORK)
+
+
 def test_boot_order_of_an_installation_over_the_network() -> None:
     ok(*"hosts create pxe --memory 64 --disk 1 --network vlan10 --install".split())
     running, stored = virsh("dumpxml", "pxe"), virsh("dumpxml", "pxe", "--inactive")
@@ -139,11 +147,23 @@ LC_ALL=C /usr/bin/qemu-system-x86_64 -uuid bbbb \\
 2026-01-02 03:09:00.000+0000: shutting down, reason=destroyed
 2026-01-02 03:10:00.222+0000: starting up libvirt version: 9.0.0
 LC_ALL=C /usr/bin/qemu-system-x86_64 -uuid cccc \\
+2026-01-02 03:11:00.222+0000: starting up libvirt version: 9.0.0
+LC_ALL=C /usr/bin/qemu-system-x86_64 -uuid cccc \\
+2026-01-02 03:12:00.000+0000: shutting down, reason=shutdown
+2026-01-02 03:13:00.222+0000: starting up libvirt version: 9.0.0
+LC_ALL=C /usr/bin/qemu-system-x86_64 -uuid eeee \\
 """
 
 
 @pytest.mark.parametrize(
-    ("uuid", "ending"), [("aaaa", "destroyed"), ("bbbb", "shutdown"), ("cccc", None), ("dd", None)]
+    ("uuid", "ending"),
+    [
+        ("aaaa", "destroyed"),
+        ("bbbb", "shutdown"),
+        ("cccc", "unknown"),
+        ("eeee", None),
+        ("dd", None),
+    ],
 )
 def test_first_ending(
     uuid: str, ending: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

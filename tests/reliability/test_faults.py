@@ -10,8 +10,12 @@ from shutil import rmtree
 
 import pytest
 
+from shctl.errors import TimedOut
+from shctl.hosts import power
+from shctl.hypervisor import Hypervisor
 from tests.scoreboard import Figures
 from tests.support import (
+    URI,
     call,
     create,
     daemon,
@@ -62,6 +66,21 @@ def test_r16_one_qemu_hangs(figures: Figures) -> None:
     ok("hosts", "delete", "works")
 
 
+def test_r16_hung_qemu_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libvirt waits for ever for an answer to what it asks QEMU to do."""
+    monkeypatch.setattr(power, "_PATIENCE", 0.5)
+    create("hangs", "--start")
+    hypervisor = Hypervisor(URI)
+    with stopped(qemu_pid("hangs")):
+        with pytest.raises(TimedOut, match="QEMU of host 'hangs' does not answer"):
+            power.reboot(hypervisor, "hangs", force=True)
+        done = run("hosts", "stop", "hangs", "--timeout", "0.5")
+        assert (done.code, "still running" in done.err) == (5, True)
+        ok("hosts", "stop", "hangs", "--timeout", "0.5", "--force")
+    assert state("hangs") == "shut off"
+    ok("hosts", "delete", "hangs")
+
+
 def test_r17_killed_qemu_is_shown_as_crashed_and_its_port_goes() -> None:
     create("dies", "--start")
     port = port_of("dies")
@@ -106,6 +125,16 @@ def test_r19_switch_does_not_answer(how: str, figures: Figures) -> None:
         assert state("quiet") == "shut off"
         ok("hosts", "delete", "quiet")
     assert run("networks", "show", "x").code == 3
+
+
+def test_r19_running_host_is_not_half_deleted() -> None:
+    create("runs", "--start")
+    with silent("gone"):
+        done = run("hosts", "delete", "runs")
+        assert (done.code, done.err.count("\n")) == (6, 1)
+        assert state("runs") == "running"
+    ok("hosts", "reboot", "runs")
+    ok("hosts", "delete", "runs")
 
 
 @contextmanager

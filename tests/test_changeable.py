@@ -1,0 +1,48 @@
+"""Who may change what: root, and only on the machine that shctl runs on."""
+
+import subprocess
+
+import pytest
+
+from tests.support import SHCTL, create, environment, ok, port_of, port_rows, prepare, run, state
+
+# Another libvirt by the look of it: the same one, reached as from elsewhere.
+ELSEWHERE = "qemu+tcp://192.0.2.1/system"
+CHANGES = [
+    "hosts create new --memory 64 --disk 1 --network vlan10",
+    "hosts start here",
+    "hosts delete here --yes",
+    "hosts adopt here",
+    "networks create new --bridge br0 --vlan 7",
+    "networks delete vlan10 --yes",
+    "doctor",
+    "doctor --fix",
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+@pytest.mark.parametrize("line", CHANGES)
+def test_another_machine_is_not_changed(line: str) -> None:
+    """Its ports, logs and files are not those that shctl would find here."""
+    done = run("--connect", ELSEWHERE, *line.split())
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "is another machine" in done.err
+
+
+@pytest.mark.parametrize("line", CHANGES)
+def test_only_root_changes_anything(line: str) -> None:
+    """libvirt lets its group do more, and would leave the half that it cannot do."""
+    create("here", "--start")
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *SHCTL, *line.split()],
+        env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (6, 1)
+    assert "only root may do this" in done.stderr
+    assert state("here") == "running"
+    assert port_rows()[port_of("here")]["tag"] == 10
+    ok("hosts", "delete", "here")
