@@ -206,6 +206,13 @@ def source_tags(xml: str) -> list[str]:
     return [f"{tag.rstrip('/')}/>" for tag in re.findall("(<source [^>]*)>", xml)]
 
 
+def overlay_tags(xml: str) -> list[str]:
+    """Return the source elements of the qcow2 disks in libvirt's XML, as source_tags does."""
+    disks = re.findall("<disk type=.*?</disk>", xml, re.DOTALL) if "qcow2" in xml else []
+    overlays = [disk for disk in disks if re.search("<driver [^>]*type=['\"]qcow2", disk)]
+    return source_tags("".join(overlays))
+
+
 def read(xml: str) -> Read:
     """Return what shctl needs from a domain's XML, whoever made it."""
     root = etree.fromstring(xml)

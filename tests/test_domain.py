@@ -160,3 +160,17 @@ def test_mentions_never_misses(text: str) -> None:
 
 def test_mentions_tells_what_is_not_there() -> None:
     assert not domain.mentions("<source file='/a/b'/>", "/a/c&d")
+
+
+DISKS = """<domain><metadata><shctl:host><disk path='/qcow2/a'/></shctl:host></metadata><devices>
+<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='/raw'/></disk>
+<disk type='file' device='disk'><driver type='qcow2'/><source file='/b' index='1'/></disk>
+<disk type='volume' device='disk'><driver type='qcow2' cache='none'/>
+  <source pool='p' volume='v'><slices/></source></disk>
+</devices></domain>"""
+
+
+def test_overlays_are_the_qcow2_disks() -> None:
+    tags = ["<source file='/b' index='1'/>", "<source pool='p' volume='v'/>"]
+    assert domain.overlay_tags(DISKS) == tags
+    assert domain.overlay_tags(DISKS.replace("type='qcow2'", "type='raw'")) == []

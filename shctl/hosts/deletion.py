@@ -157,12 +157,22 @@ def _disks(hypervisor: Hypervisor, host: Domain) -> Iterator[str]:
 
 
 def _sources(hypervisor: Hypervisor, xml: str) -> Iterator[str]:
-    """Return what a domain's disks are made of; a disk that names a volume has its path."""
-    for element in map(etree.fromstring, domain.source_tags(xml)):
-        yield from map(str, element.values())
-        if volume := element.get("volume"):
-            with suppress(NotFound):
-                yield hypervisor.pool(element.get("pool", "")).volume(volume).path
+    """Return what a domain's disks are made of, down to the last backing file."""
+    for tag in domain.source_tags(xml):
+        yield from _paths(hypervisor, tag)
+    # Stored XML does not tell of backing files. Raw disks have none, whatever a guest writes there.
+    for tag in domain.overlay_tags(xml):
+        for path in _paths(hypervisor, tag):
+            yield from files.backing_files(path)
+
+
+def _paths(hypervisor: Hypervisor, tag: str) -> Iterator[str]:
+    """Return what a source element names; one that names a volume has its path."""
+    element = etree.fromstring(tag)
+    yield from map(str, element.values())
+    if volume := element.get("volume"):
+        with suppress(NotFound):
+            yield hypervisor.pool(element.get("pool", "")).volume(volume).path
 
 
 def _sweep(hypervisor: Hypervisor, *, needed: bool) -> None:

@@ -202,6 +202,50 @@ def test_r06_disk_that_another_host_has_by_another_path(alias: Path) -> None:
     ok("hosts", "delete", "x")
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Return the directory of pool `images`, whose `image` stands on host x's disk by two steps."""
+    create("x")
+    lower, image = str(tmp_path / "lower"), str(tmp_path / "image")
+    make = "qemu-img create -q -f qcow2 -F".split()
+    call(*make, "raw", "-b", str(VOLUMES / "x-sda"), lower)
+    call(*make, "qcow2", "-b", "lower", image)
+    call("virsh", "pool-create-as", "images", "dir", "--target", str(tmp_path))
+    yield tmp_path
+    call("virsh", "pool-destroy", "images")
+
+
+def image_disk(source: str, kind: str = "qcow2") -> str:
+    driver = f"<driver name='qemu' type='{kind}'/>"
+    return VOLUME.replace("pool='shctl' volume='{}'", source).replace("<source", f"{driver}<source")
+
+
+@pytest.mark.usefixtures("_other")
+@pytest.mark.parametrize(
+    "disk",
+    [
+        image_disk("file='{}/image'").replace("'volume'", "'file'", 1),
+        image_disk("pool='images' volume='image'"),
+    ],
+    ids=["path", "volume"],
+)
+def test_r06_disk_that_another_hosts_image_stands_on(disk: str, folder: Path) -> None:
+    """libvirt tells of backing files only while the host runs; this one is off."""
+    define(OTHER.format(disk.format(folder)))
+    done = run("hosts", "delete", "x")
+    assert (done.code, "also used by other" in done.err) == (4, True), done
+    assert (VOLUMES / "x-sda").exists()
+    define(OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>"))
+    ok("hosts", "delete", "x")
+
+
+@pytest.mark.usefixtures("_other", "folder")
+def test_r06_raw_disk_whose_guest_wrote_the_header_of_an_image() -> None:
+    """It cannot keep the disks of others that way."""
+    define(OTHER.format(image_disk("pool='images' volume='image'", kind="raw")))
+    ok("hosts", "delete", "x")
+
+
 def test_r06_disk_that_a_hung_host_has() -> None:
     """What its QEMU has open is told without its XML, for which libvirt 11 would wait for it."""
     create("x")
