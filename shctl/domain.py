@@ -144,7 +144,7 @@ def _add_devices(root: etree._Element, spec: Spec) -> None:
     devices = _add(root, "devices")
     _add(devices, "controller", type="scsi", index="0", model="virtio-scsi")
     for index, source in enumerate(spec.disks):
-        _add_disk(devices, spec.name, names.disk_target(index), source)
+        _add_disk(devices, spec.name, index, source)
     for index, network in enumerate(spec.networks):
         _add_interface(devices, network, names.mac(spec.name, index))
     _add_console(devices, spec.console)
@@ -155,7 +155,8 @@ def _add_devices(root: etree._Element, spec: Spec) -> None:
     _add(_add(devices, "video"), "model", type="vga")
 
 
-def _add_disk(devices: etree._Element, host: str, target: str, source: Source) -> None:
+def _add_disk(devices: etree._Element, host: str, index: int, source: Source) -> None:
+    target = names.disk_target(index)
     kind = "network" if source.ceph else "block" if source.is_block else "file"
     disk = _add(devices, "disk", type=kind, device="disk")
     # The type is explicit, or QEMU would guess it from bytes that the guest writes.
@@ -167,6 +168,9 @@ def _add_disk(devices: etree._Element, host: str, target: str, source: Source) -
     _add(disk, "target", dev=target, bus="scsi")
     _text(disk, "serial", names.serial(host, target))
     _text(disk, "wwn", names.wwn(host, target))
+    # libvirt would put seven disks on this controller, and others on one that Linux may not know.
+    place = {"controller": "0", "bus": "0", "target": "0", "unit": str(index)}
+    _add(disk, "address", {"type": "drive", **place})
 
 
 def _add_ceph(source: etree._Element, ceph: Ceph) -> None:

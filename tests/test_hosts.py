@@ -85,6 +85,16 @@ def test_hardware_as_libvirt_has_it() -> None:
     ok("hosts", "delete", "metal")
 
 
+def test_all_disks_are_on_the_one_controller() -> None:
+    """Of its own accord libvirt has seven of them there and adds a controller of another model."""
+    create("many", *11 * ["--disk", "1"], "--start")
+    root = xml_of("many")
+    controllers = root.findall("devices/controller[@type='scsi']")
+    assert [controller.get("model") for controller in controllers] == ["virtio-scsi"]
+    assert [disk["name"] for disk in show("many")["disks"]] == [f"sd{c}" for c in "abcdefghijkl"]
+    ok("hosts", "delete", "many")
+
+
 def test_volume_is_sparse_and_private() -> None:
     ok(*"hosts create big --memory 64 --disk 1000 --network vlan10".split())
     status = (VOLUMES / "big-sda").stat()
