@@ -1,4 +1,4 @@
-"""Locks between all shctl processes and threads of this machine, one for each host or network.
+"""Locks between all shctl processes and threads of this machine, one for each host, network, ...
 
 flock, because the kernel lets go of it when its holder dies, whatever kills it.
 """
@@ -33,29 +33,35 @@ def directory() -> Path:
 
 @contextmanager
 def hold(
-    kind: str, name: str, *, shared: bool = False, patience: float = PATIENCE
+    kind: str,
+    name: str,
+    *,
+    shared: bool = False,
+    patience: float = PATIENCE,
+    called: str | None = None,
 ) -> Iterator[None]:
-    """Hold the lock of a "host", "network" or "pool"; raise Busy when that takes too long.
+    """Hold the lock of a "host", "network", "pool", ...; raise Busy when that takes too long.
 
-    With `patience` 0 a lock that is held raises at once. Lock files stay: removing one that
-    somebody waits for would give two holders.
+    With `patience` 0 a lock that is held raises at once. `called` is what people know it by. Lock
+    files stay: removing one that somebody waits for would give two holders.
     """
     # Other tools' host names may hold any character, so the file's name is a hash.
     file = directory() / f"{kind}-{sha256(name.encode()).hexdigest()[:24]}"
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _acquire(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, kind, name, patience)
+        mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        _acquire(descriptor, mode, called or f"{kind} {name!r}", patience)
         yield
     finally:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, mode: int, kind: str, name: str, patience: float) -> None:
+def _acquire(descriptor: int, mode: int, what: str, patience: float) -> None:
     end = time.monotonic() + patience
     while True:
         try:
             return fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= end:
-                raise Busy(f"another shctl is at work on {kind} {name!r}; try again") from None
+                raise Busy(f"another shctl is at work on {what}; try again") from None
         time.sleep(_INTERVAL)

@@ -53,6 +53,16 @@ def test_other_process_is_refused() -> None:
             pass
 
 
+def test_error_calls_it_what_people_do() -> None:
+    words = "^another shctl is at work on the one; try again$"
+    with (
+        locks.hold("host", "lock8"),
+        pytest.raises(Conflict, match=words),
+        locks.hold("host", "lock8", patience=0, called="the one"),
+    ):
+        pytest.fail("two holders")
+
+
 def test_shared_holders_meet_but_keep_others_out() -> None:
     with held_elsewhere("lock3", "shared"):
         with locks.hold("host", "lock3", shared=True, patience=0):

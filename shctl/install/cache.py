@@ -1,8 +1,8 @@
 """A cache of kernels and initrds, keyed by URL, that asks the server before it answers.
 
 An entry is KEY.data and KEY.json (the sidecar), KEY being the URL's SHA-256. Locks let any number
-of processes work at once: one of sixteen lock files while an entry changes (a fixed number, so none
-has to be removed), and a shared lock on the data while it is borrowed.
+of processes work at once: one for each key while its entry changes, and a shared one on the data
+while it is borrowed.
 """
 
 import fcntl
@@ -11,12 +11,14 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from io import BufferedReader
 from pathlib import Path
 
+from shctl import locks
 from shctl.clock import stamp
+from shctl.errors import Conflict
 from shctl.install.addresses import redact
 from shctl.install.checks import Checksum
 from shctl.install.fetch import Client, Progress
@@ -81,12 +83,13 @@ class Cache:
         """Yield the path of the file at url, fetched unless the server says it is unchanged.
 
         The file stays while the block lasts; keep holds the paths that hosts use beyond that. Raise
-        as Client.download does, also when the server does not answer: a cache must not lie.
+        as Client.download does, also when the server does not answer: a cache must not lie. Raise
+        Conflict when another one fetches it for longer than a whole fetch may take.
         """
         path = self.directory / f"{key_of(url)}.data"
         with explained(self.directory):
             self._prepare()
-            with self._changing(path.name):
+            with self._changing(path, patience=client.limits.image_total, called=redact(url)):
                 known = self._valid(path, checksum)
                 received = client.download(
                     url, path, checksum=checksum, kernel=kernel, known=known, progress=progress
@@ -118,9 +121,8 @@ class Cache:
 
     def leftovers(self) -> list[Path]:
         """Return what dead processes left: temporary files, halves of entries, unknown files."""
-        known = {TAG, *(lock.name for lock in self._locks())}
         paths = self.directory.iterdir() if self.directory.is_dir() else ()
-        return sorted(path for path in paths if path.name not in known and self._is_left(path))
+        return sorted(path for path in paths if path.name != TAG and self._is_left(path))
 
     def remove_leftovers(self) -> list[Path]:
         """Remove the leftovers and return their paths; what is not called like ours stays."""
@@ -157,19 +159,17 @@ class Cache:
         return Entry(url, path, facts.st_size, facts.st_mtime, whole)
 
     def _remove(self, path: Path) -> bool:
-        with suppress(OSError), self._changing(path.name, wait=False), path.open("rb") as stream:
+        with suppress(OSError, Conflict), self._changing(path), path.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _unlink(path)
             return True
         return False
 
     def _is_left(self, path: Path) -> bool:
-        try:
-            # A temporary file or half an entry is no leftover while someone writes it.
-            with self._changing(path.name.lstrip("."), wait=False):
-                return path.name not in self._whole_names()
-        except OSError:
-            return False
+        # A temporary file or half an entry is no leftover while someone writes it.
+        with suppress(OSError, Conflict), self._changing(path):
+            return path.name not in self._whole_names()
+        return False
 
     def _whole_names(self) -> set[str]:
         keys = {path.stem for path in self._named(".data")} & {
@@ -180,19 +180,12 @@ class Cache:
     def _named(self, suffix: str) -> list[Path]:
         return [path for path in self.directory.glob(f"*{suffix}") if _is_key(path.stem)]
 
-    def _locks(self) -> list[Path]:
-        return [self.directory / f"lock-{digit:x}" for digit in range(16)]
-
-    @contextmanager
-    def _changing(self, name: str, *, wait: bool = True) -> Iterator[None]:
-        """Hold the lock for the entry that name starts with; raise OSError when not to wait."""
-        number = int(name[0], 16) if _is_key(name[:KEY_LENGTH]) else 0
-        descriptor = os.open(self._locks()[number], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            yield
-        finally:
-            os.close(descriptor)
+    def _changing(
+        self, path: Path, *, patience: float = 0, called: str | None = None
+    ) -> AbstractContextManager[None]:
+        """Hold the lock of the entry that a file of the cache belongs to; raise Conflict."""
+        entry = self.directory / path.name.lstrip(".")[:KEY_LENGTH]
+        return locks.hold("cached", str(entry), patience=patience, called=called)
 
 
 def key_of(url: str) -> str:

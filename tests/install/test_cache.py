@@ -1,6 +1,5 @@
 """The cache of kernels and initrds: validated, bounded, shared, and never a liar."""
 
-import fcntl
 import json
 import multiprocessing
 import os
@@ -9,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from shctl.errors import InstallFailed
+from shctl.errors import Conflict, InstallFailed
 from shctl.install.cache import TAG, Cache, key_of
 from shctl.install.checks import parse_checksum
 from shctl.install.fetch import Client
 from shctl.install.replies import Limits
 from tests.install import treeserver
+from tests.install.conftest import QUICK
 from tests.install.treeserver import KERNEL, TreeServer, make_kernel
 
 LATER = 2_000_000_000
@@ -150,15 +150,11 @@ def test_bytes_are_bounded(server: TreeServer, tmp_path: Path) -> None:
 def test_entries_in_use_stay(server: TreeServer, tmp_path: Path) -> None:
     wide, narrow = Cache(tmp_path), Cache(tmp_path, max_entries=0)
     kept, borrowed, fetched, idle = fill(wide, server, "abcd")
-    with Client() as client, wide.borrow(client, f"{server.url}/b"):
-        lock = tmp_path / f"lock-{fetched.name[0]}"
-        with lock.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            removed = narrow.prune({kept})
+    with Client() as client, wide.borrow(client, f"{server.url}/b"), wide._changing(fetched):
+        removed = narrow.prune({kept})
     left = {entry.path for entry in wide.entries()}
     assert {kept, borrowed, fetched} <= left
-    # The idle one may share its lock file with the one being fetched.
-    assert removed == [idle] or idle.name[0] == fetched.name[0]
+    assert removed == [idle]
     assert kept not in narrow.prune({kept})
     assert {entry.path for entry in wide.entries()} == {kept}
 
@@ -194,6 +190,48 @@ def test_many_processes_at_once(server: TreeServer, tmp_path: Path) -> None:
     cache.prune()
     assert [entry.whole for entry in cache.entries()] == [True]
     assert cache.leftovers() == []
+
+
+def secret_url(server: TreeServer) -> str:
+    return server.url.replace("//", "//user:secret@") + "/kernel"
+
+
+def during_a_download(cache: Cache, server: TreeServer, act: Callable[[], object]) -> None:
+    """Do something while the kernel comes in."""
+    acted: list[object] = []
+
+    def progress(done: int, total: int | None) -> None:
+        acted.append(act())
+
+    with Client() as client, cache.borrow(client, secret_url(server), progress=progress) as path:
+        assert path.read_bytes() == KERNEL
+    assert acted
+
+
+def test_other_download_does_not_wait(server: TreeServer, cache: Cache) -> None:
+    """Not even one whose key begins alike."""
+    digit = key_of(secret_url(server))[0]
+    other = next(url for i in range(1000) if key_of(url := f"{server.url}/{i}")[0] == digit)
+    server.files[other.removeprefix(server.url)] = make_kernel(b"other")
+    during_a_download(cache, server, lambda: take(cache, other))
+    assert {entry.url for entry in cache.entries()} > {other}
+
+
+def test_same_download_is_waited_for_no_longer_than_it_may_take(
+    server: TreeServer, cache: Cache
+) -> None:
+    words = f"^another shctl is at work on {server.url.replace('//', '//[*]{3}@')}/kernel; try"
+
+    def fetch_too() -> None:
+        with (
+            pytest.raises(Conflict, match=words),
+            Client(QUICK) as client,
+            cache.borrow(client, secret_url(server)),
+        ):
+            pytest.fail("two at once")
+
+    during_a_download(cache, server, fetch_too)
+    assert statuses(server) == [200]
 
 
 def test_leftovers(server: TreeServer, cache: Cache) -> None:

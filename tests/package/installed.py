@@ -28,7 +28,7 @@ USED = (
     DISK,
     "var/lib/shctl/boot/web1/kernel",
     "var/lib/shctl/tokens.json",
-    "var/cache/shctl/trees/lock-0",
+    "var/cache/shctl/trees/CACHEDIR.TAG",
     "var/log/shctl/console/web1.log",
 )
 
