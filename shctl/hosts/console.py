@@ -1,6 +1,7 @@
 """The serial console's log: where it is, how to read and follow it, how to remove it."""
 
 import os
+import re
 import time
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
@@ -42,7 +43,9 @@ def remove_log(path: Path) -> None:
 
 def _parts(path: Path) -> list[Path]:
     """Return the log's parts, oldest first: virtlogd counts up from .0 as they age."""
-    older = [p for p in path.parent.glob(f"{path.name}.*") if p.suffix[1:].isdecimal()]
+    # Only a number may follow: web.log.log.0 belongs to the host web.log, not to web.
+    rotated = re.compile(re.escape(path.name) + r"\.[0-9]+")
+    older = [part for part in path.parent.glob("*") if rotated.fullmatch(part.name)]
     older.sort(key=lambda part: int(part.suffix[1:]), reverse=True)
     return [*older, path]
 

@@ -157,6 +157,27 @@ def test_log_begins_anew_when_it_is_emptied(written: Written) -> None:
     assert next(pieces) == "new\n"
 
 
+def test_logs_of_a_host_whose_name_begins_alike_are_its_own() -> None:
+    create("web")
+    create("web.log")
+    for name, text in ("web.log.0", "mine\n"), ("web.log.log", "b\n"), ("web.log.log.0", "a\n"):
+        (LOGS / name).write_text(text)
+    assert ok("hosts", "log", "web") == "mine\n"
+    delete("web")
+    assert ok("hosts", "log", "web.log") == "a\nb\n"
+    delete("web.log")
+    assert not list(LOGS.glob("web*"))
+
+
+@pytest.mark.parametrize("name", ["a[0]", "a*", "a?"])
+def test_log_of_a_name_that_is_a_pattern(name: str, tmp_path: Path) -> None:
+    """An adopted host may have one, and its log is where something else put it."""
+    path = tmp_path / f"{name}.log"
+    for file in (path, tmp_path / f"{name}.log.0", tmp_path / "a0.log.1", tmp_path / "abc.log.2"):
+        file.touch()
+    assert console._parts(path) == [tmp_path / f"{name}.log.0", path]
+
+
 def test_log_replaces_what_is_no_utf_8(written: Written) -> None:
     written.path.write_bytes(b"a\xff\xc3")
     assert ok("hosts", "log", "rotated") == "a�"
