@@ -73,6 +73,12 @@ class Volume:
             return str(self._handle.path())
 
     @property
+    def pool(self) -> str:
+        """Return the name of the volume's pool."""
+        with translated(f"cannot look at volume {self.name!r}"):
+            return str(self._handle.storagePoolLookupByVolume().name())
+
+    @property
     def is_block(self) -> bool:
         """Tell whether the volume is a block device, not a file."""
         with translated(f"cannot look at volume {self.name!r}"):

@@ -284,6 +284,39 @@ def test_another_pool(tmp_path: Path) -> None:
         call("virsh", "pool-destroy", "other")
 
 
+def test_volume_of_the_same_name_in_another_pool_is_not_its_own(tmp_path: Path) -> None:
+    call("virsh", "pool-create-as", "other", "dir", "--target", str(tmp_path))
+    try:
+        create("web1")
+        call("virsh", "vol-create-as", "other", "web1-sda", "1M", "--format", "raw")
+        other = str(tmp_path / "web1-sda")
+        call("virsh", "attach-disk", "web1", other, "sdb", "--config", "--targetbus", "scsi")
+        assert [disk["owned"] for disk in show("web1")["disks"]] == [True, False]
+        assert json.loads(ok("-o", "json", "hosts", "delete", "web1"))[0]["kept"] == [other]
+        call("virsh", "vol-delete", "web1-sda", "other")
+    finally:
+        call("virsh", "pool-destroy", "other")
+
+
+def test_renamed_host_keeps_its_disk() -> None:
+    """A new host of its old name must not lead anybody to removing it."""
+    create("old")
+    call("virsh", "domrename", "old", "new")
+    disk = show("new")["disks"][0]
+    assert (disk["path"], disk["owned"]) == (f"{VOLUMES}/old-sda", True)
+    done = run(*"hosts create old --memory 64 --disk 1 --network vlan10".split())
+    assert (done.code, done.err) == (
+        4,
+        "shctl: pool 'shctl' has a volume 'old-sda' already, which belongs to new;"
+        " choose another name\n",
+    )
+    call("virsh", "detach-disk", "new", "sda", "--config")
+    done = run(*"hosts create old --memory 64 --disk 1 --network vlan10".split())
+    assert (done.code, "belongs to new" in done.err) == (4, True), done
+    ok("hosts", "delete", "new")
+    assert not (VOLUMES / "old-sda").exists()
+
+
 def test_uefi_host_lives_and_dies_with_its_nvram() -> None:
     create("efi", "--firmware", "uefi", "--start")
     assert show("efi")["firmware"] == "uefi"

@@ -5,7 +5,7 @@ What installs them is imported where it is used: a blank host is made without, 1
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from shctl import clock, domain, locks, metadata, names, storage
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.handles import Domain
-from shctl.hosts import console, details, power
+from shctl.hosts import console, deletion, details, power
 from shctl.hypervisor import Hypervisor
 from shctl.install import boot
 from shctl.metadata import INSTALLING, Installation, Metadata, OwnedVolume
@@ -144,7 +144,7 @@ def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None
     kvm = _use_kvm(hypervisor, request.virt_type)
     pool = storage.open_pool(hypervisor, request.pool)
     spec = _reservation(request, kvm=kvm, location=fetched.location if fetched else None)
-    _check_volumes_free(pool, spec.metadata)
+    _check_volumes_free(hypervisor, pool, spec.metadata)
     volumes: list[Volume] = []
     with Undo() as undo:
         host = undo.made(
@@ -256,13 +256,34 @@ def _installation(wanted: media.Wanted | None, location: str | None) -> Installa
     return Installation(INSTALLING, clock.now(), clock.now(wanted.timeout), location)
 
 
-def _check_volumes_free(pool: Pool, data: Metadata) -> None:
-    taken = next((v.name for v in data.volumes if pool.has_volume(v.name)), None)
-    if taken:
-        raise Conflict(
-            f"pool {pool.name!r} has a volume {taken!r} already, which belongs to no host of"
-            f" this name; look at it, then 'virsh vol-delete {taken} {pool.name}'"
-        )
+def _check_volumes_free(hypervisor: Hypervisor, pool: Pool, data: Metadata) -> None:
+    for wanted in data.volumes:
+        if pool.has_volume(wanted.name):
+            raise Conflict(
+                f"pool {pool.name!r} has a volume {wanted.name!r} already,"
+                f" {_whose(hypervisor, pool, wanted)}"
+            )
+
+
+def _whose(hypervisor: Hypervisor, pool: Pool, wanted: OwnedVolume) -> str:
+    """Return words for whose a volume is: `virsh domrename` leaves a host its old volumes."""
+    holders = {host.name for host in hypervisor.domains() if _lists(host, wanted)}
+    holders.update(deletion.users_of(hypervisor, pool.volume(wanted.name).path))
+    if holders:
+        return f"which belongs to {', '.join(sorted(holders))}; choose another name"
+    return (
+        "which belongs to no host of this name; look at it,"
+        f" then 'virsh vol-delete {wanted.name} {pool.name}'"
+    )
+
+
+def _lists(host: Domain, volume: OwnedVolume) -> bool:
+    with suppress(NotFound):  # a host that went in the meantime
+        # A hung one may keep its XML to itself; what it has open is known without.
+        xml = "" if host.hung else host.xml(stored=True)
+        data = domain.read(xml).metadata if domain.mentions(xml, volume.name) else None
+        return data is not None and volume in data.volumes
+    return False
 
 
 def _make_disks(

@@ -3,13 +3,14 @@
 from contextlib import suppress
 from functools import lru_cache
 
-from shctl import domain, names, network
+from shctl import domain, network
 from shctl.errors import NotFound, ShctlError
 from shctl.handles import Domain
 from shctl.hosts import neighbours, supervision
 from shctl.hypervisor import Hypervisor
 from shctl.metadata import INSTALLING, Metadata
 from shctl.model import Disk, HostDetail, Install, Interface
+from shctl.pools import Volume
 
 
 def show(hypervisor: Hypervisor, name: str) -> HostDetail:
@@ -47,7 +48,7 @@ def _detail(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> HostDeta
         created=data.created if data else None,
         console=read.console,
         install=_install(data),
-        disks=tuple(_disk(hypervisor, host.name, row, data) for row in read.disks),
+        disks=tuple(_disk(hypervisor, row, data) for row in read.disks),
         interfaces=_interfaces(
             hypervisor,
             read.interfaces,
@@ -77,18 +78,20 @@ def _install(data: Metadata | None) -> Install | None:
     )
 
 
-def _disk(hypervisor: Hypervisor, host: str, row: domain.DiskRow, data: Metadata | None) -> Disk:
-    size = volume = None
+def _disk(hypervisor: Hypervisor, row: domain.DiskRow, data: Metadata | None) -> Disk:
+    size, owned = None, data is not None and row.path in data.paths
     # A disk in no pool has no size that could be read without asking its QEMU, which may hang.
     if row.path:
         with suppress(NotFound):
-            found = hypervisor.volume_at(row.path)
-            size, volume = found.capacity, found.name
-    owned = data is not None and (
-        row.path in data.paths
-        or (volume == names.volume(host, row.target) and volume in {v.name for v in data.volumes})
-    )
+            volume = hypervisor.volume_at(row.path)
+            size = volume.capacity
+            owned = owned or (data is not None and _lists(data, volume))
     return Disk(row.target, size, row.path, owned)
+
+
+def _lists(data: Metadata, volume: Volume) -> bool:
+    # The pool is asked for last, since that is a call.
+    return any(v.name == volume.name and v.pool == volume.pool for v in data.volumes)
 
 
 def _interfaces(
