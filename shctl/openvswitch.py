@@ -27,8 +27,11 @@ class PortRow:
 
 
 def bridges() -> list[str]:
-    """Return the names of all bridges; raise Unreachable when Open vSwitch does not answer."""
-    return _vsctl("list-br").split()
+    """Return the names of all bridges; raise Unreachable when Open vSwitch does not answer.
+
+    Without the fake ones that list-br has too: a port that is put there stands on their parent.
+    """
+    return sorted(row["name"] for row in _rows(_vsctl("--columns=name", "list", "Bridge")))
 
 
 def ports() -> list[PortRow]:

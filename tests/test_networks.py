@@ -62,6 +62,16 @@ def test_r21_vlan_out_of_range(vlan: str, net: str) -> None:
     assert run("networks", "show", net).code == 3
 
 
+def test_r21_fake_bridge(net: str) -> None:
+    """No host on it could start, since its port would stand on the bridge below."""
+    call("ovs-vsctl", "--no-wait", "add-br", "fake", "br0", "50")
+    try:
+        done = run("networks", "create", net, "--vlan", "5", "--bridge", "fake")
+    finally:
+        call("ovs-vsctl", "--no-wait", "del-br", "fake")
+    assert (done.code, "there are: br0" in done.err) == (2, True), done
+
+
 @pytest.mark.parametrize("bridge", ["br9", "", "-x", "br0; id", "../br0", "br0\nbr0", "é"])
 def test_r21_missing_bridge(bridge: str, net: str) -> None:
     done = run("networks", "create", net, "--vlan", "5", f"--bridge={bridge}")

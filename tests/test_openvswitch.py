@@ -44,6 +44,8 @@ def the_row() -> PortRow:
 def test_bridges() -> None:
     call("ovs-vsctl", "add-br", "br-7", "--", "set", "bridge", "br-7", "datapath_type=netdev")
     try:
+        call("ovs-vsctl", "--no-wait", "add-br", "fake", "br-7", "50")
+        assert "fake" in call("ovs-vsctl", "list-br").split()
         assert openvswitch.bridges() == ["br-7", "br0"]
     finally:
         call("ovs-vsctl", "del-br", "br-7")
