@@ -13,11 +13,15 @@ GUEST_AGENT = "org.qemu.guest_agent.0"
 
 @dataclass(frozen=True)
 class Ceph:
-    """Where a Ceph cluster is: its monitors as (name, port), and the secret that opens it."""
+    """Where a Ceph cluster is: its monitors as (name, port), and the secret that opens it.
+
+    libvirt knows the secret by its UUID, in `secret`, or by its `usage`.
+    """
 
     monitors: tuple[tuple[str, str | None], ...]
     user: str | None = None
     secret: str | None = None
+    usage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -176,9 +180,10 @@ def _add_disk(devices: etree._Element, host: str, index: int, source: Source) ->
 def _add_ceph(source: etree._Element, ceph: Ceph) -> None:
     for name, port in ceph.monitors:
         _add(source, "host", {"name": name} | ({"port": port} if port else {}))
-    if ceph.user and ceph.secret:
-        auth = _add(source, "auth", username=ceph.user)
-        _add(auth, "secret", type="ceph", uuid=ceph.secret)
+    named = {"uuid": ceph.secret, "usage": ceph.usage}
+    given = {key: value for key, value in named.items() if value}
+    if ceph.user and given:
+        _add(_add(source, "auth", username=ceph.user), "secret", {"type": "ceph", **given})
 
 
 def _add_interface(devices: etree._Element, network: str, mac: str) -> None:

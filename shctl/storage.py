@@ -17,7 +17,8 @@ DEFAULT_PATH = "/var/lib/shctl/volumes"
 def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
     """Return an active pool; the default one is made at its first use, others must be active.
 
-    Starting another one could build it, which formats its devices.
+    Starting another one could build it, which formats its devices, as it could if somebody has
+    made the default one of another type than a directory.
     """
     try:
         pool = hypervisor.pool(name)
@@ -27,13 +28,18 @@ def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
                 f"pool: {error}; 'virsh pool-list --all' shows all", field="pool"
             ) from error
         pool = _make_default(hypervisor)
-    if not pool.active and name != DEFAULT_POOL:
+    if pool.active:
+        return pool
+    if name != DEFAULT_POOL or _type(pool) != "dir":
         raise InvalidInput(
             f"pool: pool {name!r} is inactive; 'virsh pool-start {name}' starts it", field="pool"
         )
-    if not pool.active:
-        _start(pool)
+    _start(pool)
     return pool
+
+
+def _type(pool: Pool) -> str | None:
+    return etree.fromstring(pool.xml()).get("type")
 
 
 def _start(pool: Pool) -> None:
@@ -70,7 +76,7 @@ def make_volume(pool: Pool, name: str, size: int) -> Volume:
     etree.SubElement(root, "name").text = name
     etree.SubElement(root, "capacity", unit="GiB").text = str(size)
     # A logical volume with less allocation than capacity becomes a snapshot that breaks when full.
-    if etree.fromstring(pool.xml()).get("type") != "logical":
+    if _type(pool) != "logical":
         etree.SubElement(root, "allocation").text = "0"
     target = etree.SubElement(root, "target")
     etree.SubElement(target, "format", type="raw")
@@ -95,4 +101,5 @@ def read_ceph(xml: str) -> Ceph | None:
         tuple((e.get("name", ""), e.get("port")) for e in root.iterfind("source/host")),
         user=auth.get("username") if auth is not None else None,
         secret=secret.get("uuid") if secret is not None else None,
+        usage=secret.get("usage") if secret is not None else None,
     )

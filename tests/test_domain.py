@@ -45,6 +45,11 @@ SPECS = {
             Source("rbd/web1-sda", ceph=Ceph((("mon1", "6789"), ("mon2", None)), "libvirt", UUID)),
         ),
     ),
+    "host-ceph-usage": replace(
+        BASE,
+        uuid=UUID,
+        disks=(Source("rbd/web1-sda", ceph=Ceph((("mon1", None),), "u", usage="client.u")),),
+    ),
     "host-installer": replace(
         BASE,
         uuid=UUID,

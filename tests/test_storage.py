@@ -1,6 +1,10 @@
 """Pools of all kinds: what their XML says, and what is done to those that are not ours."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from shctl.domain import Ceph
 from shctl.storage import read_ceph
@@ -20,6 +24,12 @@ POOL = """
 
 def test_ceph_pool() -> None:
     assert read_ceph(POOL) == Ceph((("mon1", "6789"), ("mon2", None)), "libvirt", "a-b-c")
+
+
+def test_ceph_pool_whose_secret_is_known_by_its_usage() -> None:
+    xml = POOL.replace("uuid='a-b-c'", "usage='client.u'")
+    monitors = (("mon1", "6789"), ("mon2", None))
+    assert read_ceph(xml) == Ceph(monitors, "libvirt", usage="client.u")
 
 
 def test_ceph_pool_without_secret() -> None:
@@ -48,3 +58,31 @@ def test_inactive_pool_is_left_alone(tmp_path: Path) -> None:
     )
     assert "inactive" in info
     assert not target.exists()
+
+
+@pytest.fixture
+def foreign_default(tmp_path: Path) -> Iterator[Path]:
+    """Have an inactive pool shctl that somebody else defined, of a device; return its target."""
+    prepare()
+    xml = call("virsh", "pool-dumpxml", "shctl", "--inactive")
+    device, target, old = tmp_path / "device", tmp_path / "target", tmp_path / "old.xml"
+    old.write_text(xml)
+    for argv in (
+        ("pool-destroy", "shctl"),
+        ("pool-undefine", "shctl"),
+        ("pool-define-as", "shctl", "fs", "--source-dev", str(device), "--target", str(target)),
+    ):
+        call("virsh", *argv)
+    yield target
+    for argv in ("pool-undefine", "shctl"), ("pool-define", str(old)), ("pool-start", "shctl"):
+        call("virsh", *argv)
+    call("virsh", "pool-autostart", "shctl")
+
+
+def test_inactive_default_pool_of_another_type_is_not_built(foreign_default: Path) -> None:
+    """Those of volume groups and whole disks would lose what is on them."""
+    done = run(*"hosts create a --memory 64 --disk 1 --network vlan10".split())
+    info = call("virsh", "pool-info", "shctl")
+    assert (done.code, "pool 'shctl' is inactive" in done.err) == (2, True), done
+    assert re.search("Autostart: +no", info)
+    assert not foreign_default.exists()
