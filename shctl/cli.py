@@ -47,7 +47,8 @@ class Root(LazyGroup):
             sys.exit(_report(error, session))
         finally:
             session.close()
-        sys.exit(0)
+        # Help and version end with a number of their own.
+        sys.exit(data if isinstance(data, int) else 0)
 
 
 def _report(error: BaseException, session: Session) -> int:
@@ -165,7 +166,7 @@ def _configure(ctx: click.Context, path: str | None) -> ShctlError | None:
 
 def _print(session: Session, data: Any) -> None:
     """Print what the command returned; nothing else prints on stdout."""
-    if data is None or isinstance(data, int):  # --help and --version end with a number
+    if data is None or isinstance(data, int):  # a number is an exit code
         return
     if isinstance(data, Iterator) and session.output != "json":
         for piece in data:

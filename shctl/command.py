@@ -33,6 +33,11 @@ def set_output(ctx: click.Context, _param: click.Parameter, value: str | None) -
         session.output = value
 
 
+def _is_json(ctx: click.Context) -> bool:
+    session = ctx.find_object(Session)
+    return session is not None and session.output == "json"
+
+
 _output = LocalOption(
     ["-o", "--output"],
     type=click.Choice(OUTPUTS),
@@ -75,6 +80,16 @@ class Group(click.Group):
     """A group of commands, which knows what a mistyped one may have been."""
 
     command_class = Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; without any, print the help on stderr and end with 2."""
+        # click's versions differ here: stdout and 0, or the whole help as an error's message.
+        if not args and not ctx.resilient_parsing:
+            if _is_json(ctx):
+                ctx.fail("Missing command.")
+            click.echo(ctx.get_help(), err=True, color=ctx.color)
+            ctx.exit(InvalidInput.exit_code)
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -86,6 +86,18 @@ def test_help_exits_with_zero(words: str, option: str) -> None:
     assert ok(*words.split(), option).startswith(f"Usage: shctl {words}".rstrip())
 
 
+@pytest.mark.parametrize("words", ["", "hosts", "networks", "tokens"])
+def test_group_alone_is_a_mistake_that_shows_its_help(words: str) -> None:
+    done = run(*words.split())
+    assert (done.code, done.out) == (2, "")
+    assert done.err == ok(*words.split(), "--help")
+
+
+def test_group_alone_is_one_json_object_for_programs() -> None:
+    done = run("-o", "json", "hosts")
+    assert (done.code, json.loads(done.err)["status"]) == (2, 400)
+
+
 def test_version() -> None:
     from shctl import __version__
 
