@@ -295,6 +295,9 @@ def show_log(session: Session, name: str, follow: bool = False) -> Iterator[str]
     """Print what a host wrote to its serial console, through all its boots."""
     from shctl.hosts.console import follow_log, read_log
 
+    # JSON holds a text as a whole, and this one has no end.
+    if follow and session.output == "json":
+        raise InvalidInput("following has no JSON form; use -o table")
     return (follow_log if follow else read_log)(session.hypervisor, name)
 
 

@@ -1,5 +1,6 @@
 """The serial console: its log through all boots and rotations, and a person at it."""
 
+import json
 import os
 import pty
 import signal
@@ -76,6 +77,13 @@ def test_log_holds_all_boots_and_follows_them(trees: Trees) -> None:
     delete("log")
     assert finish(follower) == Done(0, written, "")
     assert [written.count(text) for text in (SAY, FROM_DISK)] == [1, 2]
+
+
+def test_following_has_no_json_form() -> None:
+    done = run("hosts", "log", "nowhere", "-f", SHCTL_OUTPUT="json")
+    problem = json.loads(done.err)
+    assert (done.code, done.out, problem["status"]) == (2, "", 400)
+    assert problem["detail"] == "following has no JSON form; use -o table"
 
 
 def test_log_follows_through_a_restart_of_libvirtd() -> None:
