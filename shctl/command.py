@@ -42,6 +42,7 @@ _output = LocalOption(
     ["-o", "--output"],
     type=click.Choice(OUTPUTS),
     hidden=True,
+    is_eager=True,  # an error of another option is printed like this too
     expose_value=False,
     callback=set_output,
 )
@@ -80,6 +81,10 @@ class Group(click.Group):
     """A group of commands, which knows what a mistyped one may have been."""
 
     command_class = Command
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters, below the root with the global -o."""
+        return [*super().get_params(ctx), *([_output] if ctx.parent else [])]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; without any, print the help on stderr and end with 2."""

@@ -160,9 +160,10 @@ def _resolve(root: click.Context, place: tuple[str, ...]) -> tuple[click.Context
 
 
 def _given(ctx: click.Context, name: str) -> str:
-    """Return the source of a global option, which may also stand behind the verb."""
-    own, general = (c.get_parameter_source(name) for c in (ctx, ctx.find_root()))
-    source = own if own and own.name == "COMMANDLINE" else general
+    """Return the source of a global option, which may also stand behind the group or the verb."""
+    source = ctx.get_parameter_source(name)
+    if ctx.parent and not (source and source.name == "COMMANDLINE"):
+        return _given(ctx.parent, name)
     return _SOURCES[source.name] if source else "default"
 
 

@@ -148,8 +148,10 @@ def test_mistake_is_one_line_on_stderr(line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["-o json hosts frob", "hosts show -o json", "--config /nowhere -o json hosts list",
-     "-o json --config /nowhere hosts list", "networks show nowhere -o json"],
+    ["-o json hosts frob", "hosts -o json frob", "hosts show -o json",
+     "hosts create w --memory 0 --disk 1 --network n -o json",
+     "--config /nowhere -o json hosts list", "-o json --config /nowhere hosts list",
+     "networks show nowhere -o json"],
 )  # fmt: skip
 def test_error_as_json(line: str) -> None:
     done = run(*TEST, *line.split())
@@ -175,11 +177,13 @@ OUTPUTS: dict[str, Callable[[str], bool]] = {
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("place", ["before", "behind", "environment", "file"])
-def test_output_can_be_chosen_in_four_places(output: str, place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["before", "between", "behind", "environment", "file"])
+def test_output_can_be_chosen_in_five_places(output: str, place: str, tmp_path: Path) -> None:
     option, env, line = ["-o", output], {}, ["hosts", "list"]
     if place == "before":
         line = [*option, *line]
+    elif place == "between":
+        line = ["hosts", *option, "list"]
     elif place == "behind":
         line = [*line, *option]
     elif place == "environment":

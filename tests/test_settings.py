@@ -41,9 +41,11 @@ def test_option_beats_environment_beats_file_beats_default(tmp_path: Path) -> No
     assert shown["connect"] == ("qemu:///c", "option", "--connect")
 
 
-@pytest.mark.parametrize("place", [("-o", "json", "config", "show"), ("config", "show", "-ojson")])
-def test_output_is_an_option_on_either_side_of_the_verb(place: tuple[str, ...]) -> None:
-    rows = run(*place, SHCTL_OUTPUT="table").json
+@pytest.mark.parametrize(
+    "line", ["-o json config show", "config -o json show", "config show -o json"]
+)
+def test_output_is_an_option_wherever_it_stands(line: str) -> None:
+    rows = run(*line.split(), SHCTL_OUTPUT="table").json
     assert {"name": "output", "value": "json", "source": "option", "where": "--output"} in rows
 
 
