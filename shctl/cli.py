@@ -11,11 +11,10 @@ import click
 
 from shctl import __version__, interrupts, streams
 from shctl.command import OUTPUTS, LazyGroup, set_output
-from shctl.errors import Several, ShctlError
+from shctl.errors import Interrupted, Several, ShctlError
 from shctl.session import DEFAULT_URI, Session
 
 GARBAGE = 50_000  # objects that may come up before the first look for garbage
-INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 MEMBERS = {
     "hosts": ("shctl.commands.hosts:hosts", "Create, start, watch and remove hosts."),
     "networks": ("shctl.commands.networks:networks", "Create, show and remove VLAN networks."),
@@ -50,14 +49,20 @@ class Root(LazyGroup):
         # Help and version end with a number of their own.
         sys.exit(data if isinstance(data, int) else 0)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an interrupt goes past click, which would print an empty line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise click.Abort from error
+
 
 def _report(error: BaseException, session: Session) -> int:
     """Print an error on stderr, one line for each failure, and return the exit code."""
     if isinstance(error, BrokenPipeError):
         return 128 + signal.SIGPIPE
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        click.echo(_line(ShctlError("interrupted"), session.output), err=True)
-        return INTERRUPTED
+        return _report_interrupt(session)
     if isinstance(error, Several) and error.done:
         _print(session, error.done)
     if session.debug:
@@ -68,6 +73,14 @@ def _report(error: BaseException, session: Session) -> int:
     for failure in failures:
         click.echo(_line(failure, session.output), err=True)
     return failures[0].exit_code
+
+
+def _report_interrupt(session: Session) -> int:
+    # The terminal shows ^C where the cursor was, in the middle of a line.
+    if session.output != "json" and sys.stderr.isatty():
+        click.echo(err=True)
+    click.echo(_line(Interrupted("interrupted"), session.output), err=True)
+    return Interrupted.exit_code
 
 
 def _as_failure(error: BaseException) -> ShctlError:

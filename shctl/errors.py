@@ -31,6 +31,13 @@ class ShctlError(Exception):
         return problem | {"field": self.field} if self.field else problem
 
 
+class Interrupted(ShctlError):
+    """Interrupted, by Ctrl-C or a signal."""
+
+    exit_code = 130  # what a shell reports for a command that Ctrl-C ended
+    title = "Interrupted"
+
+
 class InvalidInput(ShctlError):
     """A value is wrong, missing, or names something that does not exist."""
 

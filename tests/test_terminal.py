@@ -1,5 +1,6 @@
 """With a person there, and without: colours, questions, Ctrl-C."""
 
+import json
 import os
 import pty
 import re
@@ -15,6 +16,7 @@ from tests.support import (
     HANG,
     SHCTL,
     VOLUMES,
+    Done,
     create,
     daemon,
     environment,
@@ -82,8 +84,9 @@ def test_person_is_asked_before_a_delete() -> None:
     assert code == 1
     assert "Delete asked" in screen
     assert "nothing was deleted" in screen
-    code, _ = at_terminal("hosts", "delete", "asked", typed=b"\x04")
+    code, screen = at_terminal("hosts", "delete", "asked", typed=b"\x04")
     assert code == 130
+    assert screen.splitlines()[-1] == "shctl: interrupted"
     assert run("hosts", "show", "asked").code == 0
     code, _ = at_terminal("hosts", "delete", "asked", typed=b"y\n")
     assert code == 0
@@ -168,8 +171,19 @@ def test_interrupt_while_waiting_for_a_stop() -> None:
     process = spawn("hosts", "stop", "waits")
     eventually(lambda: is_catching_signals(process.pid))
     process.send_signal(signal.SIGINT)
-    assert finish(process).code == 130
+    assert finish(process) == Done(130, "", "shctl: interrupted\n")
     assert qemu_pid("waits") == pid
+    ok("hosts", "delete", "waits")
+
+
+def test_interrupt_is_one_json_object_for_programs() -> None:
+    create("waits")
+    process = spawn("-o", "json", "hosts", "wait", "waits", "--for", "running")
+    eventually(lambda: is_catching_signals(process.pid))
+    process.send_signal(signal.SIGINT)
+    done = finish(process)
+    assert (done.code, done.out, done.err.count("\n")) == (130, "", 1)
+    assert json.loads(done.err)["title"] == "Interrupted"
     ok("hosts", "delete", "waits")
 
 

@@ -231,7 +231,7 @@ def _exit_codes() -> str:
     known = {0: "Done, or nothing was left to do.", 1: "An unexpected failure."}
     for kind in errors.ShctlError.__subclasses__():
         known.setdefault(kind.exit_code, (kind.__doc__ or "").split("\n")[0])
-    known |= {130: "Interrupted, by Ctrl-C or a signal.", 141: "Nobody reads its output any more."}
+    known[141] = "Nobody reads its output any more."
     return "".join(f".TP\n.B {code}\n{_filled(known[code])}" for code in sorted(known))
 
 
