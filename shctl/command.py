@@ -201,6 +201,39 @@ class NamedText(click.ParamType):
         return name, text
 
 
+class Number(click.IntRange):
+    """A whole number from `low` to `high`, of MiB or GiB also with a suffix as in 4G."""
+
+    _sizes: ClassVar[tuple[str, ...]] = ("MiB", "GiB", "TiB")
+
+    def __init__(self, low: int, high: int, unit: str = "") -> None:
+        super().__init__(low, high)
+        self._allowed = range(low, high + 1)
+        self._unit = unit
+        larger = self._sizes[self._sizes.index(unit) :] if unit in self._sizes else ()
+        self._factors = {"": 1}
+        for power, size in enumerate(larger):
+            self._factors |= dict.fromkeys((size, size[0]), 1024**power)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number in its unit; fail with the range in words."""
+        number = self._read(str(value))
+        if number is None or number not in self._allowed:
+            of = f" of {self._unit}" if self._unit else ""
+            text = f"{str(value)[:40]!r} is not a whole number{of} from {self._describe_range()}"
+            self.fail(text, param, ctx)
+        return number
+
+    def _read(self, text: str) -> int | None:
+        found = re.fullmatch(r"([0-9]{1,18})([A-Za-z]*)", text)
+        factor = self._factors.get(found[2]) if found else None
+        return int(found[1]) * factor if found and factor else None
+
+    def _describe_range(self) -> str:
+        """Return the range as click's help is to show it."""
+        return f"{self.min} to {self.max}"
+
+
 class Duration(click.ParamType):
     """A time in seconds, or as 90s, 90m, 2h or 1d; in JSON a number or such a string."""
 

@@ -98,6 +98,10 @@ def test_group_alone_is_one_json_object_for_programs() -> None:
     assert (done.code, json.loads(done.err)["status"]) == (2, 400)
 
 
+def test_help_has_ranges_in_words() -> None:
+    assert "[16 to 16777216; required]" in " ".join(ok("hosts", "create", "--help").split())
+
+
 def test_version() -> None:
     from shctl import __version__
 
@@ -114,11 +118,16 @@ MISTAKES = {
     "hosts create a --disk 1 --network n": "Missing option '--memory'",
     "hosts create a --memory 64 --network n": "Missing option '--disk'",
     "hosts create a --memory 64 --disk 1": "Missing option '--network'",
-    "hosts create a --memory x --disk 1 --network n": "'x' is not a valid integer",
-    "hosts create a --memory 64.5 --disk 1 --network n": "is not a valid integer",
-    "hosts create a --memory 64 --disk 0 --network n": "not in the range",
-    "hosts create a --memory 64 --disk -1 --network n": "not in the range",
-    "hosts create a --memory 15 --disk 1 --network n": "not in the range",
+    "hosts create a --memory x --disk 1 --network n": "'x' is not a whole number of MiB",
+    "hosts create a --memory 64.5 --disk 1 --network n": "'64.5' is not a whole number",
+    "hosts create a --memory 64 --disk 0 --network n": "'0' is not a whole number of GiB",
+    "hosts create a --memory 64 --disk -1 --network n": "'-1' is not a whole number of GiB",
+    "hosts create a --memory 15 --disk 1 --network n": "of MiB from 16 to 16777216",
+    "hosts create a --memory 1X --disk 1 --network n": "'1X' is not a whole number of MiB",
+    "hosts create a --memory 64 --disk 9M --network n": "'9M' is not a whole number of GiB",
+    "hosts create a --memory 64 --disk 1 --network n --cpus 1G": "number from 1 to 255",
+    "networks create a --bridge br0 --vlan 4095": "'4095' is not a whole number from 1 to 4094",
+    "tokens create a --scope read --expires 0": "whole number of days from 1 to 3650",
     "hosts create A --memory 64 --disk 1 --network n": "lower-case letters",
     "hosts create a --memory 64 --disk 1 --network n --firmware x": "'bios', 'uefi'",
     "hosts create a --memory 64 --disk 1 --network n --memry 1": "--memory",

@@ -254,15 +254,23 @@ def test_twice_is_a_conflict_unless_asked_for() -> None:
         ("--network=vlan1", "did you mean 'vlan10'"),
         ("--pool=nowhere", "no pool 'nowhere'"),
         ("--virt-type=kvm", "KVM is not usable"),
-        ("--cpus=256", "not in the range"),
-        ("--disk=65537", "not in the range"),
-        ("--memory=16777217", "not in the range"),
+        ("--cpus=256", "from 1 to 255"),
+        ("--disk=65T", "of GiB from 1 to 65536"),
+        ("--memory=16777217", "of MiB from 16 to 16777216"),
     ],
 )
 def test_what_cannot_be(option: str, words: str) -> None:
     done = run(*"hosts create x --memory 64 --disk 1 --network vlan10".split(), option)
     assert done.code == 2
     assert words in done.err
+
+
+@pytest.mark.parametrize(("memory", "disk"), [("1G", "2"), ("1024MiB", "2G"), ("1GiB", "2GiB")])
+def test_sizes_may_have_suffixes(memory: str, disk: str) -> None:
+    ok("hosts", "create", "big", "--network", "vlan10", "--memory", memory, "--disk", disk)
+    made = show("big")
+    assert (made["memory"], made["disks"][0]["size"]) == (1024, 2)
+    ok("hosts", "delete", "big")
 
 
 def test_typo_is_met_with_the_nearest_name() -> None:

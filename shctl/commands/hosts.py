@@ -16,6 +16,7 @@ from shctl.command import (
     LocalCommand,
     LocalOption,
     NamedText,
+    Number,
     confirmed,
     for_each,
 )
@@ -64,7 +65,7 @@ def show_host(session: Session, name: str) -> HostDetail:
         "shctl hosts create web2 --memory 1024 --disk 8 --network vlan10 --install --wait"
         " --location http://deb.debian.org/debian/dists/bookworm/main/installer-amd64"
         " --cmdline 'auto=true priority=critical' --inject preseed.cfg",
-        "shctl hosts create db1.example.com --memory 4096 --cpus 4 --disk 8 --disk 100"
+        "shctl hosts create db1.example.com --memory 4G --cpus 4 --disk 8 --disk 100"
         " --network vlan10 --network vlan20 --firmware uefi",
     ],
 )
@@ -72,7 +73,7 @@ def show_host(session: Session, name: str) -> HostDetail:
 @click.option(
     "--memory",
     required=True,
-    type=click.IntRange(16, MAX_MEMORY),
+    type=Number(16, MAX_MEMORY, "MiB"),
     metavar="MIB",
     help="Its memory, in MiB.",
 )
@@ -81,7 +82,7 @@ def show_host(session: Session, name: str) -> HostDetail:
     "disks",
     required=True,
     multiple=True,
-    type=click.IntRange(1, MAX_DISK),
+    type=Number(1, MAX_DISK, "GiB"),
     metavar="GIB",
     help="Size in GiB; repeat it for sdb, sdc, ...",
 )
@@ -98,7 +99,7 @@ def show_host(session: Session, name: str) -> HostDetail:
     "--cpus",
     default=1,
     show_default=True,
-    type=click.IntRange(1, 255),
+    type=Number(1, 255),
     metavar="N",
     help="Virtual processors.",
 )

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.command import BRIDGE, NETWORK, NEW_NETWORK, Group, confirmed, for_each
+from shctl.command import BRIDGE, NETWORK, NEW_NETWORK, Group, Number, confirmed, for_each
 from shctl.session import Session
 
 if TYPE_CHECKING:
     from shctl.model import NetworkDetail, Outcome
     from shctl.rows import Network
 
-TAG = click.IntRange(1, 4094)
+TAG = Number(1, 4094)
 
 
 @click.group(cls=Group)

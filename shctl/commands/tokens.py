@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shctl import names
-from shctl.command import CheckedName, Group, LocalCommand, confirmed, for_each
+from shctl.command import CheckedName, Group, LocalCommand, Number, confirmed, for_each
 
 if TYPE_CHECKING:
     from shctl.model import NewToken, Outcome, Token
@@ -40,7 +40,7 @@ def tokens() -> None:
 )
 @click.option(
     "--expires",
-    type=click.IntRange(1, 3650),
+    type=Number(1, 3650, "days"),
     metavar="DAYS",
     help="When it ends; never by default.",
 )
