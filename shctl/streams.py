@@ -43,7 +43,8 @@ def prepare() -> None:
     _fill("stderr", os.O_WRONLY, "w")
     plain: Any = sys.stdout
     how = (plain.encoding, plain.errors, None, plain.line_buffering)
-    sys.stdout = Output(plain.detach(), *how)
+    # Both, or Python does not find the terminal whose width click asks for.
+    sys.stdout = sys.__stdout__ = Output(plain.detach(), *how)  # type: ignore[misc]
 
 
 def _fill(name: str, flags: int, mode: str) -> None:

@@ -6,6 +6,7 @@ import pty
 import re
 import signal
 import subprocess
+import termios
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -38,9 +39,12 @@ def _rack() -> None:
     prepare()
 
 
-def at_terminal(*arguments: str, typed: bytes = b"", **env: str) -> tuple[int, str]:
+def at_terminal(
+    *arguments: str, typed: bytes = b"", columns: int = 80, **env: str
+) -> tuple[int, str]:
     """Run shctl at a terminal, with what a person types; return exit code and screen."""
     person, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
     process = subprocess.Popen(
         [*SHCTL, *arguments], env=environment(TERM="xterm", **env), stdin=terminal,
         stdout=terminal, stderr=terminal, start_new_session=True,
@@ -66,6 +70,13 @@ def test_colour_at_a_terminal() -> None:
 @pytest.mark.parametrize("output", ["json", "name"])
 def test_no_colour_in_what_programs_read(output: str) -> None:
     assert not COLOUR.search(at_terminal(*TEST, "-o", output, "hosts", "list")[1])
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(60, 60), (100, 100), (200, 100)])
+def test_help_is_as_wide_as_the_terminal(columns: int, widest: int) -> None:
+    screen = at_terminal("hosts", "create", "--help", columns=columns)[1]
+    lines = screen.partition("Examples:")[0].splitlines()
+    assert widest - 15 < max(map(len, lines)) <= widest
 
 
 def test_no_color_is_honoured() -> None:
