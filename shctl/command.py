@@ -65,12 +65,40 @@ class Command(click.Command):
         """Return the parameters, with the global -o that people also type here."""
         return [*super().get_params(ctx), _output]
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; errors for a person name options as they are typed."""
+        session = ctx.find_object(Session)
+        try:
+            return super().invoke(ctx)
+        except ShctlError as error:
+            if session and session.local:
+                error.args = (_as_typed(error.detail, ctx),)
+            raise
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples below the options."""
         super().format_epilog(ctx, formatter)
         if self.examples:
             with formatter.section("Examples"):
                 formatter.write("".join(f"  {example}\n" for example in self.examples))
+
+
+def _as_typed(text: str, ctx: click.Context) -> str:
+    """Return an error's text with the option in front where its field in JSON was."""
+    field, _, rest = text.partition(": ")
+    for param in ctx.command.params:
+        option = _option(param, ctx.params)
+        if option and field in (param.name, option.lstrip("-").replace("-", "_")):
+            return f"{option}: {rest}"
+    return text
+
+
+def _option(param: click.Parameter, given: Mapping[str, Any]) -> str | None:
+    """Return a visible option as it was given, so --no-start rather than --start."""
+    if not isinstance(param, click.Option) or param.hidden:
+        return None
+    is_off = given.get(param.name or "") is False
+    return max((is_off and param.secondary_opts) or param.opts, key=len)
 
 
 class LocalCommand(Command):

@@ -265,6 +265,26 @@ def test_what_cannot_be(option: str, words: str) -> None:
     assert words in done.err
 
 
+@pytest.mark.parametrize(
+    ("typed", "start"),
+    [
+        ("--network=nowhere", "--network: no network"),
+        ("--virt-type=kvm", "--virt-type: KVM"),
+        ("--install --no-start", "--no-start: an installation"),
+        ("--inject=/etc/hostname", "--inject: it makes sense"),
+        ("--value=a=b", "--value: it makes sense"),
+    ],
+)
+def test_errors_name_what_was_typed(typed: str, start: str) -> None:
+    line = "hosts create x --memory 64 --disk 1 --network vlan10".split()
+    assert run(*line, *typed.split()).err.startswith(f"shctl: {start}")
+
+
+def test_errors_name_the_field_of_json_too() -> None:
+    line = "-o json hosts create x --memory 64 --disk 1 --network nowhere".split()
+    assert json.loads(run(*line).err)["field"] == "networks"
+
+
 @pytest.mark.parametrize(("memory", "disk"), [("1G", "2"), ("1024MiB", "2G"), ("1GiB", "2GiB")])
 def test_sizes_may_have_suffixes(memory: str, disk: str) -> None:
     ok("hosts", "create", "big", "--network", "vlan10", "--memory", memory, "--disk", disk)

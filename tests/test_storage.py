@@ -54,7 +54,7 @@ def test_inactive_pool_is_left_alone(tmp_path: Path) -> None:
         call("virsh", "pool-undefine", "other")
     assert done.code == 2
     assert done.err == (
-        "shctl: pool: pool 'other' is inactive; 'virsh pool-start other' starts it\n"
+        "shctl: --pool: pool 'other' is inactive; 'virsh pool-start other' starts it\n"
     )
     assert "inactive" in info
     assert not target.exists()
