@@ -9,7 +9,9 @@ MAX_LENGTH = 200
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = rf"{_LABEL}(?:\.{_LABEL})*"
 _NETWORK = r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.))*"
-HOST_RULE = "lower-case letters, digits, '-' and '.', as in a host name"
+HOST_RULE = (
+    "parts of 1 to 63 lower-case letters, digits and inner '-', joined by '.', as in a host name"
+)
 NETWORK_RULE = "letters, digits, '_', '-' and single '.', starting with a letter or digit"
 
 

@@ -38,6 +38,12 @@ def test_host_name_refused(name: str) -> None:
     assert "\n" not in caught.value.detail
 
 
+@pytest.mark.parametrize("name", ["x" * 64, "web..", "-a"])
+def test_rule_in_words_covers_what_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="parts of 1 to 63 .* inner '-', joined by '.'"):
+        names.check_host(name)
+
+
 @pytest.mark.parametrize("name", ["a", "vlan10", "ns_example_com_vlan_10", "A.b-C", "0-"])
 def test_network_name_allowed(name: str) -> None:
     assert names.check_network(name) == name
