@@ -280,6 +280,13 @@ def test_errors_name_what_was_typed(typed: str, start: str) -> None:
     assert run(*line, *typed.split()).err.startswith(f"shctl: {start}")
 
 
+def test_timeout_of_the_settings_needs_no_installation(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("install_timeout = 90")
+    line = "hosts create x --memory 64 --disk 1 --network vlan10".split()
+    assert run("--config", str(tmp_path / "f"), *line).code == 0
+    ok("hosts", "delete", "x")
+
+
 def test_errors_name_the_field_of_json_too() -> None:
     line = "-o json hosts create x --memory 64 --disk 1 --network nowhere".split()
     assert json.loads(run(*line).err)["field"] == "networks"

@@ -171,8 +171,10 @@ def create_host(session: Session, **wanted: Any) -> HostDetail:
     from shctl.hosts.waiting import TIMEOUT, wait
 
     waits, install = wanted.pop("wait", False), _installation(session, wanted)
+    if waits and not (install or wanted["start"]):
+        raise InvalidInput("wait: it makes sense with start or install only", field="wait")
     host = create(session.hypervisor, Request(**wanted, install=install), session.progress)
-    if not waits or not (install or wanted["start"]):
+    if not waits:
         return host
     if not install:
         return wait(session.hypervisor, host.name, "running")
@@ -185,13 +187,23 @@ def _installation(session: Session, wanted: dict[str, Any]) -> Wanted | None:
     options = {name: wanted.pop(name) for name in _INSTALL_OPTIONS}
     files, timeout = wanted.pop("inject_files", ()), wanted.pop("install_timeout")
     if not wanted.pop("install"):
-        _check_none({**options, "inject": files or options["inject"]})
+        options |= {
+            "inject": files or options["inject"],
+            "install_timeout": _is_typed("install_timeout"),
+        }
+        _check_none(options)
         return None
     from shctl.install.media import Wanted, read_answers
 
     options["inject"] = {**read_answers(files), **dict(options["inject"])}
     options["values"] = dict(options["values"])
     return Wanted(**options, timeout=timeout, local=session.local)
+
+
+def _is_typed(name: str) -> bool:
+    """Tell whether an option was given, other than by the settings."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _check_none(options: dict[str, Any]) -> None:
