@@ -181,6 +181,9 @@ def _print(session: Session, data: Any) -> None:
     """Print what the command returned; nothing else prints on stdout."""
     if data is None or isinstance(data, int):  # a number is an exit code
         return
+    if isinstance(data, bytes):
+        streams.write_bytes(data)
+        return
     if isinstance(data, Iterator) and session.output != "json":
         for piece in data:
             click.echo(piece, nl=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from shctl.errors import ShctlError
+from shctl.errors import InvalidInput, ShctlError
 
 
 class Output(io.TextIOWrapper):
@@ -45,6 +45,15 @@ def prepare() -> None:
     how = (plain.encoding, plain.errors, None, plain.line_buffering)
     # Both, or Python does not find the terminal whose width click asks for.
     sys.stdout = sys.__stdout__ = Output(plain.detach(), *how)  # type: ignore[misc]
+
+
+def write_bytes(data: bytes) -> None:
+    """Write to standard output what is no text; raise InvalidInput where a person would see it."""
+    if sys.stdout.isatty():
+        raise InvalidInput("standard output is a terminal; lead it into a file or a pipe")
+    with _told():
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
 def _fill(name: str, flags: int, mode: str) -> None:

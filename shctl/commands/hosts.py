@@ -331,16 +331,20 @@ def open_console(session: Session, name: str) -> None:
     "--write",
     "file",
     required=True,
-    type=click.Path(dir_okay=False),
+    type=click.Path(dir_okay=False, allow_dash=True),
     metavar="FILE",
-    help="Where to write the picture, a PNG.",
+    help="Where to write the picture, a PNG; - is standard output.",
 )
 @click.pass_obj
-def take_screenshot(session: Session, name: str, file: str) -> None:
+def take_screenshot(session: Session, name: str, file: str) -> bytes | None:
     """Write a picture of a host's screen."""
-    from shctl.hosts.picture import write_png
+    from shctl.hosts.picture import as_png, write_png
 
-    write_png(session.hypervisor.domain(name).screenshot(), file)
+    image = session.hypervisor.domain(name).screenshot()
+    if file == "-":
+        return as_png(image)
+    write_png(image, file)
+    return None
 
 
 @hosts.command("delete", examples=["shctl hosts delete web1 web2 --yes"])

@@ -70,6 +70,7 @@ def test_a_name_is_taken_once(face: Face, web1: Answer) -> None:
         ("cpus", {"cpus": 0}),
         ("firmware", {"firmware": "coreboot"}),
         ("location", {"location": "http://127.0.0.1/"}),
+        ("install_timeout", {"install_timeout": 9}),
         ("cmdline", {"cmdline": "quiet"}),
         ("location", {"install": True, "location": "ftp://127.0.0.1/"}),
     ],
@@ -78,8 +79,8 @@ def test_wrong_input(face: Face, field: str, change: dict[str, Any]) -> None:
     answer = face.run("hosts create", "web1", **{**HOST, **change})
     assert answer.status == 400
     assert answer.field in (field, None)
-    # The command line says --disk where JSON says disks.
-    assert field.removesuffix("s") in answer.detail
+    # The command line says --disk where JSON says disks, and has hyphens.
+    assert field.removesuffix("s") in answer.detail.replace("-", "_")
     assert face.run("hosts show", "web1").status == 404
 
 

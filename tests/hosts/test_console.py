@@ -318,6 +318,27 @@ def test_screenshot_is_a_png(echoing: str, tmp_path: Path) -> None:
     assert len(zlib.decompress(chunks[b"IDAT"])) == height * (1 + 3 * width)
 
 
+def test_screenshot_on_standard_output(echoing: str, tmp_path: Path) -> None:
+    """It stands nowhere else, and no terminal gets it."""
+    line = [*SHCTL, "hosts", "screenshot", echoing, "-w", "-"]
+    done = subprocess.run(line, env=environment(), cwd=tmp_path, capture_output=True, check=True)
+    assert b"IHDR" in dict(chunks_of(done.stdout))
+    assert list(tmp_path.iterdir()) == []
+    code, screen = Terminal(*line[len(SHCTL) :]).end()
+    assert code == 2
+    assert "shctl: standard output is a terminal" in screen
+
+
+def test_screenshot_into_a_full_device_is_an_error(echoing: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*SHCTL, "hosts", "screenshot", echoing, "-w", "-"], env=environment(), stdout=full,
+            stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "shctl: cannot write to standard output: No space left on device\n"
+
+
 def chunks_of(png: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the chunks of a PNG, each with its checksum checked."""
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
