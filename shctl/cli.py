@@ -93,12 +93,24 @@ def _as_failure(error: BaseException) -> ShctlError:
 
         if where := origin(error):
             return InvalidInput(f"{where}: {error.message.rstrip('.')}")
+    if isinstance(error, click.NoSuchOption) and (rightly := _in_its_place(error)):
+        return InvalidInput(f"{error.message.rstrip('.')}; it goes before the group: '{rightly}'")
     if isinstance(error, click.UsageError):
         hint = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
         return InvalidInput(error.format_message().replace("\n", " ").rstrip(".") + hint)
     if isinstance(error, click.ClickException):
         return ShctlError(error.format_message())
     return ShctlError(f"unexpected {type(error).__name__}: {error}; --debug shows where")
+
+
+def _in_its_place(error: click.NoSuchOption) -> str | None:
+    """Return the command line with a global option where it belongs, None for any other option."""
+    option = next((param for param in root.params if error.option_name in param.opts), None)
+    if option is None or error.ctx is None:
+        return None
+    program, _, words = error.ctx.command_path.partition(" ")
+    value = f" {option.metavar}" if option.metavar else ""
+    return f"{program} {error.option_name}{value} {words}"
 
 
 def _line(failure: ShctlError, output: str) -> str:

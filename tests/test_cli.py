@@ -145,6 +145,10 @@ MISTAKES = {
     "-o xml hosts list": "'table', 'json', 'name'",
     "hosts list -o xml": "'table', 'json', 'name'",
     "--frob hosts list": "No such option",
+    "hosts list --debug": "it goes before the group: 'shctl --debug hosts list'",
+    "hosts list --connect test:///default": "group: 'shctl --connect URI hosts list'",
+    "hosts list -c test:///default": "group: 'shctl -c URI hosts list'",
+    "hosts --config=x list": "it goes before the group: 'shctl --config FILE hosts'",
     "--config /nowhere/x.toml hosts list": "cannot read /nowhere/x.toml",
 }
 
