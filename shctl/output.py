@@ -76,7 +76,7 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(_clean(str(item)) for item in value)
     if isinstance(value, float):
-        value = f"{value:.4g}"
+        value = f"{value:.2f}".rstrip("0").rstrip(".")
     text = _clean(str(value))
     return f"{text} {UNITS[name]}" if name in UNITS else text
 

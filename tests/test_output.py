@@ -63,6 +63,14 @@ def test_sheet_with_tables_inside() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(1.0, "1"), (10.0, "10"), (10240.0, "10240"), (0.05, "0.05"), (2 / 3, "0.67")],
+)
+def test_sizes_are_as_people_write_them(size: float, shown: str) -> None:
+    assert f"  {shown} GiB  " in plain([Disk("sda", size, "/v", owned=True)])
+
+
 def test_columns_that_are_empty_for_all_are_left_out() -> None:
     assert plain([Outcome("a", "deleted")]).splitlines()[0] == "NAME  RESULT"
     kept = plain([Outcome("a", "deleted", ("/x", "/y")), Outcome("b", "deleted")]).splitlines()
