@@ -27,6 +27,7 @@ def test_every_key_is_shown_with_its_default() -> None:
     assert set(shown) == set(config.KEYS)
     assert shown["connect"] == ("qemu:///system", "default", None)
     assert shown["install_timeout"] == ("2h", "default", None)
+    assert shown["server.socket"] == ("/run/shctl/shctl.sock", "default", None)
 
 
 def test_option_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:

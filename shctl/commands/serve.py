@@ -30,8 +30,10 @@ _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
     "--socket",
     "path",
     metavar="PATH",
+    default="/run/shctl/shctl.sock",
+    show_default=True,
     type=click.Path(path_type=Path),
-    help="The Unix socket, for root and the group shctl.  [default: /run/shctl/shctl.sock]",
+    help="The Unix socket, for root and the group shctl.",
 )
 @click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate chain for TCP, PEM.")
 @click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key, a file of mode 0600.")
@@ -49,7 +51,7 @@ _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 def serve(
     ctx: click.Context,
     listen: str | None,
-    path: Path | None,
+    path: Path,
     tls_cert: Path | None,
     tls_key: Path | None,
     client_ca: Path | None,

@@ -43,7 +43,7 @@ class Options:
     """What to listen on; `names` are further names of this server."""
 
     listen: str | None = None
-    socket: Path | None = None
+    socket: Path = sockets.DEFAULT_PATH
     tls_cert: Path | None = None
     tls_key: Path | None = None
     client_ca: Path | None = None
@@ -140,7 +140,7 @@ def _open(options: Options) -> list[_Listener]:
         _check_tls(listener)
     if not given:
         # The last one, so that no refusal leaves its file.
-        unix = sockets.open_unix(options.socket or sockets.DEFAULT_PATH)
+        unix = sockets.open_unix(options.socket)
         listeners.append(_Listener(unix, options, ours=True))
     return listeners
 
