@@ -148,6 +148,7 @@ def _ask(question: str) -> bool:
 )  # fmt: skip
 @click.option(
     "--config", metavar="FILE", envvar="SHCTL_CONFIG", is_eager=True,
+    type=click.Path(readable=False),  # for the shells; reading it says more of what is wrong
     callback=lambda ctx, _param, value: _configure(ctx, value),
     help="Read settings from here instead of /etc/shctl/shctl.toml.",
 )  # fmt: skip

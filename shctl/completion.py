@@ -44,6 +44,17 @@ def bridges(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     return _names(ctx, param, incomplete, lambda _hypervisor: openvswitch.bridges())
 
 
+def tokens(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the tokens that begin like this; only root may see them."""
+    from shctl import auth
+
+    try:
+        found = [token.name for token in auth.tokens()]
+    except ShctlError:
+        return []
+    return _fitting(found, ctx, param, incomplete)
+
+
 def _names(
     ctx: click.Context,
     param: click.Parameter,
@@ -60,6 +71,13 @@ def _names(
         found = list(ask(Hypervisor(uri, open_timeout=PATIENCE, read_only=True)))
     except ShctlError:
         return []
+    return _fitting(found, ctx, param, incomplete)
+
+
+def _fitting(
+    found: list[str], ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[str]:
+    """Return the names that begin like this and do not stand in the line already."""
     typed = ctx.params.get(param.name or "")
     taken = typed if isinstance(typed, (tuple, list)) else ()
     return [name for name in found if name.startswith(incomplete) and name not in taken]

@@ -48,6 +48,19 @@ def test_hosts_networks_bridges_and_pools(hosts: None) -> None:
     assert complete("shctl hosts create x --pool s") == ["shctl"]
 
 
+def test_tokens() -> None:
+    assert complete("shctl tokens delete t") == []
+    for name in ("tab-a", "tab-b"):
+        ok("tokens", "create", name, "--scope", "read")
+    assert complete("shctl tokens delete t") == ["tab-a", "tab-b"]
+    assert complete("shctl tokens delete tab-a t") == ["tab-b"]
+    assert complete("shctl tokens create t") == []
+    file = Path("/var/lib/shctl/tokens.json")
+    file.write_text("{")
+    assert complete("shctl tokens delete t") == []
+    file.unlink()
+
+
 def test_new_names_are_nobodys_to_offer(hosts: None) -> None:
     assert complete("shctl hosts create tab") == []
 
@@ -89,6 +102,7 @@ def test_tab_in_an_interactive_bash(tmp_path: Path) -> None:
     command = tmp_path / "shctl"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m shctl "$@"\n')
     command.chmod(0o755)
+    (tmp_path / "my-settings").touch()
     env = environment(PATH=f"{tmp_path}:{os.environ['PATH']}", TERM="dumb", PS1=PROMPT)
     with running(["bash", "--norc", "-i"], env) as terminal:
         terminal.type("", PROMPT)
@@ -96,3 +110,4 @@ def test_tab_in_an_interactive_bash(tmp_path: Path) -> None:
         terminal.type(f"shctl -c test:///default hosts show te{TAB}", "show test ")
         terminal.type(f"{KILL_LINE}shctl hosts create x --cmdline 'a b=c' --virt{TAB}", "-type ")
         terminal.type(f"{KILL_LINE}shctl hosts create x --virt-type=q{TAB}", "=qemu ")
+        terminal.type(f"{KILL_LINE}shctl --config {tmp_path}/my{TAB}", "/my-settings ")

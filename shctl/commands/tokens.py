@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl import names
+from shctl import completion, names
 from shctl.command import CheckedName, Group, LocalCommand, Number, confirmed, for_each
 
 if TYPE_CHECKING:
     from shctl.model import NewToken, Outcome, Token
 
-NAME = CheckedName("token", names.check_network)
+NEW_NAME = CheckedName("token", names.check_network)
+NAME = CheckedName("token", names.check_network, completion.tokens)
 
 
 @click.group(cls=Group)
@@ -31,7 +32,7 @@ def tokens() -> None:
         "shctl tokens create monitoring --scope read",
     ],
 )
-@click.argument("name", type=NAME)
+@click.argument("name", type=NEW_NAME)
 @click.option(
     "--scope",
     required=True,
