@@ -129,17 +129,8 @@ man: setup ## Write the man pages and docs/openapi.json anew
 demo: setup ## Watch shctl at work on a hypervisor that goes when it ends
 	@tools/throwaway env PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
 
-define greeting
-This hypervisor is yours, and gone when you leave. Its bridge is br0. Try:
-  shctl networks create lab --bridge br0 --vlan 20
-  shctl hosts create web1 --memory 512 --disk 8 --network lab
-  shctl hosts list; shctl hosts show web1; shctl --help
-endef
-export greeting
-
 shell: setup ## Open a shell on a hypervisor that goes when it ends
-	@tools/throwaway env PATH="$(CURDIR)/.venv/bin:$$PATH" \
-		bash -c 'echo "$$greeting"; PS1="throwaway:\w\$$ " exec bash --norc -i'
+	@tools/throwaway bash --rcfile "$(CURDIR)/tools/shell" -i
 
 clean: ## Remove what the other targets made in this directory
 	rm -rf .venv .venv-newest build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

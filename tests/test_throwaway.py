@@ -98,6 +98,18 @@ def test_the_command_can_be_interrupted() -> None:
     assert run("sh", "-c", "kill -INT $$; echo still here").returncode == 130
 
 
+def test_the_shell_completes_and_has_the_man_pages() -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(TOOLS.parent)
+        os.execvpe("make", ["make", "shell"], {**os.environ, "TERM": "dumb"})
+    assert "throwaway:" in talk(terminal, "", "# ")
+    talk(terminal, "shctl networks cr\t", "create ")
+    talk(terminal, "\x15man -P cat shctl-hosts-log\n", "serial console")
+    os.write(terminal, b"exit\n")
+    assert os.waitpid(pid, 0)[1] == 0
+
+
 def test_an_interactive_shell_has_the_terminal() -> None:
     pid, terminal = pty.fork()
     if pid == 0:
