@@ -7,12 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
+from shctl import auth
 from shctl.cli import MEMBERS, root
-from shctl.command import Command
+from shctl.command import Command, Duration
+from shctl.hosts import power, waiting
+from shctl.install import media
+from shctl.rest import sockets
 from tests.support import SHCTL, Done, environment, modules_after, ok, run
 
 TEST = ("-c", "test:///default")
@@ -59,6 +64,21 @@ def test_help_has_a_sentence_each_option_and_an_example(path: tuple[str, ...]) -
         if isinstance(parameter, click.Option) and not parameter.hidden:
             assert parameter.opts[0] in text
             assert parameter.help or parameter.show_default, parameter.name
+
+
+def test_declarations_say_what_the_modules_do_that_they_are_too_early_to_import() -> None:
+    def option(path: str, name: str) -> Any:
+        return next(p for p in command_at(tuple(path.split())).params if p.name == name)
+
+    def seconds(path: str, name: str) -> float:
+        return float(Duration(0, 1e9).convert(option(path, name).default, None, None))
+
+    assert list(option("hosts wait", "condition").type.choices) == list(waiting._CONDITIONS)
+    assert list(option("tokens create", "scope").type.choices) == list(auth.SCOPES)
+    assert seconds("hosts wait", "timeout") == waiting.TIMEOUT
+    assert seconds("hosts create", "install_timeout") == media.Wanted.timeout
+    assert f"[default: {power.STOP_TIMEOUT:g}]" in option("hosts stop", "timeout").help
+    assert option("serve", "path").default == str(sockets.DEFAULT_PATH)
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
