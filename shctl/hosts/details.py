@@ -3,7 +3,7 @@
 from contextlib import suppress
 from functools import lru_cache
 
-from shctl import domain, network
+from shctl import domain, names, network
 from shctl.errors import NotFound, ShctlError
 from shctl.handles import Domain
 from shctl.hosts import neighbours, supervision
@@ -48,7 +48,7 @@ def _detail(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> HostDeta
         created=data.created if data else None,
         console=read.console,
         install=_install(data),
-        disks=tuple(_disk(hypervisor, row, data) for row in read.disks),
+        disks=tuple(_disk(hypervisor, host.name, row, data) for row in read.disks),
         interfaces=_interfaces(
             hypervisor,
             read.interfaces,
@@ -78,20 +78,25 @@ def _install(data: Metadata | None) -> Install | None:
     )
 
 
-def _disk(hypervisor: Hypervisor, row: domain.DiskRow, data: Metadata | None) -> Disk:
+def _disk(hypervisor: Hypervisor, host: str, row: domain.DiskRow, data: Metadata | None) -> Disk:
     size, owned = None, data is not None and row.path in data.paths
     # A disk in no pool has no size that could be read without asking its QEMU, which may hang.
     if row.path:
         with suppress(NotFound):
             volume = hypervisor.volume_at(row.path)
             size = volume.capacity
-            owned = owned or (data is not None and _lists(data, volume))
+            usual = names.volume(host, row.target)
+            owned = owned or (data is not None and _lists(data, volume, usual))
     return Disk(row.target, size, row.path, owned)
 
 
-def _lists(data: Metadata, volume: Volume) -> bool:
-    # The pool is asked for last, since that is a call.
-    return any(v.name == volume.name and v.pool == volume.pool for v in data.volumes)
+def _lists(data: Metadata, volume: Volume, usual: str) -> bool:
+    """Tell whether a volume is one that the metadata lists, in its pool too where that may not be.
+
+    To ask for the pool is a call, which a disk in its usual place is spared.
+    """
+    pools = [listed.pool for listed in data.volumes if listed.name == volume.name]
+    return bool(pools) and (volume.name == usual or volume.pool in pools)
 
 
 def _interfaces(
