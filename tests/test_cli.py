@@ -14,10 +14,11 @@ import pytest
 
 from shctl import auth
 from shctl.cli import MEMBERS, root
-from shctl.command import Command, Duration
+from shctl.command import Command
 from shctl.hosts import power, waiting
 from shctl.install import media
 from shctl.rest import sockets
+from shctl.values import Duration
 from tests.support import SHCTL, Done, environment, modules_after, ok, run
 
 TEST = ("-c", "test:///default")
@@ -156,7 +157,7 @@ MISTAKES = {
     "hosts create a --memory 64 --disk 1 --network n --install-timeout 9": "install only",
     "hosts create a --memory 64 --disk 1 --network n --wait": "start or install only",
     "hosts create a --memory 64 --disk 1 --network n --no-start --wait": "start or install only",
-    "hosts stop a --timeout -1": "not in the range",
+    "hosts stop a --timeout -1": "is no time",
     "hosts start": "Missing argument 'NAME...'",
     "hosts delete": "Missing argument 'NAME...'",
     "networks create a --bridge br0": "Missing option '--vlan'",

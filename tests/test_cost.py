@@ -142,6 +142,7 @@ FACE = {
     "streams",
     "names",
     "session",
+    "values",
 }
 
 

@@ -345,11 +345,15 @@ def test_renamed_host_keeps_its_disk() -> None:
         "shctl: pool 'shctl' has a volume 'old-sda' already, which belongs to new;"
         " choose another name\n",
     )
+    call("virsh", "start", "new")
+    assert json.loads(ok("-o", "json", "doctor")) == [], "its log is not nobody's"
+    call("virsh", "destroy", "new")
     call("virsh", "detach-disk", "new", "sda", "--config")
     done = run(*"hosts create old --memory 64 --disk 1 --network vlan10".split())
     assert (done.code, "belongs to new" in done.err) == (4, True), done
     ok("hosts", "delete", "new")
     assert not (VOLUMES / "old-sda").exists()
+    assert not (LOGS / "old.log").exists()
 
 
 def test_uefi_host_lives_and_dies_with_its_nvram() -> None:

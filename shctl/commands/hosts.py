@@ -6,22 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shctl.command import (
-    HOST,
-    NETWORK,
-    NEW_HOST,
-    POOL,
-    Duration,
-    Group,
-    LocalCommand,
-    LocalOption,
-    NamedText,
-    Number,
-    confirmed,
-    for_each,
-)
+from shctl.command import Group, LocalCommand, LocalOption, confirmed, for_each
 from shctl.errors import InvalidInput
 from shctl.session import Session
+from shctl.values import HOST, NETWORK, NEW_HOST, POOL, Duration, NamedText, Number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.command import BRIDGE, NETWORK, NEW_NETWORK, Group, Number, confirmed, for_each
+from shctl.command import Group, confirmed, for_each
 from shctl.session import Session
+from shctl.values import BRIDGE, NETWORK, NEW_NETWORK, Number
 
 if TYPE_CHECKING:
     from shctl.model import NetworkDetail, Outcome

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from shctl import completion, names
-from shctl.command import CheckedName, Group, LocalCommand, Number, confirmed, for_each
+from shctl.command import Group, LocalCommand, confirmed, for_each
+from shctl.values import CheckedName, Number
 
 if TYPE_CHECKING:
     from shctl.model import NewToken, Outcome, Token

@@ -32,10 +32,15 @@ def files_left(hypervisor: Hypervisor) -> Found:
     logged = {Path(match[0]): match[1] for match in parts if match}
     yield from _left_by(
         logged,
-        lambda: set(logged.values()) - look(hypervisor).names,
+        lambda: set(logged.values()) - _named(hypervisor),
         "console log of no host",
         lambda path: path.unlink(missing_ok=True),
     )
+
+
+def _named(hypervisor: Hypervisor) -> set[str]:
+    seen = look(hypervisor)
+    return seen.names | seen.logged
 
 
 def _left_by(

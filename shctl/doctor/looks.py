@@ -7,6 +7,7 @@ judged, and put right, with the host's lock held.
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from shctl import domain, locks
 from shctl.errors import Conflict, NotFound
@@ -36,6 +37,11 @@ class Seen:
     def names(self) -> set[str]:
         """Return the names of all domains."""
         return {host.name for host, _ in self.hosts}
+
+    @property
+    def logged(self) -> set[str]:
+        """Return what consoles' logs are called by, which a host that was renamed is not."""
+        return {Path(read.console).stem for _, read in self.hosts if read.console}
 
     @property
     def volumes(self) -> set[str]:

@@ -5,7 +5,7 @@ What installs them is imported where it is used: a blank host is made without, 1
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from shctl import clock, domain, locks, metadata, names, storage
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.handles import Domain
-from shctl.hosts import console, deletion, details, power
+from shctl.hosts import clashes, console, details, power
 from shctl.hypervisor import Hypervisor
 from shctl.install import boot
 from shctl.metadata import INSTALLING, Installation, Metadata, OwnedVolume
@@ -56,7 +56,7 @@ def create(hypervisor: Hypervisor, request: Request, progress: media.Progress) -
     fails, nothing of the host stays.
     """
     _check(hypervisor, request)
-    if host := _existing(hypervisor, request):
+    if host := clashes.existing(hypervisor, request):
         if request.start:
             power.start(hypervisor, host.name)
         return details.detail(hypervisor, host)
@@ -72,7 +72,7 @@ def create(hypervisor: Hypervisor, request: Request, progress: media.Progress) -
         # Shared: many hosts may come to a network at once, but its deletion has to wait.
         for network in sorted(set(request.networks)):
             held.enter_context(locks.hold("network", network, shared=True))
-        host = _existing(hypervisor, request)
+        host = clashes.existing(hypervisor, request)
         if host is None:
             host = _build(hypervisor, request, fetched)
         elif request.start:
@@ -102,49 +102,13 @@ def _check(hypervisor: Hypervisor, request: Request) -> None:
     check_networks(hypervisor, request.networks)
 
 
-def _existing(hypervisor: Hypervisor, request: Request) -> Domain | None:
-    """Return the host that is to be kept as it is, None where there is none."""
-    host = hypervisor.find_domain(request.name)
-    if host is None:
-        return None
-    power.check_whole(host)
-    if request.if_not_exists:
-        _check_same(details.detail(hypervisor, host), request)
-        return host
-    raise Conflict(
-        f"host {host.name!r} exists already; 'shctl hosts delete {host.name}' removes it,"
-        " --if-not-exists keeps it"
-    )
-
-
-def _check_same(existing: HostDetail, request: Request) -> None:
-    """Raise Conflict for another host of this name, which the caller would take for its own."""
-    have = {
-        "memory": existing.memory,
-        "cpus": existing.cpus,
-        "disks": tuple(disk.size for disk in existing.disks),
-        "networks": tuple(interface.network for interface in existing.interfaces),
-    }
-    for field, value in have.items():
-        if value != (wanted := getattr(request, field)):
-            raise Conflict(
-                f"host {request.name!r} exists with other {field}: {_words(value)}, not"
-                f" {_words(wanted)}"
-            )
-
-
-def _words(value: object) -> str:
-    parts = value if isinstance(value, tuple) else (value,)
-    return ", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in parts)
-
-
 def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None) -> Domain:
     # Once more: this time no network can go before the host is there.
     check_networks(hypervisor, request.networks)
     kvm = _use_kvm(hypervisor, request.virt_type)
     pool = storage.open_pool(hypervisor, request.pool)
     spec = _reservation(request, kvm=kvm, location=fetched.location if fetched else None)
-    _check_volumes_free(hypervisor, pool, spec.metadata)
+    clashes.check_volumes_free(hypervisor, pool, spec.metadata)
     volumes: list[Volume] = []
     with Undo() as undo:
         host = undo.made(
@@ -254,36 +218,6 @@ def _installation(wanted: media.Wanted | None, location: str | None) -> Installa
     if wanted is None:
         return None
     return Installation(INSTALLING, clock.now(), clock.now(wanted.timeout), location)
-
-
-def _check_volumes_free(hypervisor: Hypervisor, pool: Pool, data: Metadata) -> None:
-    for wanted in data.volumes:
-        if pool.has_volume(wanted.name):
-            raise Conflict(
-                f"pool {pool.name!r} has a volume {wanted.name!r} already,"
-                f" {_whose(hypervisor, pool, wanted)}"
-            )
-
-
-def _whose(hypervisor: Hypervisor, pool: Pool, wanted: OwnedVolume) -> str:
-    """Return words for whose a volume is: `virsh domrename` leaves a host its old volumes."""
-    holders = {host.name for host in hypervisor.domains() if _lists(host, wanted)}
-    holders.update(deletion.users_of(hypervisor, pool.volume(wanted.name).path))
-    if holders:
-        return f"which belongs to {', '.join(sorted(holders))}; choose another name"
-    return (
-        "which belongs to no host of this name; look at it,"
-        f" then 'virsh vol-delete {wanted.name} {pool.name}'"
-    )
-
-
-def _lists(host: Domain, volume: OwnedVolume) -> bool:
-    with suppress(NotFound):  # a host that went in the meantime
-        # A hung one may keep its XML to itself; what it has open is known without.
-        xml = "" if host.hung else host.xml(stored=True)
-        data = domain.read(xml).metadata if domain.mentions(xml, volume.name) else None
-        return data is not None and volume in data.volumes
-    return False
 
 
 def _make_disks(

@@ -78,6 +78,7 @@ def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
     _mark(host, read.metadata)
     _sweep(hypervisor, needed=ran)
     _remove(host, owned)
+    _remove_old_log(hypervisor, read.console)
     ours = {disk.path for disk in owned}
     kept = (row.path for row in read.disks if row.path and row.path not in ours)
     # An interrupted deletion before this one may have removed some already.
@@ -194,6 +195,13 @@ def _remove(host: Domain, owned: list[Owned]) -> None:
         )
     _remove_files(host.name)
     host.undefine()
+
+
+def _remove_old_log(hypervisor: Hypervisor, console: str | None) -> None:
+    """Remove the log of a host that was renamed, which is still called by its old name."""
+    path = Path(console or "")
+    if path == log_path(path.stem) and hypervisor.find_domain(path.stem) is None:
+        remove_log(path)
 
 
 def _hindrance(disk: Owned) -> str | None:

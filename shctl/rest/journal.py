@@ -16,8 +16,8 @@ from typing import Any
 
 import click
 
-from shctl.command import CheckedName
 from shctl.rest.gate import Caller
+from shctl.values import CheckedName
 
 Fields = Mapping[str, Any]
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)

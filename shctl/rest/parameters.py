@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
-from shctl.command import Duration, LocalOption, NamedText
+from shctl.command import LocalOption
 from shctl.errors import InvalidInput
 from shctl.rest.strict import printable
+from shctl.values import Duration, NamedText
 
 Schema = dict[str, Any]
 _TYPES: Mapping[str, tuple[type, ...]] = {

@@ -1,0 +1,85 @@
+"""What a new host may run into: a name, or volumes, that are taken."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from shctl import domain
+from shctl.errors import Conflict, NotFound
+from shctl.handles import Domain
+from shctl.hosts import deletion, details, power
+from shctl.hypervisor import Hypervisor
+from shctl.metadata import Metadata, OwnedVolume
+from shctl.model import HostDetail
+from shctl.pools import Pool
+
+if TYPE_CHECKING:
+    from shctl.hosts.creation import Request
+
+
+def existing(hypervisor: Hypervisor, request: Request) -> Domain | None:
+    """Return the host that is to be kept as it is, None where there is none."""
+    host = hypervisor.find_domain(request.name)
+    if host is None:
+        return None
+    power.check_whole(host)
+    if request.if_not_exists:
+        _check_same(details.detail(hypervisor, host), request)
+        return host
+    raise Conflict(
+        f"host {host.name!r} exists already; 'shctl hosts delete {host.name}' removes it,"
+        " --if-not-exists keeps it"
+    )
+
+
+def _check_same(existing: HostDetail, request: Request) -> None:
+    """Raise Conflict for another host of this name, which the caller would take for its own."""
+    have = {
+        "memory": existing.memory,
+        "cpus": existing.cpus,
+        "disks": tuple(disk.size for disk in existing.disks),
+        "networks": tuple(interface.network for interface in existing.interfaces),
+    }
+    for field, value in have.items():
+        if value != (wanted := getattr(request, field)):
+            raise Conflict(
+                f"host {request.name!r} exists with other {field}: {_words(value)}, not"
+                f" {_words(wanted)}"
+            )
+
+
+def _words(value: object) -> str:
+    parts = value if isinstance(value, tuple) else (value,)
+    return ", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in parts)
+
+
+def check_volumes_free(hypervisor: Hypervisor, pool: Pool, data: Metadata) -> None:
+    """Raise Conflict when a volume is there already that the metadata of a new host lists."""
+    for wanted in data.volumes:
+        if pool.has_volume(wanted.name):
+            raise Conflict(
+                f"pool {pool.name!r} has a volume {wanted.name!r} already,"
+                f" {_whose(hypervisor, pool, wanted)}"
+            )
+
+
+def _whose(hypervisor: Hypervisor, pool: Pool, wanted: OwnedVolume) -> str:
+    """Return words for whose a volume is: `virsh domrename` leaves a host its old volumes."""
+    holders = {host.name for host in hypervisor.domains() if _lists(host, wanted)}
+    holders.update(deletion.users_of(hypervisor, pool.volume(wanted.name).path))
+    if holders:
+        return f"which belongs to {', '.join(sorted(holders))}; choose another name"
+    return (
+        "which belongs to no host of this name; look at it,"
+        f" then 'virsh vol-delete {wanted.name} {pool.name}'"
+    )
+
+
+def _lists(host: Domain, volume: OwnedVolume) -> bool:
+    with suppress(NotFound):  # a host that went in the meantime
+        # A hung one may keep its XML to itself; what it has open is known without.
+        xml = "" if host.hung else host.xml(stored=True)
+        data = domain.read(xml).metadata if domain.mentions(xml, volume.name) else None
+        return data is not None and volume in data.volumes
+    return False
