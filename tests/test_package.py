@@ -7,6 +7,8 @@ import tomllib
 from pathlib import Path
 from shutil import copy
 
+import pytest
+
 from shctl import __version__
 from shctl.rest import sockets
 from tests.support import ROOT
@@ -60,8 +62,9 @@ def test_service_may_write_where_the_program_writes() -> None:
         assert used <= {named, "/var/log/libvirt", "/var/lib/libvirt"}  # it reads those
 
 
-def test_service_gets_by_with_little(tmp_path: Path) -> None:
-    file = copy(DEBIAN / "shctl-server.shctl.service", tmp_path / "shctl.service")
+@pytest.mark.parametrize("unit", ["shctl-server.shctl", "shctl.shctl-ports"])
+def test_service_gets_by_with_little(unit: str, tmp_path: Path) -> None:
+    file = copy(DEBIAN / f"{unit}.service", tmp_path / "shctl.service")
     argv = ["systemd-analyze", "--no-pager", "security", "--offline=yes", file]
     told = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     found = re.search(r"Overall exposure level for shctl.service: ([\d.]+)", told)
