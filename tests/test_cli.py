@@ -324,7 +324,8 @@ def test_full_device_is_an_error() -> None:
 
 
 SLOW = {"lxml", "tomllib", "requests", "urllib3", "bottle", "hypercorn", "asyncio", "json",
-        "importlib.metadata", "urllib.request", "difflib", "ssl", "dataclasses"}  # fmt: skip
+        "importlib.metadata", "urllib.parse", "urllib.request", "pathlib", "difflib", "ssl",
+        "dataclasses"}  # fmt: skip
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
