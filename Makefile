@@ -94,7 +94,7 @@ bench: setup .venv/peers/.ready ## Measure shctl beside other programs, and prin
 
 scoreboard: setup .venv/linux ## Run the scoreboard's tests in full, and write docs/scoreboard.md
 	SHCTL_ROUNDS=50 HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis tools/throwaway \
-		.venv/bin/python -m pytest -p no:cacheprovider --scoreboard docs/scoreboard.md
+		.venv/bin/python -m pytest -p no:cacheprovider --scoreboard=docs/scoreboard.md tests
 
 # Slow, and outside of any throw-away hypervisor, which has no network to install from.
 test-package: deb ## Install the packages in a clean Debian 12 and 13, and purge them again
