@@ -56,6 +56,22 @@ ROWS = {
     "R36": "Foreign web pages, file modes, secrets",
     "R37": "Half-open, endless and lying clients",
     "R38": "Soak",
+    "R39": "Metadata that lies, copies of hosts, names that are no file names",
+    "R40": "Disks that something stands on, and files that cannot be seen",
+    "R41": "Ports of other owners",
+    "R42": "Idle connections and half bodies without credentials",
+    "R43": "Texts that are worst for their parser",
+    "R44": "Waits that their clients left",
+    "R45": "Logs that nobody reads",
+    "R46": "Restarts of libvirtd under load, and calls that hang",
+    "R47": "Installers that write nothing, full pools, sleeping guests, wrong clocks",
+    "R48": "Control sequences from guests, trees, names and metadata",
+    "R49": "Answers in an initrd of every compression",
+    "R50": "The service as its unit runs it",
+    "R51": "Deleting without --yes where nobody can be asked",
+    "R52": "A host redefined by another manager during its installation",
+    "R53": "Mirrors and proxies that mislead",
+    "R54": "Cached files that QEMU or another user owned",
     "Model": "Random sequences against a model",
 }
 # Rows that survive or refuse something; a test without figures of its own counts as one of them.
@@ -64,6 +80,8 @@ KINDS = {
     **dict.fromkeys(["R01", "R02", "R03", "R08", *(f"R{n}" for n in range(13, 21))], SURVIVED),
     **dict.fromkeys(["R22", "R23", *(f"R{n}" for n in range(24, 29))], SURVIVED),
     **dict.fromkeys(["R21", "R29", "R30", *(f"R{n}" for n in range(32, 38))], REFUSED),
+    **dict.fromkeys([f"R{n}" for n in (39, 40, 42, 43, 48, 51, 53)], REFUSED),
+    **dict.fromkeys([f"R{n}" for n in (41, 44, 45, 46, 47, 49, 50, 52, 54)], SURVIVED),
 }
 _ROWS = re.compile(r"test_((?:r\d\d_)+|model_).*?(?:\[(r\d\d)\])?", re.ASCII)
 _TOLD = "figures"
