@@ -1,4 +1,4 @@
-"""What tells a good file from a bad one: published checksums and the kernel's own header."""
+"""Published checksums of a tree's files."""
 
 import re
 from collections.abc import Mapping
@@ -6,10 +6,6 @@ from dataclasses import dataclass
 
 # Trees of the last twenty years publish one of these; the length in digits tells which.
 ALGORITHMS: Mapping[int, str] = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
-
-# The boot sector's magic and that of the setup header, see Documentation/arch/x86/boot.rst.
-KERNEL_MAGIC: Mapping[int, bytes] = {0x1FE: b"\x55\xaa", 0x202: b"HdrS"}
-KERNEL_HEAD = 0x206
 
 
 @dataclass(frozen=True)
@@ -40,8 +36,3 @@ def parse_sums(text: str) -> dict[str, Checksum]:
         if checksum:
             sums[match[2].removeprefix("./")] = checksum
     return sums
-
-
-def is_kernel(head: bytes) -> bool:
-    """Tell whether a file that starts with head (KERNEL_HEAD bytes) is an x86 Linux kernel."""
-    return all(head[at : at + len(magic)] == magic for at, magic in KERNEL_MAGIC.items())

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from shctl.errors import InvalidInput
 from shctl.install.addresses import follow, local_path, redact
-from shctl.install.checks import KERNEL_HEAD, Checksum, is_kernel
+from shctl.install.checks import Checksum
 from shctl.install.files import write_whole
+from shctl.install.magic import KERNEL_HEAD, is_kernel
 from shctl.install.replies import (
     Body,
     FetchFailed,

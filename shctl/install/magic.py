@@ -1,0 +1,52 @@
+"""How kernels and initrds begin, whatever their names say."""
+
+import struct
+from collections.abc import Mapping
+
+# The boot sector's magic and that of the setup header, see Documentation/arch/x86/boot.rst.
+KERNEL_MAGIC: Mapping[int, bytes] = {0x1FE: b"\x55\xaa", 0x202: b"HdrS"}
+KERNEL_HEAD = 0x206
+
+# What Linux unpacks an initrd with, see lib/decompress.c in its source; the longest that is sure.
+COMPRESSIONS: Mapping[str, bytes] = {
+    "gzip": b"\x1f\x8b\x08",
+    "bzip2": b"BZh",
+    "lzma": b"\x5d\x00\x00",
+    "xz": b"\xfd7zXZ\x00",
+    "lzo": b"\x89LZO\x00\r\n\x1a\n",
+    "lz4": b"\x02\x21\x4c\x18",  # the legacy format, the one that Linux knows
+    "zstd": b"\x28\xb5\x2f\xfd",
+}
+LZ4_FRAME = b"\x04\x22\x4d\x18"
+# "newc" without and with checksums, see Documentation/driver-api/early-userspace/buffer-format.rst.
+CPIO = (b"070701", b"070702")
+
+# Where a file for EFI says where its PE header is, and what that begins with.
+_DOS, _PE_OFFSET, _PE = b"MZ", struct.Struct("<60xI"), b"PE\0\0"
+
+
+def is_kernel(head: bytes) -> bool:
+    """Tell whether a file that starts with head (KERNEL_HEAD bytes) is an x86 Linux kernel."""
+    return all(head[at : at + len(magic)] == magic for at, magic in KERNEL_MAGIC.items())
+
+
+def is_efi(head: bytes) -> bool:
+    """Tell whether a file that starts with head is an EFI program, as kernels of today are."""
+    if not head.startswith(_DOS) or len(head) < _PE_OFFSET.size:
+        return False
+    at: int = _PE_OFFSET.unpack_from(head)[0]
+    return head[at : at + len(_PE)] == _PE
+
+
+def compression(head: bytes) -> str | None:
+    """Return the key of COMPRESSIONS for a file that starts with head, None for all else."""
+    return next((name for name, magic in COMPRESSIONS.items() if head.startswith(magic)), None)
+
+
+def is_initrd(head: bytes) -> bool:
+    """Tell whether Linux may take a file that starts with head for an initrd.
+
+    It skips NULs between archives, and at the beginning as well.
+    """
+    start = head.lstrip(b"\0")
+    return start.startswith((*CPIO, LZ4_FRAME)) or compression(start) is not None

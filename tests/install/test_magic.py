@@ -1,0 +1,39 @@
+"""What kernels and initrds begin with."""
+
+import gzip
+import struct
+
+import pytest
+
+from shctl.install.magic import COMPRESSIONS, compression, is_efi, is_initrd, is_kernel
+from tests.install.treeserver import KERNEL
+
+EFI = b"MZ".ljust(60, b"\0") + struct.pack("<I", 0x80) + b"\0" * 0x40 + b"PE\0\0"
+INITRDS = [*COMPRESSIONS.values(), b"\x04\x22\x4d\x18", b"070701", b"070702", b"\0" * 512 + b"BZh9"]
+OTHERS = [b"", b"\0" * 600, b"<!DOCTYPE html>", b"BZ", b"070707", b"\x1f\x8b", b"initrd", KERNEL]
+
+
+@pytest.mark.parametrize("head", INITRDS)
+def test_initrd(head: bytes) -> None:
+    assert is_initrd(head + b"more")
+
+
+@pytest.mark.parametrize("head", OTHERS)
+def test_no_initrd(head: bytes) -> None:
+    assert not is_initrd(head)
+
+
+def test_compression() -> None:
+    assert compression(gzip.compress(b"cpio")) == "gzip"
+    assert compression(b"070701") is None
+
+
+@pytest.mark.parametrize("head", [b"", b"MZ", EFI[:-1], EFI.replace(b"MZ", b"ZM"), KERNEL])
+def test_no_efi_program(head: bytes) -> None:
+    assert not is_efi(head)
+
+
+def test_kernels() -> None:
+    assert is_efi(EFI)
+    assert not is_kernel(EFI)
+    assert is_kernel(KERNEL)
