@@ -59,6 +59,14 @@ def delete(name: str, path: Path = PATH, *, if_exists: bool = False) -> Outcome:
     return Outcome(name, "deleted")
 
 
+def preview(name: str, path: Path = PATH, *, if_exists: bool = False) -> str | None:
+    """Return what a deletion would end, in words; None where nothing is, else raise NotFound."""
+    token = _read(path).get(name)
+    if token is None and not if_exists:
+        raise NotFound(f"no token {name!r}; 'shctl tokens list' shows all")
+    return f"{name}: scope {token.scope}" if token else None
+
+
 def tokens(path: Path = PATH) -> list[Token]:
     """Return all tokens, sorted by name, without their secrets."""
     return [_public(name, stored) for name, stored in sorted(_read(path).items())]

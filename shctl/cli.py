@@ -167,7 +167,7 @@ def root(session: Session, connect: str, config: ShctlError | None, debug: bool)
     session.local = True
     if sys.stderr.isatty():
         session.progress = _Progress()
-    if sys.stdin.isatty():
+    if sys.stdin.isatty() and sys.stderr.isatty():  # a question has to be seen too
         session.ask = _ask
 
 

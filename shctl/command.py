@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import partial, wraps
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,9 +16,9 @@ from shctl.values import item
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from shctl.model import Outcome
-
 OUTPUTS = ("table", "json", "name")
+
+T = TypeVar("T")
 
 
 class LocalOption(click.Option):
@@ -178,38 +178,46 @@ class LazyGroup(Group):
         return items + click.Command.shell_complete(self, ctx, incomplete)
 
 
-def _confirm(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    session = ctx.find_object(Session)
-    if value or session is None or session.ask is None or ctx.resilient_parsing:
-        return
-    wanted = ", ".join(ctx.params.get("names") or ())
-    if not session.ask(f"Delete {wanted} for good?"):
+Ask = Callable[..., str]
+
+
+def confirmed(ask: Ask) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --yes, without which a person is asked and a program is refused.
+
+    `ask` takes what the command takes. It raises what would refuse the deletion, and returns the
+    question with the facts, or nothing where nothing is to go. REST has no --yes: DELETE says it.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def run(*args: Any, yes: bool, **given: Any) -> Any:
+            session = click.get_current_context().find_object(Session)
+            if session and session.local and not yes:
+                _confirm(session, partial(ask, *args, **given))
+            return function(*args, **given)
+
+        text = "Do not ask; needed where nobody can be asked."
+        return click.option("-y", "--yes", cls=LocalOption, is_flag=True, help=text)(run)
+
+    return decorate
+
+
+def _confirm(session: Session, ask: Callable[[], str]) -> None:
+    if session.ask is None:
+        raise InvalidInput("refusing to delete without --yes: there is no terminal to ask at")
+    question = ask()
+    if question and not session.ask(question):
         raise click.ClickException("nothing was deleted")
 
 
-def confirmed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --yes, without which a person is asked before the command runs."""
-    return click.option(
-        "-y",
-        "--yes",
-        cls=LocalOption,
-        is_flag=True,
-        expose_value=False,
-        callback=_confirm,
-        help="Do not ask.",
-    )(function)
-
-
-def for_each(
-    wanted: Iterable[str], act: Callable[[str], Outcome], *, at_once: bool = False
-) -> list[Outcome]:
+def for_each(wanted: Iterable[str], act: Callable[[str], T], *, at_once: bool = False) -> list[T]:
     """Run a command's work on each name, whatever becomes of the others.
 
     `at_once` is for work that mostly waits. Raises the failure where there is one name, Several
     where there are more.
     """
     unique = list(dict.fromkeys(wanted))
-    results: dict[str, Outcome | Exception] = dict.fromkeys(unique, ShctlError("not done"))
+    results: dict[str, T | Exception] = dict.fromkeys(unique, ShctlError("not done"))
 
     def run(name: str) -> None:
         try:
@@ -226,6 +234,19 @@ def for_each(
     if failures:
         raise Several([f for f in failures if isinstance(f, ShctlError)], list(done))
     return done
+
+
+def count(number: int, what: str) -> str:
+    """Return a number with its noun: 1 host, 2 hosts."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def check_each(wanted: Iterable[str], check: Callable[[str], T | None]) -> list[T]:
+    """Return what a check of each name comes to; one that fails lets nothing be done to any."""
+    try:
+        return [found for found in for_each(wanted, check) if found is not None]
+    except Several as error:
+        raise Several(error.failures, []) from error
 
 
 def _run_all(functions: list[Callable[[], None]], *, at_once: bool) -> None:

@@ -144,21 +144,38 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
     """
     hypervisor.check_changeable()
     with locks.hold("network", name):
-        try:
-            handle = hypervisor.network(name)
-        except NotFound:
-            if if_exists:
-                return Outcome(name, "does not exist")
-            raise
-        if not network.read(handle.xml()).switched:
-            raise Conflict(
-                f"network {name!r} is not one of Open vSwitch, so shctl leaves it alone;"
-                f" 'virsh net-undefine {name}' removes it"
-            )
-        _check_unused(hypervisor, name)
+        handle = _deletable(hypervisor, name, if_exists=if_exists)
+        if handle is None:
+            return Outcome(name, "does not exist")
         handle.stop()
         handle.undefine()
     return Outcome(name, "deleted")
+
+
+def preview(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> str | None:
+    """Return what a deletion would remove, in words; None for nothing. Raises as delete does."""
+    hypervisor.check_changeable()
+    handle = _deletable(hypervisor, name, if_exists=if_exists)
+    if handle is None:
+        return None
+    found = network.read(handle.xml())
+    return f"{name}: VLAN {found.vlan} on {found.bridge}"
+
+
+def _deletable(hypervisor: Hypervisor, name: str, *, if_exists: bool) -> NetworkHandle | None:
+    try:
+        handle = hypervisor.network(name)
+    except NotFound:
+        if if_exists:
+            return None
+        raise
+    if not network.read(handle.xml()).switched:
+        raise Conflict(
+            f"network {name!r} is not one of Open vSwitch, so shctl leaves it alone;"
+            f" 'virsh net-undefine {name}' removes it"
+        )
+    _check_unused(hypervisor, name)
+    return handle
 
 
 def _check_unused(hypervisor: Hypervisor, name: str) -> None:

@@ -115,7 +115,7 @@ def one_line(done: Done) -> bool:
 
 
 def delete(*names: str) -> None:
-    ok("hosts", "delete", *names)
+    ok("hosts", "delete", "--yes", *names)
 
 
 def run_with_umask(umask: int, *arguments: str) -> Done:

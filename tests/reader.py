@@ -98,8 +98,8 @@ def main(readme: str, tree: str) -> None:
             sys.stdout.write(f"\nshow {name}\n")
             sys.stdout.flush()
             subprocess.run(["shctl", "-o", "json", "hosts", "show", name], check=True)
-        call("shctl hosts delete web1 db1", "shctl networks delete staging")
-        call("shctl tokens delete ci")
+        call("shctl hosts delete --yes web1 db1", "shctl networks delete --yes staging")
+        call("shctl tokens delete --yes ci")
 
 
 if __name__ == "__main__":

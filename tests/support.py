@@ -156,7 +156,7 @@ def prepare() -> None:
     """Make network vlan10, and the pool, which creations make when it is missing and leave."""
     ok("networks", "create", "vlan10", "--bridge", "br0", "--vlan", "10", "--if-not-exists")
     create("first")
-    ok("hosts", "delete", "first")
+    ok("hosts", "delete", "--yes", "first")
 
 
 @contextmanager

@@ -45,4 +45,4 @@ def test_only_root_changes_anything(line: str) -> None:
     assert "only root may do this" in done.stderr
     assert state("here") == "running"
     assert port_rows()[port_of("here")]["tag"] == 10
-    ok("hosts", "delete", "here")
+    ok("hosts", "delete", "--yes", "here")

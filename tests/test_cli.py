@@ -200,7 +200,7 @@ def test_error_as_json(line: str) -> None:
 
 def test_several_failures_are_a_line_each_and_the_rest_is_data() -> None:
     ok("networks", "create", "good", "--bridge", "br0", "--vlan", "9")
-    done = run("-o", "json", "networks", "delete", "nowhere", "good", "neither")
+    done = run("-o", "json", "networks", "delete", "--yes", "nowhere", "good", "neither")
     assert done.code == 3
     assert [row["name"] for row in done.json] == ["good"]
     assert [json.loads(line)["status"] for line in done.err.splitlines()] == [404, 404]

@@ -36,7 +36,7 @@ def hosts() -> Iterator[None]:
     create("tab-a")
     create("tab-b")
     yield
-    ok("hosts", "delete", "tab-a", "tab-b")
+    ok("hosts", "delete", "--yes", "tab-a", "tab-b")
 
 
 def test_hosts_networks_bridges_and_pools(hosts: None) -> None:

@@ -106,7 +106,7 @@ def test_program_runs(block: Block, env: dict[str, str], tmp_path: Path, server:
     assert secret is not None
     (tmp_path / "token").write_text(secret[0])
     done = run(sys.executable, "-", text=block.text, env=env, cwd=tmp_path)
-    ok("tokens", "delete", "docs")
+    ok("tokens", "delete", "--yes", "docs")
     assert (done.returncode, done.stderr) == (0, "")
     assert "/hosts/{name}/start" in done.stdout
 

@@ -147,7 +147,7 @@ def test_bridge_that_has_gone() -> None:
     ok("networks", "create", "lost", "--bridge", "brx", "--vlan", "3")
     call("ovs-vsctl", "del-br", "brx")
     assert "brx" in the_one("network", "lost")["problem"]
-    ok("networks", "delete", "lost")
+    ok("networks", "delete", "--yes", "lost")
 
 
 def test_interrupted_creation() -> None:

@@ -34,7 +34,7 @@ def deeds() -> Iterator[dict[str, str]]:
         yield {
             "create": f"{CREATE} --start",
             "install": f"{CREATE} --install --location {trees.of(End.SPIN)}",
-            "delete": "hosts delete k",
+            "delete": "hosts delete --yes k",
         }
 
 
@@ -46,7 +46,7 @@ def is_stopped(pid: int) -> bool:
 def test_what_is_under_way_is_left_alone(name: str, shctl: Forker, deeds: dict[str, str]) -> None:
     """Whoever is at work stands still at each door in turn, and then goes on to the end."""
     words, hypervisor = deeds[name].split(), Hypervisor(URI)
-    opposite = (deeds["create"] if name == "delete" else "hosts delete k").split()
+    opposite = (deeds["create"] if name == "delete" else "hosts delete --yes k").split()
     shctl.run(*opposite)
     assert shctl.run(*words) == 0
     doors = len(shctl.trace)
@@ -57,7 +57,7 @@ def test_what_is_under_way_is_left_alone(name: str, shctl: Forker, deeds: dict[s
         assert examine(hypervisor, fix=True) == []
         os.kill(pid, signal.SIGCONT)
         assert shctl.end() == 0
-    assert run("hosts", "delete", "k", "--if-exists").code == 0
+    assert run("hosts", "delete", "--yes", "k", "--if-exists").code == 0
 
 
 def test_file_that_went_with_its_host_is_no_finding(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_nothing_is_judged_while_somebody_is_at_work(shctl: Forker) -> None:
         assert examine(hypervisor) == []
     found = {(finding.kind, finding.result) for finding in examine(hypervisor, fix=True)}
     assert found == {("host", None), ("port", "mended")}
-    assert run("hosts", "delete", "k").code == 0
+    assert run("hosts", "delete", "--yes", "k").code == 0
 
 
 def test_several_doctors_at_once(shctl: Forker, look: Callable[[], object]) -> None:
@@ -109,4 +109,4 @@ def test_host_of_the_same_name_that_comes_meanwhile_stays(shctl: Forker) -> None
     assert finish
     finish()
     assert examine(hypervisor) == []
-    assert run("hosts", "delete", "k").code == 0
+    assert run("hosts", "delete", "--yes", "k").code == 0

@@ -33,8 +33,8 @@ def test_0_done_and_already_so() -> None:
     create("x")
     assert run(*CREATE, "--if-not-exists").code == 0
     assert run("hosts", "stop", "x").code == 0
-    assert run("hosts", "delete", "x").code == 0
-    assert run("hosts", "delete", "x", "--if-exists").code == 0
+    assert run("hosts", "delete", "--yes", "x").code == 0
+    assert run("hosts", "delete", "--yes", "x", "--if-exists").code == 0
 
 
 def test_1_unexpected() -> None:
@@ -47,7 +47,7 @@ def test_1_unexpected() -> None:
         assert status_of("hosts", "start", "x") == (1, 500)
     finally:
         disk.rmdir()
-        ok("hosts", "delete", "x")
+        ok("hosts", "delete", "--yes", "x")
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_2_wrong_input(line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["hosts show", "hosts start", "hosts stop", "hosts reboot", "hosts delete", "hosts adopt",
-     "hosts log", "networks show", "networks delete"],
+    ["hosts show", "hosts start", "hosts stop", "hosts reboot", "hosts delete --yes", "hosts adopt",
+     "hosts log", "networks show", "networks delete --yes"],
 )  # fmt: skip
 def test_3_not_there(line: str) -> None:
     assert status_of(*line.split(), "nowhere") == (3, 404)
@@ -73,15 +73,15 @@ def test_4_conflict() -> None:
     create("x")
     assert status_of(*CREATE) == (4, 409)
     assert status_of("hosts", "reboot", "x") == (4, 409)
-    assert status_of("networks", "delete", "vlan10") == (4, 409)
-    ok("hosts", "delete", "x")
+    assert status_of("networks", "delete", "--yes", "vlan10") == (4, 409)
+    ok("hosts", "delete", "--yes", "x")
 
 
 def test_5_time_is_over() -> None:
     create("x", "--start")
     assert status_of("hosts", "stop", "x", "--timeout", "0.1") == (5, 504)
     assert status_of("hosts", "wait", "x", "--for", "stopped", "--timeout", "0") == (5, 504)
-    ok("hosts", "delete", "x")
+    ok("hosts", "delete", "--yes", "x")
 
 
 def test_6_wrong_socket() -> None:

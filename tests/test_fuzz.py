@@ -75,8 +75,9 @@ def _handlers() -> Iterator[None]:
 @pytest.mark.parametrize(
     "words",
     [
-        "hosts show", "hosts start", "hosts delete", "hosts create --memory 64 --disk 1 --network",
-        "networks show", "networks delete", "networks create --vlan 7 x --bridge",
+        "hosts show", "hosts start", "hosts delete --yes",
+        "hosts create --memory 64 --disk 1 --network",
+        "networks show", "networks delete --yes", "networks create --vlan 7 x --bridge",
     ],
 )  # fmt: skip
 def test_r32_names_of_any_kind(words: str, figures: Figures) -> None:

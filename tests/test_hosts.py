@@ -60,7 +60,7 @@ def test_created_without_start_is_shut_off_and_whole() -> None:
     macs = [interface["mac"] for interface in made["interfaces"]]
     assert macs == [names.mac("web1", 0), names.mac("web1", 1)]
     assert {interface["vlan"] for interface in made["interfaces"]} == {10}
-    ok("hosts", "delete", "web1")
+    ok("hosts", "delete", "--yes", "web1")
 
 
 def test_hardware_as_libvirt_has_it() -> None:
@@ -82,7 +82,7 @@ def test_hardware_as_libvirt_has_it() -> None:
     assert machine is not None
     assert "q35" in machine.get("machine", "")
     assert root.find("devices/interface/model[@type='virtio']") is not None
-    ok("hosts", "delete", "metal")
+    ok("hosts", "delete", "--yes", "metal")
 
 
 def test_all_disks_are_on_the_one_controller() -> None:
@@ -92,7 +92,7 @@ def test_all_disks_are_on_the_one_controller() -> None:
     controllers = root.findall("devices/controller[@type='scsi']")
     assert [controller.get("model") for controller in controllers] == ["virtio-scsi"]
     assert [disk["name"] for disk in show("many")["disks"]] == [f"sd{c}" for c in "abcdefghijkl"]
-    ok("hosts", "delete", "many")
+    ok("hosts", "delete", "--yes", "many")
 
 
 def test_volume_is_sparse_and_private() -> None:
@@ -100,18 +100,18 @@ def test_volume_is_sparse_and_private() -> None:
     status = (VOLUMES / "big-sda").stat()
     assert (status.st_size, status.st_blocks) == (1000 * 2**30, 0)
     assert status.st_mode & 0o777 == 0o600
-    ok("hosts", "delete", "big")
+    ok("hosts", "delete", "--yes", "big")
 
 
 def test_rebuilt_host_is_the_same_machine() -> None:
     create("again")
     before = show("again")
-    ok("hosts", "delete", "again")
+    ok("hosts", "delete", "--yes", "again")
     create("again")
     after = show("again")
     assert before["id"] != after["id"]
     assert before["interfaces"][0]["mac"] == after["interfaces"][0]["mac"]
-    ok("hosts", "delete", "again")
+    ok("hosts", "delete", "--yes", "again")
 
 
 def test_guest_boots_from_its_disk_and_its_console_is_kept() -> None:
@@ -127,7 +127,7 @@ def test_guest_boots_from_its_disk_and_its_console_is_kept() -> None:
     ok("hosts", "stop", "boots", "--force")
     ok("hosts", "start", "boots")
     eventually(lambda: log.read_text().count("Hello from sda") == 2)
-    ok("hosts", "delete", "boots")
+    ok("hosts", "delete", "--yes", "boots")
     assert not log.exists()
 
 
@@ -135,7 +135,7 @@ def test_port_has_the_networks_tag() -> None:
     create("tagged", "--start")
     row = port_rows()[port_of("tagged")]
     assert (row["tag"], row["trunks"], row["vlan_mode"]) == (10, ["set", []], ["set", []])
-    ok("hosts", "delete", "tagged")
+    ok("hosts", "delete", "--yes", "tagged")
     assert row["name"] not in port_rows()
 
 
@@ -150,7 +150,7 @@ def test_power() -> None:
     assert result("stop", "--force") == "powered off"
     assert result("stop", "--force") == "already shut off"
     assert result("stop") == "already shut off"
-    ok("hosts", "delete", "power")
+    ok("hosts", "delete", "--yes", "power")
 
 
 def act(*words: str) -> Done:
@@ -171,7 +171,7 @@ def test_paused_host() -> None:
     assert act("reboot").code == 4
     assert result("start") == "resumed"
     assert state("power") == "running"
-    ok("hosts", "delete", "power")
+    ok("hosts", "delete", "--yes", "power")
 
 
 def test_stop_that_the_guest_ignores() -> None:
@@ -182,7 +182,7 @@ def test_stop_that_the_guest_ignores() -> None:
     assert state("deaf") == "running"
     ok("hosts", "stop", "deaf", "--timeout", "0.2", "--force")
     assert state("deaf") == "shut off"
-    ok("hosts", "delete", "deaf")
+    ok("hosts", "delete", "--yes", "deaf")
 
 
 @pytest.mark.parametrize("seconds", ["nan", "-1", "2x"])
@@ -215,7 +215,7 @@ def test_start_that_comes_second_leaves_the_host_on(monkeypatch: pytest.MonkeyPa
     with pytest.raises(Conflict, match="already running"):
         power.start(Hypervisor(URI), "raced")
     assert state("raced") == "running"
-    ok("hosts", "delete", "raced")
+    ok("hosts", "delete", "--yes", "raced")
 
 
 def test_several_names() -> None:
@@ -226,7 +226,7 @@ def test_several_names() -> None:
     assert done.code == 3
     assert [row["name"] for row in done.json] == ["one", "two"]
     assert "no host 'nowhere'" in json.loads(done.err)["detail"]
-    done = run("hosts", "delete", "nowhere", "one", "two")
+    done = run("hosts", "delete", "--yes", "nowhere", "one", "two")
     assert (done.code, done.err.count("\n")) == (3, 1)
     assert run("hosts", "show", "two").code == 3
 
@@ -243,8 +243,8 @@ def test_twice_is_a_conflict_unless_asked_for() -> None:
     assert (other.code, "exists with other disks: 1, not 2" in other.err) == (4, True)
     create("same", "--if-not-exists", "--start")
     assert state("same") == "running"
-    ok("hosts", "delete", "same")
-    assert "does not exist" in ok("hosts", "delete", "same", "--if-exists")
+    ok("hosts", "delete", "--yes", "same")
+    assert "does not exist" in ok("hosts", "delete", "--yes", "same", "--if-exists")
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_timeout_of_the_settings_needs_no_installation(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("install_timeout = 90")
     line = "hosts create x --memory 64 --disk 1 --network vlan10".split()
     assert run("--config", str(tmp_path / "f"), *line).code == 0
-    ok("hosts", "delete", "x")
+    ok("hosts", "delete", "--yes", "x")
 
 
 def test_errors_name_the_field_of_json_too() -> None:
@@ -297,14 +297,14 @@ def test_sizes_may_have_suffixes(memory: str, disk: str) -> None:
     ok("hosts", "create", "big", "--network", "vlan10", "--memory", memory, "--disk", disk)
     made = show("big")
     assert (made["memory"], made["disks"][0]["size"]) == (1024, 2)
-    ok("hosts", "delete", "big")
+    ok("hosts", "delete", "--yes", "big")
 
 
 def test_typo_is_met_with_the_nearest_name() -> None:
     create("web01")
     done = run("hosts", "show", "web1")
     assert (done.code, done.err) == (3, "shctl: no host 'web1'; did you mean 'web01'?\n")
-    ok("hosts", "delete", "web01")
+    ok("hosts", "delete", "--yes", "web01")
 
 
 def test_another_pool(tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_another_pool(tmp_path: Path) -> None:
     try:
         create("moved", "--pool", "other")
         assert show("moved")["disks"][0]["path"] == f"{tmp_path}/moved-sda"
-        ok("hosts", "delete", "moved")
+        ok("hosts", "delete", "--yes", "moved")
         assert list(tmp_path.iterdir()) == []
     finally:
         call("virsh", "pool-destroy", "other")
@@ -327,7 +327,9 @@ def test_volume_of_the_same_name_in_another_pool_is_not_its_own(tmp_path: Path) 
         other = str(tmp_path / "web1-sda")
         call("virsh", "attach-disk", "web1", other, "sdb", "--config", "--targetbus", "scsi")
         assert [disk["owned"] for disk in show("web1")["disks"]] == [True, False]
-        assert json.loads(ok("-o", "json", "hosts", "delete", "web1"))[0]["kept"] == [other]
+        assert json.loads(ok("-o", "json", "hosts", "delete", "--yes", "web1"))[0]["kept"] == [
+            other
+        ]
         call("virsh", "vol-delete", "web1-sda", "other")
     finally:
         call("virsh", "pool-destroy", "other")
@@ -351,7 +353,7 @@ def test_renamed_host_keeps_its_disk() -> None:
     call("virsh", "detach-disk", "new", "sda", "--config")
     done = run(*"hosts create old --memory 64 --disk 1 --network vlan10".split())
     assert (done.code, "belongs to new" in done.err) == (4, True), done
-    ok("hosts", "delete", "new")
+    ok("hosts", "delete", "--yes", "new")
     assert not (VOLUMES / "old-sda").exists()
     assert not (LOGS / "old.log").exists()
 
@@ -361,7 +363,7 @@ def test_uefi_host_lives_and_dies_with_its_nvram() -> None:
     assert show("efi")["firmware"] == "uefi"
     assert state("efi") == "running"
     assert list(Path("/var/lib/libvirt/qemu/nvram").glob("efi_VARS*"))
-    ok("hosts", "delete", "efi")
+    ok("hosts", "delete", "--yes", "efi")
     assert not list(Path("/var/lib/libvirt/qemu/nvram").glob("efi_VARS*"))
 
 
@@ -375,7 +377,7 @@ def test_hosts_of_others_are_listed_shown_started_and_stopped_but_not_deleted() 
             assert show("A b")["managed"] is False
             assert "started" in ok("hosts", "start", "A b")
             assert "powered off" in ok("hosts", "stop", "A b", "--force")
-            refused = run("hosts", "delete", "A b")
+            refused = run("hosts", "delete", "--yes", "A b")
             assert refused.code == 4
             assert "'shctl hosts adopt A b' takes it over" in refused.err
         finally:

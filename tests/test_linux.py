@@ -93,7 +93,7 @@ def test_installs_itself_and_runs_from_its_disk(trees: Trees, tmp_path: Path) ->
     eventually(lambda: boots_from_disk("linux"))
     assert log_of("linux").count("right: ") == 5
     assert (install_of("linux")["phase"], state("linux")) == ("installed", "running")
-    ok("hosts", "delete", "linux")
+    ok("hosts", "delete", "--yes", "linux")
 
 
 def is_over(name: str) -> bool:
@@ -144,5 +144,5 @@ def test_reaches_its_own_vlan_and_no_other(trees: Trees, tmp_path: Path) -> None
             eventually(partial(is_over, name), 90)
     assert told_by("two") == ["reaches 10.9.0.1", "reaches 10.9.0.254", "does not reach 10.9.0.3"]
     assert told_by("elsewhere") == ["does not reach 10.9.0.254"]
-    ok("hosts", "delete", "one", "two", "elsewhere")
-    ok("networks", "delete", "vlan20")
+    ok("hosts", "delete", "--yes", "one", "two", "elsewhere")
+    ok("networks", "delete", "--yes", "vlan20")

@@ -102,7 +102,7 @@ class Machine:
     def delete(self, name: str) -> None:
         host = self.hosts.get(name)
         code = 4 if host and not host.managed else self.missing(name)
-        self.run(f"hosts delete {name}", code)
+        self.run(f"hosts delete --yes {name}", code)
         if not code:
             del self.hosts[name]
 
@@ -128,7 +128,9 @@ class Machine:
 
     def delete_network(self, network: str) -> None:
         used = any(host.network == network for host in self.hosts.values())
-        self.run(f"networks delete {network}", 3 if network not in self.networks else 4 * used)
+        self.run(
+            f"networks delete --yes {network}", 3 if network not in self.networks else 4 * used
+        )
         if not used:
             self.networks.discard(network)
 
@@ -155,7 +157,7 @@ class Machine:
             self.hosts[name] = Host("running" if start else "shut off", network=network)
 
     def kill_deletion(self, name: str, door: int) -> None:
-        died = self.killer.run("hosts", "delete", name, kill_at=door) == -signal.SIGKILL
+        died = self.killer.run("hosts", "delete", "--yes", name, kill_at=door) == -signal.SIGKILL
         self.run("doctor --fix")
         if name not in self.hosts or not self.hosts[name].managed:
             assert not died
@@ -193,16 +195,16 @@ class Machine:
         for name, host in self.hosts.items():
             if not host.managed:
                 self.run(f"hosts adopt {name}")
-            self.run(f"hosts delete {name}")
+            self.run(f"hosts delete --yes {name}")
         for network in self.networks:
-            self.run(f"networks delete {network}")
+            self.run(f"networks delete --yes {network}")
 
 
 def scrub() -> None:
     """Take away what a failure has left, or its repetition would fail for another reason."""
-    verbs = ["hosts adopt {}", "hosts delete {}"]
+    verbs = ["hosts adopt {}", "hosts delete --yes {}"]
     lines = [verb.format(name) for name in ("a", "b", "c") for verb in verbs]
-    for line in [*lines, "networks delete net1", "networks delete net2"]:
+    for line in [*lines, "networks delete --yes net1", "networks delete --yes net2"]:
         CliRunner().invoke(root, line.split())
 
 

@@ -17,7 +17,7 @@ def _rack() -> None:
 def net() -> Iterator[str]:
     """Give a name, and remove the network of that name afterwards."""
     yield "net_1.A-b"
-    run("networks", "delete", "net_1.A-b", "--if-exists")
+    run("networks", "delete", "--yes", "net_1.A-b", "--if-exists")
 
 
 def make(name: str, *more: str) -> dict[str, object]:
@@ -48,7 +48,7 @@ def test_list_has_networks_of_others() -> None:
             }  # fmt: skip
             shown = run("-o", "json", "networks", "show", "o'n&e").json
             assert (shown["vlan"], shown["trunk"], shown["ports"]) == (None, [], [])
-            refused = run("networks", "delete", "o'n&e")
+            refused = run("networks", "delete", "--yes", "o'n&e")
             assert refused.code == 4
             assert "not one of Open vSwitch" in refused.err
         finally:
@@ -113,9 +113,9 @@ def test_another_network_of_the_name_is_not_kept(other: list[str], net: str) -> 
 
 def test_delete_twice(net: str) -> None:
     make(net, "--vlan", "5")
-    ok("networks", "delete", net)
-    assert run("networks", "delete", net).code == 3
-    assert "does not exist" in ok("networks", "delete", net, "--if-exists")
+    ok("networks", "delete", "--yes", net)
+    assert run("networks", "delete", "--yes", net).code == 3
+    assert "does not exist" in ok("networks", "delete", "--yes", net, "--if-exists")
 
 
 def test_ports_are_as_open_vswitch_has_them(net: str) -> None:
@@ -134,7 +134,7 @@ def test_ports_are_as_open_vswitch_has_them(net: str) -> None:
     # Somebody changes the tag by hand: what is shown is what holds.
     call("ovs-vsctl", "set", "port", row["name"], "tag=99")
     assert run("-o", "json", "networks", "show", net).json["ports"][0]["tag"] == 99
-    ok("hosts", "delete", "trunked")
+    ok("hosts", "delete", "--yes", "trunked")
 
 
 def test_r07_network_in_use_is_kept(net: str) -> None:
@@ -142,14 +142,14 @@ def test_r07_network_in_use_is_kept(net: str) -> None:
     create("live", "--start", network=net)
     create("stored", network=net)
     port = port_of("live")
-    refused = run("networks", "delete", net)
+    refused = run("networks", "delete", "--yes", net)
     assert refused.code == 4
     assert "in use by live, stored" in refused.err
     assert port_rows()[port]["tag"] == 5
-    ok("hosts", "delete", "live")
-    assert "in use by stored;" in run("networks", "delete", net).err
-    ok("hosts", "delete", "stored")
-    ok("networks", "delete", net)
+    ok("hosts", "delete", "--yes", "live")
+    assert "in use by stored;" in run("networks", "delete", "--yes", net).err
+    ok("hosts", "delete", "--yes", "stored")
+    ok("networks", "delete", "--yes", net)
 
 
 def test_r07_use_that_only_the_running_host_has(net: str) -> None:
@@ -159,8 +159,8 @@ def test_r07_use_that_only_the_running_host_has(net: str) -> None:
     with connected() as connection:
         xml = connection.lookupByName("moved").XMLDesc(2)
         connection.defineXML(xml.replace(f"network='{net}'", "network='vlan10'"))
-    assert "in use by moved" in run("networks", "delete", net).err
-    ok("hosts", "delete", "moved")
+    assert "in use by moved" in run("networks", "delete", "--yes", net).err
+    ok("hosts", "delete", "--yes", "moved")
 
 
 def test_network_that_somebody_stopped_is_deleted_and_not_used(net: str) -> None:
@@ -169,7 +169,7 @@ def test_network_that_somebody_stopped_is_deleted_and_not_used(net: str) -> None
     refused = run("hosts", "create", "x", "--memory=64", "--disk=1", "--network", net)
     assert refused.code == 2
     assert "inactive; 'virsh net-start" in refused.err
-    ok("networks", "delete", net)
+    ok("networks", "delete", "--yes", net)
 
 
 def test_simulation_needs_no_switch() -> None:

@@ -9,17 +9,21 @@ import subprocess
 import termios
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import pytest
 
+from tests.scoreboard import REFUSED, Figures
 from tests.support import (
     HANG,
     SHCTL,
     VOLUMES,
     Done,
+    call,
     create,
     daemon,
+    define,
     environment,
     eventually,
     finish,
@@ -28,9 +32,14 @@ from tests.support import (
     qemu_pid,
     run,
     spawn,
+    state,
 )
 
 TEST = ("-c", "test:///default")
+FOREIGN = (
+    "<domain type='qemu'><name>foreign</name><memory>65536</memory>"
+    "<os><type>hvm</type></os></domain>"
+)
 COLOUR = re.compile(r"\x1b\[3\dm")
 
 
@@ -93,7 +102,7 @@ def test_person_is_asked_before_a_delete() -> None:
     create("asked")
     code, screen = at_terminal("hosts", "delete", "asked", typed=b"n\n")
     assert code == 1
-    assert "Delete asked" in screen
+    assert "Delete 1 host (asked; running: none) with 1 disk (1 GiB) for good?" in screen
     assert "nothing was deleted" in screen
     code, screen = at_terminal("hosts", "delete", "asked", typed=b"\x04")
     assert code == 130
@@ -110,7 +119,7 @@ def test_question_names_all_and_covers_all() -> None:
     code, screen = at_terminal("networks", "delete", "q1", "q2", typed=b"y\n")
     assert code == 0
     assert screen.count("Delete") == 1
-    assert "q1, q2" in screen
+    assert "Delete 2 networks (q1: VLAN 21 on br0, q2: VLAN 22 on br0) for good?" in screen
 
 
 @pytest.mark.parametrize("option", ["--yes", "-y"])
@@ -121,9 +130,68 @@ def test_yes_skips_the_question(option: str) -> None:
     assert "Delete" not in screen
 
 
-def test_nobody_is_asked_without_a_terminal() -> None:
-    create("script")
-    assert "script" in ok("hosts", "delete", "script")
+@pytest.mark.parametrize("hidden", ["stdin", "stderr"])
+def test_r51_nobody_is_asked_who_cannot_see_or_answer(hidden: str) -> None:
+    create("unseen")
+    person, terminal = pty.openpty()
+    streams = {"stdin": terminal, "stderr": terminal, hidden: subprocess.DEVNULL}
+    done = subprocess.run(
+        [*SHCTL, "hosts", "delete", "unseen"], env=environment(), timeout=HANG, check=False,
+        stdin=streams["stdin"], stderr=streams["stderr"],
+    )  # fmt: skip
+    os.close(terminal)
+    os.close(person)
+    assert done.returncode == 2
+    ok("hosts", "delete", "--yes", "unseen")
+
+
+def test_r51_question_holds_the_facts() -> None:
+    for name in ("one", "two"):
+        create(name, "--disk", "2")
+    ok("hosts", "start", "two")
+    code, screen = at_terminal("hosts", "delete", "one", "two", typed=b"n\n", columns=200)
+    assert (code, screen.count("Delete")) == (1, 1)
+    assert "Delete 2 hosts (one, two; running: two) with 4 disks (6 GiB) for good?" in screen
+    assert (state("one"), state("two")) == ("shut off", "running")
+    ok("hosts", "delete", "--yes", "one", "two")
+
+
+def test_r51_what_is_refused_is_not_asked_about() -> None:
+    """One of them that cannot go keeps all, before anybody has answered."""
+    define(FOREIGN)
+    create("mine")
+    ok("networks", "create", "idle", "--bridge", "br0", "--vlan", "7")
+    for words, code in (
+        ("hosts delete mine foreign", 4),
+        ("hosts delete mine nowhere", 3),
+        ("networks delete idle vlan10", 4),
+        ("tokens delete nowhere", 3),
+    ):
+        ended, screen = at_terminal(*words.split())
+        assert (ended, "Delete" in screen) == (code, False), screen
+    for kind in ("hosts", "networks", "tokens"):
+        ended, screen = at_terminal(kind, "delete", "nowhere", "--if-exists")
+        assert (ended, "Delete" in screen) == (0, False), screen
+    call("virsh", "-q", "-c", "qemu:///system", "undefine", "foreign")
+    ok("hosts", "delete", "--yes", "mine")
+    ok("networks", "delete", "--yes", "idle")
+
+
+@pytest.mark.parametrize("output", ["table", "json", "name"])
+def test_r51_without_a_terminal_nothing_is_deleted(output: str, figures: Figures) -> None:
+    create("kept")
+    ok("networks", "create", "kept", "--bridge", "br0", "--vlan", "7")
+    ok("tokens", "create", "kept", "--scope", "read")
+    for kind, more in product(("hosts", "networks", "tokens"), ([], ["--if-exists"])):
+        done = run("-o", output, kind, "delete", "kept", *more)
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+        assert "refusing to delete without --yes" in done.err
+        assert output != "json" or json.loads(done.err)["status"] == 400
+        figures.share(REFUSED, 1, 1)
+    for kind in ("hosts", "networks", "tokens"):
+        assert "kept" in ok("-o", "name", kind, "list").split()
+        assert "kept" in ok(kind, "delete", "--yes", "kept")
+    Path("/var/lib/shctl/tokens.json").unlink()
 
 
 @pytest.fixture
@@ -184,7 +252,7 @@ def test_interrupt_while_waiting_for_a_stop() -> None:
     process.send_signal(signal.SIGINT)
     assert finish(process) == Done(130, "", "shctl: interrupted\n")
     assert qemu_pid("waits") == pid
-    ok("hosts", "delete", "waits")
+    ok("hosts", "delete", "--yes", "waits")
 
 
 def test_interrupt_is_one_json_object_for_programs() -> None:
@@ -195,7 +263,7 @@ def test_interrupt_is_one_json_object_for_programs() -> None:
     done = finish(process)
     assert (done.code, done.out, done.err.count("\n")) == (130, "", 1)
     assert json.loads(done.err)["title"] == "Interrupted"
-    ok("hosts", "delete", "waits")
+    ok("hosts", "delete", "--yes", "waits")
 
 
 def test_nohup_is_respected() -> None:
@@ -207,4 +275,4 @@ def test_nohup_is_respected() -> None:
         process.send_signal(signal.SIGHUP)
     assert process.communicate()[0]
     assert process.returncode == 0
-    ok("networks", "delete", "hup")
+    ok("networks", "delete", "--yes", "hup")

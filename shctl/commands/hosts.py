@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shctl.command import Group, LocalCommand, LocalOption, confirmed, for_each
+from shctl.command import Group, LocalCommand, LocalOption, check_each, confirmed, count, for_each
 from shctl.errors import InvalidInput
 from shctl.session import Session
 from shctl.values import HOST, NETWORK, NEW_HOST, POOL, Duration, NamedText, Number
@@ -335,11 +335,26 @@ def take_screenshot(session: Session, name: str, file: str) -> bytes | None:
     return None
 
 
+def _ask_hosts(session: Session, names: tuple[str, ...], if_exists: bool) -> str:
+    from shctl.hosts.preview import preview
+
+    going = check_each(names, lambda name: preview(session.hypervisor, name, if_exists=if_exists))
+    if not going:
+        return ""
+    disks, size = sum(host.disks for host in going), sum(host.size for host in going)
+    running = [host.name for host in going if host.running]
+    return (
+        f"Delete {count(len(going), 'host')} ({', '.join(host.name for host in going)};"
+        f" running: {', '.join(running) or 'none'}) with {count(disks, 'disk')}"
+        f" ({size:g} GiB) for good?"
+    )
+
+
 @hosts.command("delete", examples=["shctl hosts delete web1 web2 --yes"])
 @HOSTS
 @click.option("--if-exists", is_flag=True, help="A host that does not exist is no error.")
-@confirmed
 @click.pass_obj
+@confirmed(_ask_hosts)
 def delete_hosts(session: Session, names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
     """Delete hosts in whatever state, with the disks that they own."""
     from shctl.hosts.deletion import delete

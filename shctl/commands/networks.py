@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.command import Group, confirmed, for_each
+from shctl.command import Group, check_each, confirmed, count, for_each
 from shctl.session import Session
 from shctl.values import BRIDGE, NETWORK, NEW_NETWORK, Number
 
@@ -78,11 +78,18 @@ def create_network(
     return create(session.hypervisor, spec, if_not_exists=if_not_exists)
 
 
-@networks.command("delete", examples=["shctl networks delete vlan10 vlan20"])
+def _ask_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> str:
+    from shctl.networks import preview
+
+    going = check_each(names, lambda name: preview(session.hypervisor, name, if_exists=if_exists))
+    return f"Delete {count(len(going), 'network')} ({', '.join(going)}) for good?" if going else ""
+
+
+@networks.command("delete", examples=["shctl networks delete vlan10 vlan20 --yes"])
 @click.argument("names", type=NETWORK, nargs=-1, required=True, metavar="NAME...")
 @click.option("--if-exists", is_flag=True, help="A network that does not exist is no error.")
-@confirmed
 @click.pass_obj
+@confirmed(_ask_networks)
 def delete_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
     """Delete networks that no host uses."""
     from shctl.networks import delete

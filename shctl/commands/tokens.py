@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shctl import completion, names
-from shctl.command import Group, LocalCommand, confirmed, for_each
+from shctl.command import Group, LocalCommand, check_each, confirmed, count, for_each
 from shctl.values import CheckedName, Number
 
 if TYPE_CHECKING:
@@ -61,10 +61,17 @@ def list_tokens() -> list[Token]:
     return auth.tokens()
 
 
-@tokens.command("delete", cls=LocalCommand, examples=["shctl tokens delete pipeline"])
+def _ask_tokens(names: tuple[str, ...], if_exists: bool) -> str:
+    from shctl.auth import preview
+
+    going = check_each(names, lambda name: preview(name, if_exists=if_exists))
+    return f"Delete {count(len(going), 'token')} ({', '.join(going)}) for good?" if going else ""
+
+
+@tokens.command("delete", cls=LocalCommand, examples=["shctl tokens delete pipeline --yes"])
 @click.argument("names", type=NAME, nargs=-1, required=True, metavar="NAME...")
 @click.option("--if-exists", is_flag=True, help="A token that does not exist is no error.")
-@confirmed
+@confirmed(_ask_tokens)
 def delete_tokens(names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
     """End tokens at once."""
     from shctl.auth import delete

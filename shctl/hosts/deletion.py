@@ -64,6 +64,24 @@ def is_interrupted(host: Domain) -> bool:
 def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
     """Delete a host whose lock is held; return the paths of disks that are not its own."""
     read = domain.read(host.xml(stored=True))
+    data, owned = check(hypervisor, host, read)
+    ran = host.active
+    host.destroy()
+    _mark(host, data)
+    _sweep(hypervisor, needed=ran)
+    _remove(host, owned)
+    _remove_old_log(hypervisor, read.console)
+    ours = {disk.path for disk in owned}
+    kept = (row.path for row in read.disks if row.path and row.path not in ours)
+    # An interrupted deletion before this one may have removed some already.
+    return tuple(path for path in kept if Path(path).exists() or not Path(path).is_absolute())
+
+
+def check(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> tuple[Metadata, list[Owned]]:
+    """Return what is known of a host and the disks that go with it; change nothing.
+
+    Raises Conflict for a host or a disk that has to stay, Unreachable when Open vSwitch is needed.
+    """
     if read.metadata is None:
         raise Conflict(
             f"host {host.name!r} was not made by shctl;"
@@ -72,17 +90,9 @@ def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
     owned = owned_disks(hypervisor, read.metadata)
     _check_unshared(hypervisor, host, owned)
     _check_removable(host, read.metadata)
-    if ran := host.active:
+    if host.active:
         power.check_switch(hypervisor)
-    host.destroy()
-    _mark(host, read.metadata)
-    _sweep(hypervisor, needed=ran)
-    _remove(host, owned)
-    _remove_old_log(hypervisor, read.console)
-    ours = {disk.path for disk in owned}
-    kept = (row.path for row in read.disks if row.path and row.path not in ours)
-    # An interrupted deletion before this one may have removed some already.
-    return tuple(path for path in kept if Path(path).exists() or not Path(path).is_absolute())
+    return read.metadata, owned
 
 
 def _mark(host: Domain, data: Metadata) -> None:

@@ -46,6 +46,8 @@ class CommandLine:
         """Run a process."""
         words = [word for key, value in given.items() for word in self._words(key, value)]
         end = [] if name is None else ["--", name]
+        # A request says by itself that it is meant.
+        words += ["--yes"] if command.endswith(" delete") else []
         done = run("-o", "json", *command.split(), *words, *end)
         if done.code == 0:
             return Answer(json.loads(done.out) if done.out else None)

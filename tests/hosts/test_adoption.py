@@ -68,7 +68,7 @@ def test_disks_are_kept_unless_named(old: Path) -> None:
     assert adopted["managed"] is True
     assert [disk["owned"] for disk in adopted["disks"]] == [False, False]
     assert "debian.org" in call("virsh", "dumpxml", "old1"), "metadata of others is lost"
-    gone = json.loads(ok("-o", "json", "hosts", "delete", "old1"))
+    gone = json.loads(ok("-o", "json", "hosts", "delete", "--yes", "old1"))
     assert gone[0]["kept"] == [f"{old}/a.img", f"{old}/b&'<.img"]
     assert len(list(old.iterdir())) == 2
 
@@ -76,7 +76,7 @@ def test_disks_are_kept_unless_named(old: Path) -> None:
 @pytest.mark.parametrize("name", ["a.img", "b&'<.img"])
 def test_file_that_is_named_goes_and_the_other_stays(name: str, old: Path) -> None:
     ok("hosts", "adopt", "old1", "--own-disk", str(old / name))
-    ok("hosts", "delete", "old1")
+    ok("hosts", "delete", "--yes", "old1")
     assert [file.name for file in old.iterdir()] == list({"a.img", "b&'<.img"} - {name})
 
 
@@ -85,11 +85,11 @@ def test_host_stays_as_it_is_when_its_file_cannot_be_removed(old: Path) -> None:
     ok("hosts", "adopt", "old1", "--own-disk", str(old / "a.img"))
     before = call("virsh", "dumpxml", "old1")
     with immutable(old):
-        done = run("hosts", "delete", "old1")
+        done = run("hosts", "delete", "--yes", "old1")
     assert (done.code, done.err.count("\n")) == (4, 1)
     assert f"its disk {old}/a.img is read-only" in done.err
     assert call("virsh", "dumpxml", "old1") == before
-    ok("hosts", "delete", "old1")
+    ok("hosts", "delete", "--yes", "old1")
 
 
 def test_volume_that_is_named_goes() -> None:
@@ -97,7 +97,7 @@ def test_volume_that_is_named_goes() -> None:
     path = Path("/var/lib/shctl/volumes/loose")
     plant("old1", path)
     ok("hosts", "adopt", "old1", "--own-disk", str(path))
-    ok("hosts", "delete", "old1")
+    ok("hosts", "delete", "--yes", "old1")
     assert not path.exists()
 
 
@@ -105,7 +105,7 @@ def test_disk_that_it_does_not_have(old: Path) -> None:
     done = run("hosts", "adopt", "old1", "--own-disk", "/etc/passwd")
     assert done.code == 2
     assert f"there are: {old}/a.img" in done.err
-    assert run("hosts", "delete", "old1").code == 4, "half adopted"
+    assert run("hosts", "delete", "--yes", "old1").code == 4, "half adopted"
 
 
 def test_disk_that_another_host_uses(old: Path) -> None:
@@ -122,7 +122,7 @@ def test_twice_is_a_conflict(old: Path) -> None:
     assert run("hosts", "adopt", "old1").code == 4
     create("own")
     assert run("hosts", "adopt", "own").code == 4
-    ok("hosts", "delete", "own")
+    ok("hosts", "delete", "--yes", "own")
     assert run("hosts", "adopt", "nowhere").code == 3
 
 
@@ -135,7 +135,7 @@ def test_running_host(folder: Path) -> None:
     ok("hosts", "start", "old1")
     adopted = json.loads(ok("-o", "json", "hosts", "adopt", "old1"))
     assert (adopted["managed"], adopted["state"]) == (True, "running")
-    ok("hosts", "delete", "old1")
+    ok("hosts", "delete", "--yes", "old1")
 
 
 def test_transient_host_is_refused() -> None:
@@ -158,7 +158,7 @@ def test_deleting_a_host_of_any_name_harms_no_other(name: str) -> None:
         file.touch()
     define(DOMAIN.format(name=name, devices=""))
     ok("hosts", "adopt", "--", name)
-    ok("hosts", "delete", "--", name)
+    ok("hosts", "delete", "--yes", "--", name)
     for file in (boot, rotated):
         file.unlink()
     boot.parent.rmdir()

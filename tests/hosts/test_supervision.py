@@ -44,7 +44,7 @@ def ended() -> Iterator[str]:
     virsh("net-destroy", NETWORK)
     yield name
     delete(name)
-    ok("networks", "delete", NETWORK)
+    ok("networks", "delete", "--yes", NETWORK)
 
 
 def test_start_that_fails_is_told_and_tried_again(ended: str) -> None:

@@ -44,7 +44,7 @@ def test_libvirt_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
         waiting.wait(Hypervisor("qemu:///system"), "here", "running", 30)
     daemon("start", "libvirtd")
     assert len(looks) == 1
-    ok("hosts", "delete", "here")
+    ok("hosts", "delete", "--yes", "here")
 
 
 def test_host_that_comes_too_late() -> None:
@@ -60,4 +60,4 @@ def test_waits_for_others(condition: str) -> None:
     done = finish(waiter)
     assert done.code == 0
     assert done.json["state"] == {"running": "running", "stopped": "shut off"}[condition]
-    ok("hosts", "delete", "other")
+    ok("hosts", "delete", "--yes", "other")

@@ -87,7 +87,7 @@ def test_r01_reading_back_fails() -> None:
     """A row without an owner makes libvirt's new port come up on another VLAN."""
     create("probe", "--start")
     used = int(port_of("probe").removeprefix("vnet"))
-    ok("hosts", "delete", "probe")
+    ok("hosts", "delete", "--yes", "probe")
     # libvirt counts its ports up.
     planted = f"vnet{used + 1}"
     call("ovs-vsctl", "--no-wait", "add-port", "br0", planted, "tag=99")
@@ -185,7 +185,7 @@ def test_r08_libvirtd_restarted_and_run_wiped() -> None:
     assert state("x") == "shut off"
     ok("hosts", "start", "x")
     assert port_rows()[port_of("x")]["tag"] == 10
-    ok("hosts", "delete", "x")
+    ok("hosts", "delete", "--yes", "x")
 
 
 def test_r08_running_host_goes_on_while_libvirtd_restarts() -> None:
@@ -193,5 +193,5 @@ def test_r08_running_host_goes_on_while_libvirtd_restarts() -> None:
     pid, port = qemu_pid("x"), port_of("x")
     restart("libvirtd")
     assert (state("x"), qemu_pid("x"), port_of("x")) == ("running", pid, port)
-    ok("hosts", "delete", "x")
+    ok("hosts", "delete", "--yes", "x")
     assert port not in port_rows()

@@ -90,8 +90,8 @@ def test_r05_delete_in_every_state_and_twice(
         statuses = [client.ask("DELETE", "/hosts/x").status for _ in range(2)]
         assert statuses == [204, 404]
         return
-    assert json.loads(ok("-o", "json", "hosts", "delete", "x"))[0]["result"] == "deleted"
-    assert run("hosts", "delete", "x").code == 3
+    assert json.loads(ok("-o", "json", "hosts", "delete", "--yes", "x"))[0]["result"] == "deleted"
+    assert run("hosts", "delete", "--yes", "x").code == 3
 
 
 def test_r05_delete_with_snapshots(tmp_path: Path) -> None:
@@ -101,29 +101,29 @@ def test_r05_delete_with_snapshots(tmp_path: Path) -> None:
     spec = f"sda,snapshot=external,file={overlay}"
     call("virsh", "snapshot-create-as", "x", "s1", "--disk-only", "--diskspec", spec)
     assert "s1" in call("virsh", "snapshot-list", "x")
-    gone = json.loads(ok("-o", "json", "hosts", "delete", "x"))
+    gone = json.loads(ok("-o", "json", "hosts", "delete", "--yes", "x"))
     assert gone[0]["kept"] == [str(overlay)]
     assert overlay.exists()
     create("x")
     assert "s1" not in call("virsh", "snapshot-list", "x")
-    ok("hosts", "delete", "x")
+    ok("hosts", "delete", "--yes", "x")
 
 
 def test_r05_delete_when_the_disk_has_gone_already() -> None:
     create("x")
     (VOLUMES / "x-sda").unlink()
-    ok("hosts", "delete", "x")
+    ok("hosts", "delete", "--yes", "x")
 
 
 def test_r05_delete_when_the_disk_cannot_be_removed() -> None:
     """The host stays, so that the deletion can be done again."""
     create("x")
     with immutable(VOLUMES / "x-sda"):
-        done = run("hosts", "delete", "x")
+        done = run("hosts", "delete", "--yes", "x")
         assert done.code == 1
         assert f"{VOLUMES}/x-sda (" in done.err
         assert state("x") == "shut off"
-    ok("hosts", "delete", "x")
+    ok("hosts", "delete", "--yes", "x")
 
 
 # --- R06: not one foreign byte -----------------------------------------------------------------
@@ -137,10 +137,10 @@ def test_r06_neighbour_with_a_longer_name() -> None:
     for name in ("a", "a.b", "a-sda"):
         create(name)
         (VOLUMES / f"{name}-sda").write_bytes(name.encode())
-    ok("hosts", "delete", "a")
+    ok("hosts", "delete", "--yes", "a")
     assert content(VOLUMES / "a.b-sda") == b"a.b"
     assert content(VOLUMES / "a-sda-sda") == b"a-sda"
-    ok("hosts", "delete", "a.b", "a-sda")
+    ok("hosts", "delete", "--yes", "a.b", "a-sda")
 
 
 DISK = "<disk type='file' device='disk'><source file='{}'/><target dev='sdx' bus='scsi'/></disk>"
@@ -166,13 +166,13 @@ def test_r06_disk_that_another_host_has(disk: str) -> None:
     create("x")
     define(OTHER.format(disk))
     (VOLUMES / "x-sda").write_bytes(b"shared")
-    done = run("hosts", "delete", "x")
+    done = run("hosts", "delete", "--yes", "x")
     assert done.code == 4
     assert "also used by other" in done.err
     assert content(VOLUMES / "x-sda") == b"shared"
     define_without_disk = OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>")
     define(define_without_disk)
-    ok("hosts", "delete", "x")
+    ok("hosts", "delete", "--yes", "x")
 
 
 @pytest.fixture(params=["detour", "symbolic link", "hard link"])
@@ -195,11 +195,11 @@ def alias(request: pytest.FixtureRequest) -> Iterator[Path]:
 def test_r06_disk_that_another_host_has_by_another_path(alias: Path) -> None:
     define(OTHER.format(DISK.format(alias)))
     (VOLUMES / "x-sda").write_bytes(b"shared")
-    done = run("hosts", "delete", "x")
+    done = run("hosts", "delete", "--yes", "x")
     assert (done.code, "also used by other" in done.err) == (4, True), done
     assert content(alias) == b"shared"
     define(OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>"))
-    ok("hosts", "delete", "x")
+    ok("hosts", "delete", "--yes", "x")
 
 
 @pytest.fixture
@@ -232,18 +232,18 @@ def image_disk(source: str, kind: str = "qcow2") -> str:
 def test_r06_disk_that_another_hosts_image_stands_on(disk: str, folder: Path) -> None:
     """libvirt tells of backing files only while the host runs; this one is off."""
     define(OTHER.format(disk.format(folder)))
-    done = run("hosts", "delete", "x")
+    done = run("hosts", "delete", "--yes", "x")
     assert (done.code, "also used by other" in done.err) == (4, True), done
     assert (VOLUMES / "x-sda").exists()
     define(OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>"))
-    ok("hosts", "delete", "x")
+    ok("hosts", "delete", "--yes", "x")
 
 
 @pytest.mark.usefixtures("_other", "folder")
 def test_r06_raw_disk_whose_guest_wrote_the_header_of_an_image() -> None:
     """It cannot keep the disks of others that way."""
     define(OTHER.format(image_disk("pool='images' volume='image'", kind="raw")))
-    ok("hosts", "delete", "x")
+    ok("hosts", "delete", "--yes", "x")
 
 
 def test_r06_disk_that_a_hung_host_has() -> None:
@@ -255,14 +255,14 @@ def test_r06_disk_that_a_hung_host_has() -> None:
     waiting = subprocess.Popen(["virsh", "reboot", "hangs"])
     try:
         eventually(lambda: Hypervisor(URI).domain("hangs").hung)
-        done = run("hosts", "delete", "x")
+        done = run("hosts", "delete", "--yes", "x")
     finally:
         os.kill(qemu_pid("hangs"), signal.SIGCONT)
         waiting.wait(HANG)
     assert (done.code, "also used by hangs" in done.err) == (4, True), done
-    ok("hosts", "delete", "hangs")
+    ok("hosts", "delete", "--yes", "hangs")
     assert (VOLUMES / "x-sda").exists()
-    ok("hosts", "delete", "x")
+    ok("hosts", "delete", "--yes", "x")
 
 
 def uuid(name: str) -> str:
@@ -274,7 +274,7 @@ def test_r06_disk_attached_by_hand_is_kept(tmp_path: Path) -> None:
     foreign.write_bytes(b"foreign")
     create("x")
     call("virsh", "attach-disk", "x", str(foreign), "sdb", "--config", "--targetbus", "scsi")
-    gone = json.loads(ok("-o", "json", "hosts", "delete", "x"))
+    gone = json.loads(ok("-o", "json", "hosts", "delete", "--yes", "x"))
     assert gone[0]["kept"] == [str(foreign)]
     assert foreign.read_bytes() == b"foreign"
 
@@ -284,7 +284,7 @@ def test_r06_volume_of_another_that_is_called_like_ours_is_kept() -> None:
     create("x")
     create("y")
     call("virsh", "attach-disk", "x", str(VOLUMES / "y-sda"), "sdb", "--config", "--targetbus=scsi")
-    assert run("hosts", "delete", "y").code == 4
-    gone = json.loads(ok("-o", "json", "hosts", "delete", "x"))
+    assert run("hosts", "delete", "--yes", "y").code == 4
+    gone = json.loads(ok("-o", "json", "hosts", "delete", "--yes", "x"))
     assert gone[0]["kept"] == [str(VOLUMES / "y-sda")]
-    ok("hosts", "delete", "y")
+    ok("hosts", "delete", "--yes", "y")

@@ -62,8 +62,8 @@ def test_r16_one_qemu_hangs(figures: Figures) -> None:
             ok("hosts", "stop", "works", "--force")
             ok("hosts", "start", "works")
         with figures.within(30, "deletion"):
-            ok("hosts", "delete", "hangs")
-    ok("hosts", "delete", "works")
+            ok("hosts", "delete", "--yes", "hangs")
+    ok("hosts", "delete", "--yes", "works")
 
 
 def test_r16_hung_qemu_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_r16_hung_qemu_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> 
         assert (done.code, "still running" in done.err) == (5, True)
         ok("hosts", "stop", "hangs", "--timeout", "0.5", "--force")
     assert state("hangs") == "shut off"
-    ok("hosts", "delete", "hangs")
+    ok("hosts", "delete", "--yes", "hangs")
 
 
 def test_r17_killed_qemu_is_shown_as_crashed_and_its_port_goes() -> None:
@@ -89,7 +89,7 @@ def test_r17_killed_qemu_is_shown_as_crashed_and_its_port_goes() -> None:
     eventually(lambda: port not in port_rows())
     ok("hosts", "start", "dies")
     assert state("dies") == "running"
-    ok("hosts", "delete", "dies")
+    ok("hosts", "delete", "--yes", "dies")
 
 
 @pytest.mark.parametrize("way", ["start", "create"])
@@ -108,7 +108,7 @@ def test_r18_vswitchd_dead_at_a_start(way: str, figures: Figures) -> None:
         assert set(port_rows()) == before
     finally:
         daemon("start", "ovs-vswitchd")
-    ok("hosts", "delete", "early", "--if-exists")
+    ok("hosts", "delete", "--yes", "early", "--if-exists")
 
 
 @pytest.mark.parametrize("how", ["gone", "hangs"])
@@ -123,18 +123,18 @@ def test_r19_switch_does_not_answer(how: str, figures: Figures) -> None:
         assert run("networks", "list").code == 0
         # Nor is the deletion of a host that has no port.
         assert state("quiet") == "shut off"
-        ok("hosts", "delete", "quiet")
+        ok("hosts", "delete", "--yes", "quiet")
     assert run("networks", "show", "x").code == 3
 
 
 def test_r19_running_host_is_not_half_deleted() -> None:
     create("runs", "--start")
     with silent("gone"):
-        done = run("hosts", "delete", "runs")
+        done = run("hosts", "delete", "--yes", "runs")
         assert (done.code, done.err.count("\n")) == (6, 1)
         assert state("runs") == "running"
     ok("hosts", "reboot", "runs")
-    ok("hosts", "delete", "runs")
+    ok("hosts", "delete", "--yes", "runs")
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def next_port() -> str:
     """Return the name that libvirt gives its next port; it counts them up."""
     create("probe", "--start")
     used = int(port_of("probe").removeprefix("vnet"))
-    ok("hosts", "delete", "probe")
+    ok("hosts", "delete", "--yes", "probe")
     return f"vnet{used + 1}"
 
 
@@ -182,7 +182,7 @@ def test_r20_stale_row(columns: list[str], owner: str | None, next_port: str) ->
     else:
         assert done.code == 4
         assert f"its port {next_port} has" in done.err
-    ok("hosts", "delete", "late", "--if-exists")
+    ok("hosts", "delete", "--yes", "late", "--if-exists")
     vsctl("--if-exists", "del-port", next_port)
 
 
@@ -190,7 +190,7 @@ def test_r20_stale_row_with_the_right_tag_does_no_harm(next_port: str) -> None:
     vsctl("add-port", "br0", next_port, "tag=10")
     create("late", "--start")
     assert port_rows()[next_port]["tag"] == 10
-    ok("hosts", "delete", "late")
+    ok("hosts", "delete", "--yes", "late")
     vsctl("--if-exists", "del-port", next_port)
 
 
@@ -209,7 +209,7 @@ def test_r20_paused_host_is_not_resumed_on_a_wrong_vlan() -> None:
     call("ovs-vsctl", "set", "port", port_of("late"), "tag=99")
     assert run("hosts", "start", "late").code == 4
     assert state("late") == "paused"
-    ok("hosts", "delete", "late")
+    ok("hosts", "delete", "--yes", "late")
 
 
 def test_r20_host_that_libvirtd_starts_after_a_power_cut() -> None:
@@ -223,7 +223,7 @@ def test_r20_host_that_libvirtd_starts_after_a_power_cut() -> None:
     eventually(lambda: state("late") == "running")
     call(sys.executable, "-m", "shctl.sweep")
     assert (port_of("late"), port_rows()["vnet0"]["tag"]) == ("vnet0", 10)
-    ok("hosts", "delete", "late")
+    ok("hosts", "delete", "--yes", "late")
 
 
 def vsctl(*arguments: str) -> None:

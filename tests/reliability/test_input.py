@@ -91,8 +91,8 @@ def test_r32_hostile_names_are_refused(kind: str, capfd: pytest.CaptureFixture[s
         assert err.rstrip("\n").isprintable(), repr(name)
 
 
-VERBS = ["hosts show", "hosts start", "hosts stop", "hosts reboot", "hosts delete", "hosts adopt",
-         "networks show", "networks delete"]  # fmt: skip
+VERBS = ["hosts show", "hosts start", "hosts stop", "hosts reboot", "hosts delete --yes",
+         "hosts adopt", "networks show", "networks delete --yes"]  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", VERBS)

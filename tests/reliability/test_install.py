@@ -62,7 +62,7 @@ def name() -> Iterator[str]:
     """Return a name that no other test uses: the log of QEMU goes on when its host has gone."""
     name = f"r-{uuid4().hex[:8]}"
     yield name
-    ok("hosts", "delete", name, "--if-exists")
+    ok("hosts", "delete", "--yes", name, "--if-exists")
 
 
 def says_hello(name: str) -> None:
@@ -266,7 +266,7 @@ def test_r28_libvirtd_restarted_after_the_end(trees: Trees) -> None:
 def test_r13_deleted_during_its_installation(name: str, trees: Trees) -> None:
     creator = spawn(*arguments(name, trees.of(End.HALT), "--wait"))
     eventually(lambda: (BOOT / name).exists())
-    ok("hosts", "delete", name)
+    ok("hosts", "delete", "--yes", name)
     done = finish(creator)
     assert done.code == 3
     assert one_line(done)
@@ -290,7 +290,7 @@ def test_r13_deleted_during_its_download(name: str, trees: Trees) -> None:
     trees.server.modes[path] = stall
     creator = spawn(*arguments(name, location, "--wait"))
     eventually(lambda: asked)
-    assert run("hosts", "delete", name).code == 3
+    assert run("hosts", "delete", "--yes", name).code == 3
     creator.send_signal(signal.SIGINT)
     assert finish(creator).code == 130
     assert run("hosts", "show", name).code == 3

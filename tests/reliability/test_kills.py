@@ -33,7 +33,7 @@ class Deed:
     def prepare(self, shctl: Forker, there: str = "gone") -> None:
         """Make what it begins with out of a host that is whole or gone."""
         if there == "whole" and not self.before:
-            assert shctl.run("hosts", "delete", "k") == 0
+            assert shctl.run("hosts", "delete", "--yes", "k") == 0
         if there == "gone" and self.before:
             assert shctl.run(*self.before.split()) == 0
 
@@ -43,7 +43,7 @@ class Deed:
         began = time.monotonic()
         assert shctl.run(*self.words.split()) == 0
         seconds, doors = time.monotonic() - began, shctl.trace
-        shctl.run("hosts", "delete", "k", "--if-exists")
+        shctl.run("hosts", "delete", "--yes", "k", "--if-exists")
         return doors, seconds
 
 
@@ -63,8 +63,8 @@ def deeds() -> Iterator[dict[str, Deed]]:
         yield {
             "create": Deed(create),
             "install": Deed(install),
-            "delete": Deed("hosts delete k", create),
-            "delete_install": Deed("hosts delete k", install),
+            "delete": Deed("hosts delete --yes k", create),
+            "delete_install": Deed("hosts delete --yes k", install),
         }
 
 
@@ -107,7 +107,7 @@ def test_r04_killed_at_each_point(
         if end == "gone":
             eventually(lambda: look() == before)
         figures.share(SURVIVED, 1, 1)
-    shctl.run("hosts", "delete", "k", "--if-exists")
+    shctl.run("hosts", "delete", "--yes", "k", "--if-exists")
 
 
 @pytest.mark.parametrize("name", ["create", "install", "delete", "delete_install"])
@@ -131,4 +131,4 @@ def test_r04_killed_at_any_moment(
         figures.count(f"{end} in the end")
         figures.count("random moments")
         figures.share(SURVIVED, 1, 1)
-    shctl.run("hosts", "delete", "k", "--if-exists")
+    shctl.run("hosts", "delete", "--yes", "k", "--if-exists")

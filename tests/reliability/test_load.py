@@ -100,7 +100,7 @@ class Storm:
         with forker() as shctl:
             while not self.over.is_set():
                 name = chosen.choice(self.names)
-                verb = chosen.choice([CREATE, "hosts start {}", "hosts delete {}"])
+                verb = chosen.choice([CREATE, "hosts start {}", "hosts delete --yes {}"])
                 self.codes[shctl.run(*verb.format(name).split())] += 1
 
     @contextmanager

@@ -34,7 +34,7 @@ def test_r09_one_host(start: str, figures: Figures) -> None:
         # The winner's host is whole: losers took nothing of it with them.
         assert [volume.name for volume in VOLUMES.iterdir()] == ["race-sda"]
         assert run("-o", "json", "hosts", "show", "race").json["disks"][0]["owned"]
-        ok("hosts", "delete", "race")
+        ok("hosts", "delete", "--yes", "race")
         figures.count("rounds")
         figures.count("refused", RIVALS - 1)
 
@@ -45,7 +45,7 @@ def test_r09_one_network() -> None:
         assert Counter(end.code for end in ends) == {0: 1, 4: RIVALS - 1}, ends
         winner = next(number for number, end in enumerate(ends) if not end.code)
         assert run("-o", "json", "networks", "show", "race").json["vlan"] == winner + 1
-        ok("networks", "delete", "race")
+        ok("networks", "delete", "--yes", "race")
 
 
 def test_r09_first_creations_ever_make_one_pool() -> None:
@@ -54,7 +54,7 @@ def test_r09_first_creations_ever_make_one_pool() -> None:
     call("virsh", "pool-undefine", "shctl")
     ends = race(lambda n: f"{CREATE} first{n} --memory 64")
     assert {end.code for end in ends} == {0}, ends
-    ok("hosts", "delete", *(f"first{n}" for n in range(RIVALS)))
+    ok("hosts", "delete", "--yes", *(f"first{n}" for n in range(RIVALS)))
 
 
 def test_r09_starts_and_deletes_of_one_host() -> None:
@@ -74,10 +74,10 @@ def test_r09_network_goes_while_a_host_comes() -> None:
             spawn(*line.split())
             for line in (
                 "hosts create comes --memory 64 --disk 1 --network goes",
-                "networks delete goes",
+                "networks delete --yes goes",
             )
         )
         created, deleted = finish(create), finish(delete)
         assert (created.code, deleted.code) in ((0, 4), (2, 0)), (created, deleted)
-        ok("hosts", "delete", "comes", "--if-exists")
-        ok("networks", "delete", "goes", "--if-exists")
+        ok("hosts", "delete", "--yes", "comes", "--if-exists")
+        ok("networks", "delete", "--yes", "goes", "--if-exists")

@@ -45,7 +45,7 @@ def tokens() -> Iterator[dict[str, str]]:
     entries["expired"]["expires"] = "2020-01-01T00:00:00Z"
     TOKENS.write_text(json.dumps(entries))
     made["revoked"] = make_token("revoked", "admin")
-    ok("tokens", "delete", "revoked")
+    ok("tokens", "delete", "--yes", "revoked")
     yield made
     TOKENS.unlink()
 
@@ -147,7 +147,7 @@ def test_r35_credentials_in_other_forms(tls: Client, tokens: dict[str, str], val
 def test_r35_a_deletion_counts_at_once(tls: Client) -> None:
     client = with_token(tls, make_token("brief", "read"))
     assert client.ask("GET", "/hosts").status == 200
-    ok("tokens", "delete", "brief")
+    ok("tokens", "delete", "--yes", "brief")
     assert client.ask("GET", "/hosts").status in (401, 429)
 
 
@@ -215,13 +215,13 @@ def test_r36_modes_of_files_under_umask_000(server: Running, tokens: dict[str, s
         env=environment(), capture_output=True, umask=0, check=True,
     )  # fmt: skip
     assert done.stdout
-    ok("tokens", "delete", "masked")
+    ok("tokens", "delete", "--yes", "masked")
     server.client.ok("POST", "/hosts/masked", {"memory": 64, "disks": [1], "networks": ["vlan10"]})
     made = [VOLUMES / "masked-sda", *Path("/run/shctl/locks").iterdir()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
     for directory in (Path("/var/log/shctl/console"), Path("/run/shctl/locks")):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    ok("hosts", "delete", "masked")
+    ok("hosts", "delete", "--yes", "masked")
     assert stat.S_IMODE(TOKENS.stat().st_mode) == 0o600
     assert stat.S_IMODE(server.socket.stat().st_mode) == 0o660
     assert stat.S_IMODE(TOKENS.parent.stat().st_mode) == 0o755
@@ -307,7 +307,7 @@ def test_tokens_are_listed_without_secrets(tokens: dict[str, str]) -> None:
     assert rows["expired"]["state"] == "expired"
     assert not set(tokens.values()) & set(str(rows).split("'"))
     assert run("tokens", "create", "read", "--scope", "read").code == 4
-    assert run("tokens", "delete", "nobody").code == 3
+    assert run("tokens", "delete", "--yes", "nobody").code == 3
     row = {"name": "nobody", "result": "does not exist", "kept": []}
     assert run("-o", "json", "tokens", "delete", "nobody", "--if-exists", "--yes").json == [row]
     assert run("tokens", "create", "x", "--scope", "root").code == 2

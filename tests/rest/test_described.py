@@ -154,7 +154,7 @@ def test_random_requests_after_the_description(
             capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
     finally:
-        ok("tokens", "delete", "fuzz")
+        ok("tokens", "delete", "--yes", "fuzz")
         TOKENS.unlink()
         # It deletes networks that it finds, and makes others of their names.
         for row in loopback.client.ok("GET", "/networks"):

@@ -207,7 +207,7 @@ def test_r23_sigterm_with_requests_in_flight(mortal: Running, figures: Figures) 
     assert answers == [504] * 5
     assert not mortal.socket.exists()
     assert Path(f"/proc/{pid}").exists()
-    ok("hosts", "delete", "stays")
+    ok("hosts", "delete", "--yes", "stays")
 
 
 def _threads(server: Running) -> int:

@@ -1,0 +1,32 @@
+"""Say what a deletion would remove, before anybody is asked about it."""
+
+from dataclasses import dataclass
+
+from shctl import domain
+from shctl.errors import NotFound
+from shctl.hosts import deletion, details
+from shctl.hypervisor import Hypervisor
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A host that would go, with so many disks of its own of `size` GiB together."""
+
+    name: str
+    running: bool
+    disks: int
+    size: float
+
+
+def preview(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Preview | None:
+    """Return what a deletion would remove, None for nothing; raise what would refuse it."""
+    hypervisor.check_changeable()
+    try:
+        host = hypervisor.domain(name)
+    except NotFound:
+        if if_exists:
+            return None
+        raise
+    deletion.check(hypervisor, host, domain.read(host.xml(stored=True)))
+    owned = [disk for disk in details.detail(hypervisor, host).disks if disk.owned]
+    return Preview(name, host.active, len(owned), sum(disk.size or 0 for disk in owned))
