@@ -182,7 +182,7 @@ def _responses(route: Route, returned: Any, schemas: dict[str, Schema]) -> Schem
 def _failures(route: Route) -> list[int]:
     more = {*_ALWAYS, *route.failures}
     if route.has_body:
-        more.add(408)
+        more |= {408, 415}
     if route.placeholders:
         more |= {404, 409}
     if route.method != "GET":

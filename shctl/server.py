@@ -1,6 +1,5 @@
 """The REST face: a table of routes onto the commands; JSON in, JSON out, errors in one place."""
 
-import sys
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
@@ -9,7 +8,8 @@ import bottle
 
 from shctl import __version__, auth, openapi
 from shctl.errors import ShctlError
-from shctl.rest import core, docs, journal, parameters, replies
+from shctl.rest import core, docs, journal, parameters, replies, wsgi
+from shctl.rest.admission import Admission, NoRoute
 from shctl.rest.gate import PUBLIC, Gate, check_scope
 from shctl.rest.route import Page, Route
 
@@ -54,6 +54,11 @@ def describe(shared: core.Core) -> dict[str, Any]:
     return openapi.build(ROUTES, PAGES, shared.find, shared.parameters)
 
 
+def _no_route(error: bottle.HTTPError) -> bottle.HTTPResponse:
+    """Answer for Bottle, should it find no route where one was found before."""
+    return replies.problem(NoRoute(HTTPStatus(error.status_code)))
+
+
 Respond = Callable[[journal.Exchange, dict[str, str]], bottle.HTTPResponse]
 
 
@@ -70,23 +75,14 @@ def _told(error: BaseException, exchange: journal.Exchange) -> ShctlError:
     return ShctlError(f"something unexpected; the server's log has it as request {exchange.id}")
 
 
-class NoRoute(ShctlError):
-    """A path or a method that does not exist."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(HTTPStatus(status).description)
-        self.status = status
-        self.title = HTTPStatus(status).phrase
-
-
 class Server:
     """The WSGI application of one listener."""
 
     def __init__(self, shared: core.Core, gate: Gate) -> None:
         self._core = shared
-        self._gate = gate
+        self._admission = Admission(gate, (*ROUTES, *PAGES))
         self._app = bottle.Bottle()
-        self._app.default_error_handler = self._no_route
+        self._app.default_error_handler = _no_route
         for route in ROUTES:
             self._add(route, self._command(route))
         for page in PAGES:
@@ -99,19 +95,32 @@ class Server:
 
         def answer(**path: str) -> bottle.HTTPResponse:
             exchange: journal.Exchange = bottle.request.environ["shctl.exchange"]
-            exchange.route = row.path
-            return self._guarded(exchange, row.scope, lambda: respond(exchange, path))
+            try:
+                check_scope(exchange.caller, row.scope)
+                return respond(exchange, path)
+            except (Exception, SystemExit) as error:
+                return replies.problem(_told(error, exchange), exchange.keys)
 
         self._app.route(row.path, row.method, answer)
+
+    def admit(self, exchange: journal.Exchange) -> Route | Page:
+        """Return what a request is for; raise what its header alone is refused for."""
+        return self._admission.admit(exchange)
+
+    def refuse(self, exchange: journal.Exchange, error: BaseException) -> wsgi.Answer:
+        """Return the answer to a request that does not become a command, and write it down."""
+        answer = replies.problem(_told(error, exchange))
+        exchange.status = answer.status_code
+        self._write_down(exchange)
+        length = ("Content-Length", str(len(answer.body)))
+        headers = [*answer.headerlist, length, ("X-Request-Id", exchange.id)]
+        return wsgi.Answer(answer.status_code, headers, answer.body)
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        """Answer a request, and write it down."""
-        exchange = environ["shctl.exchange"] = journal.Exchange(environ)
-        environ["wsgi.errors"] = sys.stderr
-        path = environ["PATH_INFO"]
-        environ["PATH_INFO"] = path[:-1] if len(path) > 1 and path.endswith("/") else path
+        """Answer a request that was admitted, and write it down."""
+        exchange: journal.Exchange = environ["shctl.exchange"]
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
             exchange.status = int(status[:3])
@@ -122,37 +131,15 @@ class Server:
         with self._core.open(exchange):
             body: Iterable[bytes] = self._app(environ, start)
             self._write_down(exchange)
-        # For a body of no pieces at all Hypercorn 0.18 sends no headers, and then fails.
-        return body or [b""]
-
-    def _guarded(
-        self, exchange: journal.Exchange, scope: str, respond: Callable[[], bottle.HTTPResponse]
-    ) -> bottle.HTTPResponse:
-        """Answer whoever may ask; the one place where errors become statuses."""
-        try:
-            self._gate.check_browser(exchange.environ)
-            exchange.caller = self._gate.recognise(exchange.environ, scope)
-            check_scope(exchange.caller, scope)
-            return respond()
-        except (Exception, SystemExit) as error:
-            return replies.problem(_told(error, exchange), exchange.keys)
-
-    def _no_route(self, error: bottle.HTTPError) -> bottle.HTTPResponse:
-        """Answer for Bottle, to those who may know which paths exist."""
-        exchange: journal.Exchange = bottle.request.environ["shctl.exchange"]
-        allowed = error.headers.get("Allow")  # comes with 405
-        missing = replies.problem(
-            NoRoute(error.status_code), **({"Allow": allowed} if allowed else {})
-        )
-        return self._guarded(exchange, "read", lambda: missing)
+        return body
 
     def _command(self, route: Route) -> Respond:
         params = self._core.parameters(route)
         keys = parameters.keys(params)
 
         def respond(exchange: journal.Exchange, path: dict[str, str]) -> bottle.HTTPResponse:
-            environ, name = exchange.environ, path.get("name")
-            exchange.what, exchange.keys = {"command": route.command, **path}, keys
+            environ, name = bottle.request.environ, path.get("name")
+            exchange.keys = keys
             given = core.read(
                 route, params, environ["QUERY_STRING"], environ.get("CONTENT_TYPE", ""),
                 environ["wsgi.input"].read(),

@@ -24,6 +24,7 @@ from shctl.errors import InvalidInput, ShctlError
 from shctl.hosts import supervision
 from shctl.hypervisor import Hypervisor
 from shctl.rest import journal, sockets
+from shctl.rest.bodies import Bodies
 from shctl.rest.core import Core
 from shctl.rest.edge import Edge, Flights
 from shctl.rest.gate import Gate
@@ -165,14 +166,17 @@ async def _serve(core: Core, listeners: list[_Listener], names: tuple[str, ...])
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(THREADS, "request"))
     stop: Any = asyncio.Event()
-    flights = Flights()
+    flights, shared = Flights(), Bodies()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+
+    def application(config: _Listener) -> Any:
+        server = Server(core, Gate(trusted=config.unix, names=names))
+        return Edge(server, shared, flights, unix=config.unix)
+
     # One gate for each listener: who may come in depends on where they come in.
     running = [
-        asyncio.create_task(
-            serve(_application(core, config, names, flights), config, shutdown_trigger=stop.wait)
-        )
+        asyncio.create_task(serve(application(config), config, shutdown_trigger=stop.wait))
         for config in listeners
     ]
     sockets.notify("READY=1")
@@ -180,11 +184,6 @@ async def _serve(core: Core, listeners: list[_Listener], names: tuple[str, ...])
     sockets.notify("STOPPING=1")
     stop.set()
     return await _drain(running, flights)
-
-
-def _application(core: Core, config: _Listener, names: tuple[str, ...], flights: Flights) -> Any:
-    gate = Gate(trusted=config.unix, names=names)
-    return Edge(Server(core, gate), flights, unix=config.unix)
 
 
 async def _drain(running: list[asyncio.Task[None]], flights: Flights) -> bool:

@@ -1,30 +1,19 @@
-"""Take bodies off the network before a thread is spent on them."""
+"""Admit requests by their headers, take in their bodies, and only then spend a thread on them."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from http import HTTPStatus
 from typing import Any
 
-from hypercorn.middleware import AsyncioWSGIMiddleware
-
 from shctl.errors import ShctlError
-from shctl.rest import journal, replies, sockets
-from shctl.rest.strict import MAX_BODY
+from shctl.rest import bodies, journal, sockets, wsgi
+from shctl.rest.bodies import Bodies, Receive
+from shctl.rest.journal import Exchange
+from shctl.rest.route import Page, Route
+from shctl.server import Server
 
-MOST_IGNORED = 4 * 2**20  # bytes
-BODY_TIME = 30.0  # seconds in which a body has to arrive
-_ORIGIN = re.compile(r"^https?://[^/]*", re.IGNORECASE)
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-
-class Late(ShctlError):
-    """A body took too long to arrive."""
-
-    status = HTTPStatus.REQUEST_TIMEOUT
-    title = "Request timeout"
 
 
 class Stopping(ShctlError):
@@ -32,10 +21,6 @@ class Stopping(ShctlError):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     title = "Stopping"
-
-
-class Gone(Exception):
-    """The client has left before its body was complete."""
 
 
 class Flights:
@@ -63,80 +48,59 @@ class Flights:
 class Edge:
     """The ASGI application of one listener, in front of its WSGI application."""
 
-    def __init__(self, server: Callable[..., Any], flights: Flights, *, unix: bool) -> None:
-        self._app: Any = AsyncioWSGIMiddleware(server, max_body_size=MAX_BODY + 1)
+    def __init__(self, server: Server, shared: Bodies, flights: Flights, *, unix: bool) -> None:
+        self._server = server
+        self._bodies = shared
         self._flights = flights
         self._unix = unix
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Serve a request; what is no request is left to Hypercorn's middleware."""
-        if scope["type"] != "http":
-            if scope["type"] == "websocket":
-                journal.refuse_upgrade(self._client(scope)[0], scope["path"])
-            await self._app(scope, receive, send)
-            return
+        """Serve a request; other protocols are turned away."""
+        # Hypercorn 0.13 takes the address of a Unix socket's client for a pair.
+        client = sockets.peer.get() if self._unix else scope.get("client", ("",))[0]
+        if scope["type"] == "websocket":
+            journal.refuse_upgrade(client, scope["path"])
+            await send({"type": "websocket.close"})
+        elif scope["type"] == "http":
+            await self._serve(Exchange(wsgi.environ(scope, client)), receive, send)
+
+    async def _serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         try:
-            body = await asyncio.wait_for(_read(receive), BODY_TIME)
-        except TimeoutError:
-            await _refuse(send, Late(f"the body did not arrive within {BODY_TIME:g} s"))
-        except Gone:
+            body = await self._body(self._server.admit(exchange), exchange, receive)
+        except bodies.Gone:
             # Half a body may well be whole JSON, so nothing of it is acted on.
             return
-        else:
-            with self._flights:
-                await self._answer(self._amended(scope), _once(body), send)
+        except Exception as error:
+            await _send(send, self._server.refuse(exchange, error), more=True)
+            await bodies.ignore(receive)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        with self._flights:
+            await _send(send, await self._answer(exchange, body))
 
-    async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        answer: list[dict[str, Any]] = []
+    async def _body(self, row: Route | Page, exchange: Exchange, receive: Receive) -> bytes:
+        if isinstance(row, Route) and row.has_body:
+            return await self._bodies.read(receive, exchange.caller.who)
+        return await bodies.read_empty(receive)
 
-        async def collect(message: dict[str, Any]) -> None:
-            answer.append(message)
-
-        work = asyncio.ensure_future(self._app(scope, receive, collect))
-        await asyncio.wait({work, self._flights.over}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            work.result()
-            for message in answer:
-                await send(message)
-        else:
+    async def _answer(self, exchange: Exchange, body: bytes) -> wsgi.Answer:
+        given = {**exchange.environ, "shctl.exchange": exchange}
+        work: asyncio.Future[wsgi.Answer] = asyncio.get_running_loop().run_in_executor(
+            None, copy_context().run, wsgi.call, self._server, given, body
+        )
+        ends: list[asyncio.Future[Any]] = [work, self._flights.over]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
             early = "the server had to stop before this was done; look before repeating it"
-            await _refuse(send, Stopping(early))
-
-    def _amended(self, scope: dict[str, Any]) -> dict[str, Any]:
-        server = scope.get("server") or ("localhost", 0)
-        # A whole URL is what a client sends that takes the server for a proxy (RFC 9112, 3.2.2).
-        path = _ORIGIN.sub("", scope["path"]) or "/"
-        return {**scope, "client": self._client(scope), "server": server, "path": path}
-
-    def _client(self, scope: dict[str, Any]) -> tuple[str, int]:
-        # Version 0.13's middleware takes the address of a Unix socket's client for a pair.
-        return (sockets.peer.get(), 0) if self._unix else scope["client"]
+            return self._server.refuse(exchange, Stopping(early))
+        if error := work.exception():
+            return self._server.refuse(exchange, error)
+        return work.result()
 
 
-async def _read(receive: Receive) -> bytes:
-    """Return a body, or the beginning of one that is too long."""
-    body, size, more = bytearray(), 0, True
-    # A client reads no answer while it sends, so what is only somewhat too long is taken in.
-    while more and size <= MOST_IGNORED:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Gone
-        part = message.get("body", b"")
-        size += len(part)
-        body += part[: MAX_BODY + 1 - len(body)]
-        more = message.get("more_body", False)
-    return bytes(body)
-
-
-def _once(body: bytes) -> Receive:
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
-
-
-async def _refuse(send: Send, error: ShctlError) -> None:
-    answer = replies.problem(error, Connection="close")
-    headers = [(name.lower().encode(), value.encode()) for name, value in answer.headerlist]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+async def _send(send: Send, answer: wsgi.Answer, *, more: bool = False) -> None:
+    headers = [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers]
+    start = {"type": "http.response.start", "status": answer.status, "headers": headers}
+    body = {"type": "http.response.body", "body": answer.body, "more_body": more}
+    await send(start)
+    await send(body)

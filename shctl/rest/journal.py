@@ -54,6 +54,7 @@ class Exchange:
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
         self.method: str = environ["REQUEST_METHOD"]
+        self.path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
         self.id = secrets.token_hex(8)
         self.began = time.monotonic()
         self.route = ""
@@ -61,6 +62,7 @@ class Exchange:
         self.what: dict[str, Any] = {}
         self.keys: Mapping[str, str] = {}
         self.status = 0
+        self.written = False
 
     @property
     def seconds(self) -> float:
@@ -69,13 +71,16 @@ class Exchange:
 
 
 def write_down(exchange: Exchange) -> None:
-    """Write down that a request was answered, and what was changed or refused."""
+    """Write down, once, that a request was answered, and what was changed or refused."""
+    if exchange.written:
+        return
+    exchange.written = True
     told = {
         "request": exchange.id,
         "who": exchange.caller.who,
         "from": exchange.environ.get("REMOTE_ADDR", ""),
         "method": exchange.method,
-        "path": exchange.environ.get("bottle.raw_path", ""),
+        "path": exchange.path,
         "status": exchange.status,
     }
     _write("request", {**told, "seconds": round(exchange.seconds, 4)})

@@ -51,10 +51,11 @@ def read_body(body: bytes) -> dict[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) < len(pairs):
-        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-        raise InvalidInput(f"{printable(twice)}: given twice", field=printable(twice))
+    data: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in data:
+            raise InvalidInput(f"{printable(key)}: given twice", field=printable(key))
+        data[key] = value
     return data
 
 

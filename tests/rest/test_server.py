@@ -148,7 +148,8 @@ def test_wrong_method(client: Client, method: str, path: str, allowed: set[str])
     reply = client.ask(method, path)
     assert reply.status == 405
     assert reply.is_problem
-    assert set(reply.headers["allow"].replace(" ", "").split(",")) - {"HEAD"} == allowed
+    head = {"HEAD"} if "GET" in allowed else set()
+    assert set(reply.headers["allow"].replace(" ", "").split(",")) == allowed | head
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """R33 and R34: bodies that could be misunderstood, and values that would like to be commands."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,19 @@ def test_r33_hostile_bodies(client: Client, figures: Figures) -> None:
 def test_r33_wrong_content_type(client: Client, content_type: str) -> None:
     reply = client.ask("POST", "/hosts/web1", GOOD, headers={"Content-Type": content_type})
     assert (reply.status, reply.json["field"]) == (400, "Content-Type")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "identity, gzip"])
+def test_r33_compressed_bodies(client: Client, encoding: str) -> None:
+    headers = {**JSON, "Content-Encoding": encoding}
+    reply = client.ask("POST", "/hosts/web1", gzip.compress(changed()), headers=headers)
+    assert (reply.status, reply.is_problem) == (415, True)
+    assert reply.headers["accept-encoding"] == "identity"
+
+
+def test_a_body_that_is_said_to_be_as_it_is(client: Client) -> None:
+    headers = {**JSON, "Content-Encoding": "identity"}
+    assert client.ask("POST", "/hosts/web1", changed(memory=0), headers=headers).status == 400
 
 
 def test_content_types_that_are_right(client: Client) -> None:

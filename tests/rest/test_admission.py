@@ -1,0 +1,149 @@
+"""R42: what a request's header decides costs neither its body nor a thread."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.scoreboard import Figures, rounds
+from tests.serving import TOKENS, Client, Running, make_token, serving
+from tests.support import HANG, prepare
+
+PORT = 8427
+
+
+@pytest.fixture(scope="module")
+def admin() -> Iterator[str]:
+    yield make_token("admission", "admin")
+    TOKENS.unlink()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    prepare()
+    directory = tmp_path_factory.mktemp("admission")
+    with serving(directory, "--listen", f"127.0.0.1:{PORT}") as running:
+        yield running
+
+
+def dial() -> socket.socket:
+    return socket.create_connection(("127.0.0.1", PORT), HANG)
+
+
+def head(method: str, path: str, *lines: str) -> bytes:
+    """Return a header that announces more of a body than will come."""
+    told = ("Host: localhost", "Content-Length: 6000", *lines)
+    return "\r\n".join([f"{method} {path} HTTP/1.1", *told, "", '{"half":']).encode()
+
+
+def status(connection: socket.socket) -> int:
+    return int(connection.recv(65536).split()[1])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "lines", "expected"),
+    [
+        ("POST", "/hosts/web1", ["Content-Type: application/json"], {401, 429}),
+        ("POST", "/nothing", [], {401, 429}),
+        ("DELETE", "/hosts/web1", [], {401, 429}),
+        ("POST", "/hosts/web1", ["Authorization: Bearer shctl_wrong"], {401, 429}),
+        ("POST", "/hosts/web1", ["Origin: http://evil.example"], {403}),
+    ],
+)
+def test_r42_half_a_body_without_credentials(
+    server: Running, method: str, path: str, lines: list[str], expected: set[int]
+) -> None:
+    """The answer comes while the body is still announced."""
+    del server
+    with dial() as connection:
+        connection.sendall(head(method, path, *lines))
+        assert status(connection) in expected
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "lines", "expected"),
+    [
+        ("POST", "/nothing", [], 404),
+        ("PATCH", "/hosts", [], 405),
+        ("POST", "/hosts/web1", ["Content-Type: text/plain"], 400),
+        ("POST", "/hosts/web1", ["Content-Encoding: gzip"], 415),
+    ],
+)
+def test_r42_half_a_body_that_is_refused_anyway(
+    server: Running, admin: str, method: str, path: str, lines: list[str], expected: int
+) -> None:
+    del server
+    with dial() as connection:
+        connection.sendall(head(method, path, f"Authorization: Bearer {admin}", *lines))
+        assert status(connection) == expected
+
+
+def test_r42_half_bodies_do_not_hold_up_others(
+    server: Running, admin: str, figures: Figures
+) -> None:
+    """Without a token none of them counts among the bodies that may be on their way."""
+    client = Client(PORT, token=admin)
+    number = rounds(200, 150)
+    tasks = Path(f"/proc/{server.process.pid}/task")
+    before = len(list(tasks.iterdir()))
+    with ExitStack() as connections:
+        for _ in range(number):
+            connection = connections.enter_context(dial())
+            connection.sendall(head("POST", "/networks/x", "Content-Type: application/json"))
+        assert len(list(tasks.iterdir())) - before < 10
+        begin = time.monotonic()
+        reply = client.ask("POST", "/networks/r42", {"bridge": "br9", "vlan": 5})
+        figures.limit("answer", round(time.monotonic() - begin, 2), 1, "s")
+        assert (reply.status, reply.json["field"]) == (400, "bridge")
+    figures.share("bad inputs refused", number, number)
+
+
+def test_r42_bodies_of_one_caller_are_bounded(server: Running, admin: str) -> None:
+    """Whoever begins many bodies gets 503; other callers go on."""
+    lines = (f"Authorization: Bearer {admin}", "Content-Type: application/json")
+    with ExitStack() as connections:
+        for _ in range(32):
+            connection = connections.enter_context(dial())
+            connection.sendall(head("POST", "/networks/x", *lines))
+        reply = None
+        end = time.monotonic() + HANG
+        while reply != 503 and time.monotonic() < end:
+            with dial() as connection:
+                connection.settimeout(1)
+                connection.sendall(head("POST", "/networks/x", *lines))
+                try:
+                    reply = status(connection)
+                except TimeoutError:
+                    continue
+        assert reply == 503
+        assert server.client.ask("POST", "/networks/x", {"bridge": "br9", "vlan": 5}).status == 400
+        assert Client(PORT, token=admin).ask("GET", "/hosts").status == 200
+
+
+def test_a_refusal_reaches_clients_that_send_first(server: Running) -> None:
+    """They see the answer and no broken connection."""
+    del server
+    for _ in range(20):
+        with dial() as connection:
+            connection.sendall(head("POST", "/hosts/web1"))
+            connection.sendall(b" " * 5992)
+            assert status(connection) in (401, 429)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/docs"])
+def test_http_1_0_without_host(server: Running, path: str) -> None:
+    del server
+    with dial() as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        assert status(connection) == 200
+
+
+@pytest.mark.parametrize("line", ["Host: evil.example", "Host:", "Origin: http://evil.example"])
+def test_r36_http_1_0_with_another_name(server: Running, line: str) -> None:
+    del server
+    with dial() as connection:
+        connection.sendall(f"GET /healthz HTTP/1.0\r\n{line}\r\n\r\n".encode())
+        assert status(connection) == 403
