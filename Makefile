@@ -14,7 +14,9 @@ python := python3-venv python3-setuptools python3-wheel python3-click python3-li
 demo := busybox-static debian-installer-$(release)-netboot-amd64 virtinst jq
 packaging := build-essential git debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mandoc man-db mmdebstrap \
 	systemd
-packages := $(hypervisor) $(python) $(demo) $(packaging) openssl ansible-core curl chromium
+# Of initrds that tests boot; Python has the others.
+compressors := lz4 lzop zstd
+packages := $(hypervisor) $(python) $(demo) $(packaging) $(compressors) openssl ansible-core curl chromium
 # libvirt-python comes as source from PyPI.
 newest := gcc pkg-config libvirt-dev python3-dev
 

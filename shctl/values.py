@@ -65,6 +65,37 @@ class NamedText(click.ParamType):
         return name, text
 
 
+class NamedContent(NamedText):
+    """A pair written NAME=TEXT whose text stands for bytes; JSON may have {"base64": ...} instead.
+
+    Bytes that are no UTF-8 are half characters in the text, as in arguments of a process.
+    """
+
+    def convert(  # type: ignore[override]
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, bytes]:
+        """Return name and content; fail without a name or an equals sign."""
+        name, text = super().convert(value, param, ctx)
+        return name, text.encode(errors="surrogateescape")
+
+
+class InjectedFile(click.ParamType):
+    """A file written FILE, NAME=FILE or NAME=-; the installation reads it."""
+
+    name = "[NAME=]FILE"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Leave it to the shell, which knows files."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
 class Number(click.IntRange):
     """A whole number from `low` to `high`, of MiB or GiB also with a suffix as in 4G."""
 

@@ -31,11 +31,12 @@ poweroff -f
 
 def serve(trees: Trees) -> str:
     """Serve the tree; return its location."""
-    return trees.add("linux", _kernel(), _initrd())
+    return trees.add("linux", kernel(), _initrd())
 
 
 @cache
-def _kernel() -> bytes:
+def kernel() -> bytes:
+    """Return the kernel."""
     images = sorted(UNPACKED.glob("boot/vmlinuz-*"))
     assert images, "no kernel there: `make test` fetches it, by tools/fetch-kernel .venv/linux"
     return images[-1].read_bytes()
@@ -47,6 +48,17 @@ def _initrd() -> bytes:
     files = {f"lib/{name}": content for name, content in modules.items()}
     files |= {"modules": " ".join(modules).encode(), "init": INIT.encode()}
     files |= {"busybox": BUSYBOX.read_bytes(), "sector": boot_sector(FROM_DISK)}
+    return archive(files)
+
+
+@cache
+def small_initrd() -> bytes:
+    """Return an initrd that has no modules, so that it sees no disk and no network."""
+    return archive({"modules": b"", "init": INIT.encode(), "busybox": BUSYBOX.read_bytes()})
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    """Return an archive of executable files below the directories that an initrd has."""
     directories = [_entry(name, 0o040755) for name in ("bin", "dev", "lib", "proc", "sys")]
     entries = [_entry(name, 0o100755, content) for name, content in files.items()]
     return b"".join([*directories, *entries, _entry("TRAILER!!!", 0)])

@@ -87,6 +87,15 @@ def test_tree_gets_its_own_needs_unless_given(trees: Trees) -> None:
     delete("needs")
 
 
+def test_what_is_added_stands_before_what_is_for_init(trees: Trees) -> None:
+    location = fedora(trees)
+    given = "quiet -- console=tty1 inst.repo=x"
+    ok(*arguments("needs", location, "--cmdline", given))
+    added = f"inst.repo={location} quiet console=ttyS0 -- console=tty1 inst.repo=x"
+    assert stored_with("needs") == added
+    delete("needs")
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

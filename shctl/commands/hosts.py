@@ -9,7 +9,17 @@ import click
 from shctl.command import Group, LocalCommand, LocalOption, check_each, confirmed, count, for_each
 from shctl.errors import InvalidInput
 from shctl.session import Session
-from shctl.values import HOST, NETWORK, NEW_HOST, POOL, Duration, NamedText, Number
+from shctl.values import (
+    HOST,
+    NETWORK,
+    NEW_HOST,
+    POOL,
+    Duration,
+    InjectedFile,
+    NamedContent,
+    NamedText,
+    Number,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,18 +134,28 @@ def show_host(session: Session, name: str) -> HostDetail:
     "inject_files",
     cls=LocalOption,
     multiple=True,
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, readable=True),
-    help="Put this file into the initrd: a preseed.cfg, a kickstart. Repeatable.",
+    metavar="[NAME=]FILE",
+    type=InjectedFile(),
+    help="Put this file into the initrd: a preseed.cfg, a kickstart, whatever bytes it has. NAME is"
+    " what it is called there, as in nocloud/user-data; a FILE of - is standard input, and ./a=b is"
+    " a file whose own name has an equals sign. Repeatable.",
 )
-@click.option("--inject-text", "inject", multiple=True, type=NamedText(), hidden=True)
+@click.option(
+    "--inject-text",
+    "inject",
+    multiple=True,
+    type=NamedContent(),
+    hidden=True,
+    help="Files to put into the initrd, by their names there: texts, or bytes in base64.",
+)
 @click.option(
     "--value",
     "values",
     multiple=True,
     type=NamedText(),
     metavar="NAME=TEXT",
-    help="Replace @SHCTL_NAME@ in injected files; HOSTNAME, MAC, DISK, LOCATION come with it.",
+    help="Replace @SHCTL_NAME@ in injected files that are UTF-8; HOSTNAME, MAC, DISK and LOCATION"
+    " come with it.",
 )
 @click.option(
     "--install-timeout",
@@ -181,11 +201,19 @@ def _installation(session: Session, wanted: dict[str, Any]) -> Wanted | None:
         }
         _check_none(options)
         return None
-    from shctl.install.media import Wanted, read_answers
+    from shctl.install.answers import read_answers
+    from shctl.install.media import Wanted
 
-    options["inject"] = {**read_answers(files), **dict(options["inject"])}
+    options["inject"] = _unique([*read_answers(files).items(), *options["inject"]])
     options["values"] = dict(options["values"])
     return Wanted(**options, timeout=timeout, local=session.local)
+
+
+def _unique(answers: list[tuple[str, bytes]]) -> dict[str, bytes]:
+    found = dict(answers)
+    if len(found) < len(answers):
+        raise InvalidInput("inject: two files have one name", field="inject")
+    return found
 
 
 def _is_typed(name: str) -> bool:

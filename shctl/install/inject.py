@@ -1,7 +1,8 @@
 """Answer files: put into an initrd, and filled in with what is known of the host.
 
-The kernel unpacks every archive that an initrd consists of, each with its own compression, so an
-appended one needs no knowledge of those before it.
+The kernel unpacks every archive that an initrd consists of, each with its own compression, and
+skips zeros between them, so an appended one needs no knowledge of those before it. See
+unpack_to_rootfs() in init/initramfs.c of Linux.
 """
 
 import gzip
@@ -14,9 +15,14 @@ from shctl.errors import InvalidInput
 from shctl.install.addresses import is_inside
 from shctl.install.files import write_whole
 
-PADDING = 4  # the kernel looks for the next archive at multiples of this
+PADDING = 4  # cpio's own
+# Between two archives. LZ4 has no end of its own: its decoder, in lib/decompress_unlz4.c of Linux,
+# goes on until the length of the next block, four bytes, is zero.
+GAP = b"\0" * 4
 NAME_LIMIT = 4096  # the kernel's PATH_MAX, its end mark included
 TRAILER = "TRAILER!!!"
+
+_MARK = re.compile(rb"@SHCTL_([A-Z0-9_]+)@")
 
 # Often symbolic links in an initrd: an entry would replace the link by an empty directory.
 LEFT_ALONE = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "var/run", "var/lock"})
@@ -33,26 +39,36 @@ def append_files(initrd: Path, files: Mapping[str, bytes], target: Path) -> None
     archive = gzip.compress(b"".join(_archive(files)), mtime=0)
     with write_whole(target, 0o600) as stream, initrd.open("rb") as source:
         shutil.copyfileobj(source, stream, 1 << 20)
-        stream.write(b"\0" * (-stream.tell() % PADDING))
+        stream.write(GAP + b"\0" * (-stream.tell() % PADDING))
         stream.write(archive)
 
 
-def render(text: str, values: Mapping[str, str]) -> str:
-    """Return text with @SHCTL_NAME@ replaced by the value of NAME; all else stays as it is.
+def render(content: bytes, values: Mapping[str, str]) -> bytes:
+    """Return a text with @SHCTL_NAME@ replaced by the value of NAME, and all else as it is.
 
-    Raise InvalidInput for a name without a value and for a value of more than one line.
+    A text is valid UTF-8 without NUL; other content is returned as it is. Raise InvalidInput for a
+    name without a value and for a value of more than one line.
     """
     for name, value in values.items():
         if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", value):
             raise InvalidInput(f"{name} has line breaks or control characters", field="inject")
 
-    def replace(match: re.Match[str]) -> str:
-        if match[1] not in values:
+    def replace(match: re.Match[bytes]) -> bytes:
+        name = match[1].decode()
+        if name not in values:
             known = ", ".join(f"@SHCTL_{name}@" for name in sorted(values))
-            raise InvalidInput(f"{match[0]} is not known; known are {known}", field="inject")
-        return values[match[1]]
+            raise InvalidInput(f"@SHCTL_{name}@ is not known; known are {known}", field="inject")
+        return values[name].encode(errors="surrogateescape")
 
-    return re.sub(r"@SHCTL_([A-Z0-9_]+)@", replace, text)
+    return _MARK.sub(replace, content) if _is_text(content) else content
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in content
 
 
 def check_names(files: Collection[str]) -> None:

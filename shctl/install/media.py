@@ -1,13 +1,13 @@
 """What an installer boots: kernel and initrd out of a tree, answers and the command line added."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from shctl.domain import Installer
 from shctl.errors import InvalidInput
-from shctl.install import boot, trees
+from shctl.install import boot, cmdline, trees
 from shctl.install.cache import Cache
 from shctl.install.fetch import Client
 from shctl.install.inject import append_files, check_names, render
@@ -23,15 +23,15 @@ Progress = Callable[[str, int, int | None], None]
 class Wanted:
     """How a host is to be installed; without `location` from the network.
 
-    `inject` maps the name of a file in the initrd to its text, `values` what is filled into it;
-    `timeout` in seconds; with `local` the tree may be a directory of this machine.
+    `inject` maps the name of a file in the initrd to its content, `values` what is filled into
+    texts; `timeout` in seconds; with `local` the tree may be a directory of this machine.
     """
 
     location: str | None = None
     cmdline: str = ""
     kernel: str | None = None
     initrd: str | None = None
-    inject: Mapping[str, str] = field(default_factory=dict)
+    inject: Mapping[str, bytes] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 7200
     local: bool = False
@@ -61,19 +61,6 @@ def check(wanted: Wanted) -> None:
     check_names(wanted.inject)
 
 
-def read_answers(files: Iterable[str]) -> dict[str, str]:
-    """Return the texts of files by their names without directories; raise InvalidInput."""
-    answers: dict[str, str] = {}
-    for file in map(Path, files):
-        if file.name in answers:
-            raise InvalidInput(f"inject: two files are named {file.name}", field="inject")
-        try:
-            answers[file.name] = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"inject: cannot read {file}: {error}", field="inject") from error
-    return answers
-
-
 @contextmanager
 def borrow(wanted: Wanted, values: Mapping[str, str], progress: Progress) -> Iterator[Media | None]:
     """Yield the media of an installation, fetched where need be; None for one from the network.
@@ -93,13 +80,13 @@ def borrow(wanted: Wanted, values: Mapping[str, str], progress: Progress) -> Ite
             client=client,
         )
         known = {**values, "LOCATION": tree.base, **wanted.values}
-        answers = {name: render(text, known).encode() for name, text in wanted.inject.items()}
-        cmdline = _cmdline(tree, wanted.cmdline)
+        answers = {name: render(content, known) for name, content in wanted.inject.items()}
+        line = _cmdline(tree, wanted.cmdline)
         with (
             _borrowed(client, tree, tree.kernel, progress, kernel=True) as kernel,
             _borrowed(client, tree, tree.initrd, progress, kernel=False) as initrd,
         ):
-            yield Media(kernel, initrd, cmdline, answers, tree.location)
+            yield Media(kernel, initrd, line, answers, tree.location)
 
 
 @contextmanager
@@ -119,8 +106,9 @@ def _borrowed(
 def _cmdline(tree: trees.Tree, wanted: str) -> str:
     """Return the command line with the tree's needs, and a console that the log can hear."""
     line = trees.arguments(tree, wanted)
-    if not any(word.startswith("console=") for word in line.split()):
-        line = f"{line} {SERIAL}" if line else SERIAL
+    ours, for_init = cmdline.split(line)
+    if not any(word.startswith("console=") for word in ours.split()):
+        line = cmdline.join(ours, SERIAL, for_init)
     if len(line.encode()) > MAX_CMDLINE:
         raise InvalidInput(
             f"cmdline: {len(line.encode())} bytes with what the tree needs;"

@@ -10,6 +10,8 @@ from shctl import model
 from shctl.errors import InvalidInput
 from shctl.install.addresses import has_credentials, is_inside, join, parse_location, redact
 from shctl.install.checks import Checksum, parse_sums
+from shctl.install.cmdline import join as join_cmdline
+from shctl.install.cmdline import split
 from shctl.install.fetch import Client
 from shctl.install.layouts import (
     ARCHS,
@@ -110,9 +112,10 @@ def _redacted(argument: str) -> str:
 def arguments(tree: Tree, cmdline: str) -> str:
     """Return cmdline with what the tree's installer needs put before it, unless given there.
 
-    Raise InvalidInput when that would show the location's password.
+    What stands behind a lone -- is init's, so it gives nothing. Raise InvalidInput when that would
+    show the location's password.
     """
-    given = {word.partition("=")[0] for word in cmdline.split()}
+    given = {word.partition("=")[0] for word in split(cmdline)[0].split()}
     missing = [need for need in tree.arguments if not given & _same(need.partition("=")[0])]
     if missing and has_credentials(tree.base):
         name = missing[0].partition("=")[0]
@@ -121,7 +124,7 @@ def arguments(tree: Tree, cmdline: str) -> str:
             f" give {name}= in the command line yourself",
             field="cmdline",
         )
-    return " ".join([*missing, cmdline] if cmdline else missing)
+    return join_cmdline(*missing, cmdline)
 
 
 def _same(name: str) -> set[str]:

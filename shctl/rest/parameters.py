@@ -3,6 +3,7 @@
 Only types are checked here; ranges, choices and names are left to click, which parses the argv.
 """
 
+import base64
 import re
 from collections.abc import Iterable, Mapping
 from copy import copy
@@ -13,7 +14,7 @@ import click
 from shctl.command import LocalOption
 from shctl.errors import InvalidInput
 from shctl.rest.strict import printable
-from shctl.values import Duration, NamedText
+from shctl.values import Duration, NamedContent, NamedText
 
 Schema = dict[str, Any]
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -26,6 +27,19 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 # click's names for its types.
 _NAMES = {"integer": "integer", "float": "number", "boolean": "boolean"}
+_TEXT: Schema = {"type": "string"}
+# A file's content: a text, or bytes.
+_CONTENT: Schema = {
+    "anyOf": [
+        _TEXT,
+        {
+            "type": "object",
+            "properties": {"base64": {"type": "string", "contentEncoding": "base64"}},
+            "required": ["base64"],
+            "additionalProperties": False,
+        },
+    ]
+}
 _OPTION = re.compile(r"(?<!\S)--[a-z-]+[a-z]")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _ARTICLES = {"integer": "an integer", "array": "an array", "object": "an object"}
@@ -60,7 +74,8 @@ def schema(param: click.Parameter) -> Schema:
     if isinstance(param, click.Option) and param.is_flag:
         return {"type": "boolean"}
     if isinstance(param.type, NamedText):
-        return {"type": "object", "additionalProperties": {"type": "string"}}
+        part = _CONTENT if isinstance(param.type, NamedContent) else _TEXT
+        return {"type": "object", "additionalProperties": part}
     if not param.multiple:
         return _scalar(param.type)
     return {"type": "array", "items": _scalar(param.type)} | (
@@ -88,15 +103,33 @@ def default(param: click.Parameter) -> Any:
 
 def check(field: str, value: Any, wanted: Schema) -> None:
     """Raise InvalidInput unless the value is of the schema's exact type."""
-    names = wanted["type"] if isinstance(wanted["type"], list) else [wanted["type"]]
-    # By type(), since isinstance takes true for the integer 1.
-    if not any(type(value) in _TYPES[name] for name in names):
+    choices = wanted.get("anyOf", [wanted])
+    fitting = [choice for choice in choices if _is_of(value, choice)]
+    if not fitting:
+        names = [name for choice in choices for name in _types(choice)]
         words = " or ".join(_ARTICLES.get(name, f"a {name}") for name in names)
         raise InvalidInput(f"{field}: must be {words}, not {_kind(value)}", field=field)
     for part in value if isinstance(value, list) else ():
-        check(field, part, wanted["items"])
-    for part in value.values() if isinstance(value, dict) else ():
-        check(field, part, wanted["additionalProperties"])
+        check(field, part, fitting[0]["items"])
+    if isinstance(value, dict):
+        _check_object(field, value, fitting[0])
+
+
+def _check_object(field: str, value: dict[str, Any], wanted: Schema) -> None:
+    known, required = wanted.get("properties", {}), wanted.get("required")
+    if required and list(value) != required:
+        raise InvalidInput(f"{field}: an object here has {required[0]} alone", field=field)
+    for name, part in value.items():
+        check(field, part, known.get(name) or wanted["additionalProperties"])
+
+
+def _types(wanted: Schema) -> list[str]:
+    return wanted["type"] if isinstance(wanted["type"], list) else [wanted["type"]]
+
+
+def _is_of(value: Any, wanted: Schema) -> bool:
+    # By type(), since isinstance takes true for the integer 1.
+    return any(type(value) in _TYPES[name] for name in _types(wanted))
 
 
 def _kind(value: Any) -> str:
@@ -137,7 +170,7 @@ def words(param: click.Parameter, value: Any) -> Iterable[str]:
     if isinstance(value, bool):
         return (param.opts if value else param.secondary_opts)[:1]
     if isinstance(value, dict):
-        pairs = [_pair(param.name or "", name, text) for name, text in value.items()]
+        pairs = [_pair(param.name or "", name, part) for name, part in value.items()]
         return [f"{param.opts[0]}={pair}" for pair in pairs]
     return [f"{param.opts[0]}={_text(v)}" for v in (value if isinstance(value, list) else [value])]
 
@@ -146,7 +179,18 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _pair(field: str, name: str, text: str) -> str:
+def _pair(field: str, name: str, value: str | Mapping[str, str]) -> str:
     if "=" in name:
         raise InvalidInput(f"{field}: {printable(name)!r} has an equals sign", field=field)
+    text = value if isinstance(value, str) else _decoded(field, name, value["base64"])
     return f"{name}={text}"
+
+
+def _decoded(field: str, name: str, encoded: str) -> str:
+    """Return bytes as a process finds them in its arguments, see shctl.values.NamedContent."""
+    try:
+        # Lines of 76 characters are what the base64 command writes.
+        content = base64.b64decode("".join(encoded.split()), validate=True)
+    except ValueError:
+        raise InvalidInput(f"{field}: {printable(name)} is not in base64", field=field) from None
+    return content.decode(errors="surrogateescape")

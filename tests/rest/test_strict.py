@@ -213,7 +213,9 @@ def test_r34_injections_come_back_as_they_went(client: Client, figures: Figures,
         cmdline = " ".join(some)
         body = {**GOOD, "install": True, "location": tree, "cmdline": cmdline}
         assert client.ask("POST", "/hosts/web1", body).status == 201, some
-        same += len(some) if cmdline in _stored_cmdline("web1") else 0
+        # The console stands before the lone --, where Linux reads it.
+        stored = _stored_cmdline("web1").replace(" console=ttyS0", "", 1)
+        same += len(some) if cmdline in stored else 0
         client.ok("DELETE", "/hosts/web1")
     figures.share("bad inputs refused", same, len(INJECTIONS))
     assert same == len(INJECTIONS)

@@ -1,0 +1,100 @@
+"""Files to inject as the command line names them: FILE, NAME=FILE, or NAME=- for standard input."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from shctl.errors import InvalidInput
+
+# Of all files together: QEMU and the guest hold them in memory, beside the initrd itself.
+MAX_BYTES = 64 << 20
+STANDARD_INPUT = "-"
+# NAME is relative and without . and .., so what begins like this can be a path alone.
+_PATHS = ("/", "./", "../")
+
+
+def read_answers(given: Iterable[str]) -> dict[str, bytes]:
+    """Return the contents of files by their names in the initrd; raise InvalidInput."""
+    answers: dict[str, bytes] = {}
+    named = [split(one) for one in given]
+    if [file for _, file in named].count(STANDARD_INPUT) > 1:
+        raise _refusal("standard input can be read only once")
+    for name, file in named:
+        if name in answers:
+            raise _refusal(f"two files are named {name}; give one another name, as NAME=FILE")
+        left = MAX_BYTES - sum(map(len, answers.values()))
+        answers[name] = _read(name, file, left)
+    return answers
+
+
+def split(given: str) -> tuple[str, str]:
+    """Return the name in the initrd and the path of a file, or "-" for standard input.
+
+    The first equals sign separates them, except in what begins with /, ./ or ../: that is a path,
+    named by its last part. Raise InvalidInput where there is no name.
+    """
+    name, sign, file = given.partition("=")
+    if sign and not given.startswith(_PATHS):
+        if not name or not file:
+            raise _refusal(f"{given!r} is not of the form NAME=FILE")
+        if not os.path.lexists(file) and os.path.lexists(given):
+            raise _refusal(f"{file} does not exist; for the file {given} write ./{given}")
+        return name, file
+    if given == STANDARD_INPUT:
+        raise _refusal("standard input needs a name: NAME=-")
+    _check_named(given)
+    return Path(given).name, given
+
+
+def _check_named(file: str) -> None:
+    """Raise InvalidInput for a path that is no file of its own, such as /dev/fd/63 of <(...)."""
+    kind = _kind(file)
+    is_descriptor = file.startswith("/dev/") or Path(file).parent.name == "fd"
+    if stat.S_ISFIFO(kind) or (is_descriptor and stat.S_ISREG(kind)):
+        what = "a pipe" if stat.S_ISFIFO(kind) else "an open file"
+        raise _refusal(f"{file} is {what} without a name; give it one: NAME={file}")
+
+
+def _kind(file: str) -> int:
+    try:
+        return os.stat(file).st_mode  # noqa: PTH116, Path drops the slash of "file/"
+    except FileNotFoundError:
+        raise _refusal(f"{file} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _read(name: str, file: str, limit: int) -> bytes:
+    """Return a file's content, of at most `limit` bytes."""
+    if file != STANDARD_INPUT:
+        kind = _kind(file)
+        if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
+            raise _refusal(f"{file} is neither a file nor a pipe")
+    try:
+        content = _read_standard_input(limit) if file == STANDARD_INPUT else _open(file, limit)
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    if len(content) > limit:
+        raise _refusal(f"with {name} the files have more than {MAX_BYTES >> 20} MiB together")
+    return content
+
+
+def _open(file: str, limit: int) -> bytes:
+    with Path(file).open("rb") as stream:
+        return stream.read(limit + 1)
+
+
+def _read_standard_input(limit: int) -> bytes:
+    # None where a caller has closed it.
+    return sys.stdin.buffer.read(limit + 1) if sys.stdin else b""
+
+
+def _unreadable(file: str, error: OSError | ValueError) -> InvalidInput:
+    reason = error.strerror if isinstance(error, OSError) else None
+    return _refusal(f"cannot read {file}: {reason or error}")
+
+
+def _refusal(reason: str) -> InvalidInput:
+    return InvalidInput(f"inject: {reason}", field="inject")

@@ -1,0 +1,22 @@
+"""The kernel's command line: what Linux reads of it, and what it leaves to init."""
+
+import re
+
+# A word; blanks in double quotes are part of it, see next_arg() in lib/cmdline.c of Linux.
+_WORD = re.compile(r'(?:[^ "]|"[^"]*(?:"|$))+')
+
+
+def split(line: str) -> tuple[str, str]:
+    """Return what Linux reads of a command line, and the rest, from a lone -- on.
+
+    What follows -- is for init alone, see parse_args() in kernel/params.c.
+    """
+    for word in _WORD.finditer(line):
+        if word[0] in ("--", '"--"'):
+            return line[: word.start()].rstrip(" "), line[word.start() :]
+    return line, ""
+
+
+def join(*parts: str) -> str:
+    """Return parts of a command line as one line, without those that are empty."""
+    return " ".join(filter(None, parts))

@@ -1,0 +1,143 @@
+"""Files to inject as the command line names them: bytes of files, pipes and standard input."""
+
+import io
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shctl.errors import InvalidInput
+from shctl.install import answers
+from shctl.install.answers import read_answers, split
+
+BYTES = bytes(range(256)) + b"\r\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "ks.cfg"
+    path.write_bytes(BYTES)
+    return path
+
+
+@pytest.fixture
+def pipe() -> Iterator[str]:
+    """Return the path of a pipe with bytes in it, as a shell writes <(...)."""
+    reading, writing = os.pipe()
+    os.write(writing, BYTES)
+    os.close(writing)
+    yield f"/dev/fd/{reading}"
+    os.close(reading)
+
+
+def refusal(*given: str) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        read_answers(given)
+    assert caught.value.field == "inject"
+    return caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "path"),
+    [
+        ("nocloud/user-data=/a/b", "nocloud/user-data", "/a/b"),
+        ("a=b=c", "a", "b=c"),
+        ("a=-", "a", "-"),
+        ("a=./b", "a", "./b"),
+        ("/no/a=b", "a=b", "/no/a=b"),
+        ("./a=b", "a=b", "./a=b"),
+        ("../a=b", "a=b", "../a=b"),
+        (".a=b", ".a", "b"),
+    ],
+)
+def test_first_equals_sign_splits(
+    given: str, name: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for directory in (tmp_path, tmp_path.parent):
+        (directory / "a=b").touch()
+    assert split(given.replace("/no/", f"{tmp_path}/")) == (
+        name,
+        path.replace("/no/", f"{tmp_path}/"),
+    )
+
+
+def test_bytes_are_kept(file: Path, pipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BYTES)))
+    given = [str(file), f"d/e={file}", "in=-", f"p={pipe}"]
+    assert read_answers(given) == dict.fromkeys(["ks.cfg", "d/e", "in", "p"], BYTES)
+
+
+def test_named_pipe(file: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    path = str(tmp_path / "pipe")
+    assert refusal(path) == f"inject: {path} is a pipe without a name; give it one: NAME={path}"
+    if os.fork() == 0:
+        (tmp_path / "pipe").write_bytes(BYTES)
+        os._exit(0)
+    assert read_answers([f"x={path}"]) == {"x": BYTES}
+    os.wait()
+
+
+def test_descriptors_need_names(file: Path, pipe: str) -> None:
+    words = "inject: {} is {} without a name; give it one: NAME={}"
+    assert refusal(pipe) == words.format(pipe, "a pipe", pipe)
+    with file.open("rb") as stream:
+        for path in (f"/dev/fd/{stream.fileno()}", f"/proc/self/fd/{stream.fileno()}"):
+            assert refusal(path) == words.format(path, "an open file", path)
+            assert read_answers([f"x={path}"]) == {"x": BYTES}
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "socket"))
+    listener.close()
+    for path in (str(tmp_path), "/dev/null", "/dev/zero", str(tmp_path / "socket")):
+        assert "neither a file nor a pipe" in refusal(path)
+        assert "neither a file nor a pipe" in refusal(f"x={path}")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("-", "standard input needs a name: NAME=-"),
+        ("=a", "not of the form NAME=FILE"),
+        ("a=", "not of the form NAME=FILE"),
+        ("/no/such", "/no/such does not exist"),
+        ("a=b=c", "b=c does not exist"),
+        ("", "does not exist"),
+        ("a\0", "cannot read"),
+    ],
+)
+def test_what_cannot_be_read(given: str, words: str) -> None:
+    assert words in refusal(given)
+
+
+def test_file_with_an_equals_sign_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a=b").touch()
+    assert refusal("a=b") == "inject: b does not exist; for the file a=b write ./a=b"
+    assert read_answers(["./a=b"]) == {"a=b": b""}
+
+
+def test_one_name_twice(file: Path, tmp_path: Path) -> None:
+    assert "two files are named ks.cfg" in refusal(str(file), f"ks.cfg={file}")
+    assert "only once" in refusal("a=-", "b=-")
+
+
+def test_size_is_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "MAX_BYTES", 2 * len(BYTES))
+    assert len(read_answers([f"a={file}", f"b={file}"])) == 2
+    assert "with c the files have more than" in refusal(*(f"{n}={file}" for n in "abc"))
+
+
+def test_endless_pipe_is_read_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "MAX_BYTES", 1000)
+    with open("/dev/zero") as zero:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdin", zero)
+        assert "with a the files have more than" in refusal("a=-")

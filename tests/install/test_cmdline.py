@@ -1,0 +1,32 @@
+"""Kernel command lines: what Linux reads, and what it leaves to init."""
+
+import pytest
+
+from shctl.install.cmdline import join, split
+
+
+@pytest.mark.parametrize(
+    ("line", "ours", "for_init"),
+    [
+        ("", "", ""),
+        ("auto=true quiet", "auto=true quiet", ""),
+        ("auto=true -- quiet", "auto=true", "-- quiet"),
+        ("auto=true  --  a -- b", "auto=true", "--  a -- b"),
+        ("-- a", "", "-- a"),
+        ("a --", "a", "--"),
+        ('a "--" b', "a", '"--" b'),
+        ("a --- b --c c-- d=--", "a --- b --c c-- d=--", ""),
+        ('a="x -- y" -- z', 'a="x -- y"', "-- z"),
+        ('a="x -- y', 'a="x -- y', ""),
+    ],
+)
+def test_split(line: str, ours: str, for_init: str) -> None:
+    assert split(line) == (ours, for_init)
+
+
+def test_long_lines_take_no_time() -> None:
+    assert split('"' * 200_001 + " a" * 100_000)[1] == ""
+
+
+def test_join_leaves_out_what_is_empty() -> None:
+    assert join("", "a", "", "-- b") == "a -- b"

@@ -1,0 +1,76 @@
+"""Answers in initrds of every compression that Linux knows, by a real Linux that unpacks them."""
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import linux
+from tests.installs import Trees, arguments, delete, log_of, serving
+from tests.support import eventually, ok, prepare
+
+# Every byte there is, and a line end that Windows writes.
+ANSWER = bytes(range(256)) * 40 + b"\r\n"
+SHOWS = "for f in /answer /nocloud/user-data; do echo $(sha256sum $f); done; echo that is all"
+# What early microcode is packed in: an archive of its own, before the one that matters.
+EARLY = linux.archive({"kernel/x86/microcode/GenuineIntel.bin": b"m" * 1001})
+
+
+def _run(*argv: str) -> Callable[[bytes], bytes]:
+    return lambda data: subprocess.run(argv, input=data, capture_output=True, check=True).stdout
+
+
+# By what CONFIG_RD_* of Linux calls them; Linux has no CRC64 for xz.
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "none": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+    "xz": lambda data: lzma.compress(data, check=lzma.CHECK_CRC32),
+    "lzo": _run("lzop", "-c"),
+    "lz4": _run("lz4", "-l", "-c"),
+    "zstd": _run("zstd", "-c", "-q"),
+}
+SHAPES: dict[str, Callable[[bytes], bytes]] = {
+    **PACKERS,
+    "early, then zstd": lambda data: EARLY + PACKERS["zstd"](data),
+    "lz4, then zeros": lambda data: PACKERS["lz4"](data) + bytes(511),
+}
+
+
+@pytest.fixture
+def trees() -> Iterator[Trees]:
+    prepare()
+    with serving() as trees:
+        yield trees
+
+
+def test_linux_has_them_all() -> None:
+    """The kernel of these tests, that is: what it cannot unpack nobody would miss."""
+    config = next(linux.UNPACKED.glob("boot/config-*")).read_text()
+    built = re.findall(r"^CONFIG_RD_([A-Z0-9]+)=y", config, re.MULTILINE)
+    assert {name.lower() for name in built} == PACKERS.keys() - {"none"}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_r49_linux_finds_the_answers(
+    shape: str, trees: Trees, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "answer").write_bytes(ANSWER)
+    (tmp_path / "installer").write_text(SHOWS)
+    location = trees.add("packed", linux.kernel(), SHAPES[shape](linux.small_initrd()))
+    given = ["answer", "nocloud/user-data=answer", "installer"]
+    monkeypatch.chdir(tmp_path)
+    ok(*arguments("packed", location, "--memory", "256", *(f"--inject={file}" for file in given)))
+    eventually(lambda: re.search("that is all|ended with|panic", log_of("packed")), 60)
+    told = log_of("packed")
+    digest = hashlib.sha256(ANSWER).hexdigest()
+    assert f"{digest} /answer" in told, told
+    assert f"{digest} /nocloud/user-data" in told, told
+    delete("packed")
