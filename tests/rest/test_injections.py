@@ -22,7 +22,7 @@ FILES = {"late.tgz": BINARY, "nocloud/user-data": TEXT.encode(), "latin.cfg": LA
 def archive() -> bytes:
     """Return the archive that was added to the initrd of the host, which goes."""
     content = (BOOT / "injected" / "initrd").read_bytes()
-    ok("hosts", "delete", "injected")
+    ok("hosts", "delete", "--yes", "injected")
     assert content.startswith(INITRD)
     return gzip.decompress(content[len(INITRD) :].lstrip(b"\0"))
 
