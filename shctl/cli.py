@@ -13,6 +13,7 @@ from shctl import __version__, interrupts, streams
 from shctl.command import OUTPUTS, LazyGroup, set_output
 from shctl.errors import Interrupted, Several, ShctlError
 from shctl.session import DEFAULT_URI, Session
+from shctl.text import clean, clean_lines
 
 GARBAGE = 50_000  # objects that may come up before the first look for garbage
 MEMBERS = {
@@ -68,7 +69,7 @@ def _report(error: BaseException, session: Session) -> int:
     if session.debug:
         import traceback
 
-        traceback.print_exception(error)
+        click.echo(clean_lines("".join(traceback.format_exception(error))), nl=False, err=True)
     failures = error.failures if isinstance(error, Several) else [_as_failure(error)]
     for failure in failures:
         click.echo(_line(failure, session.output), err=True)
@@ -128,7 +129,7 @@ def _render(data: Any, session: Session) -> str:
 
 
 def _ask(question: str) -> bool:
-    return click.confirm(question, err=True)
+    return click.confirm(clean(question), err=True)
 
 
 @click.group(
@@ -165,7 +166,7 @@ def root(session: Session, connect: str, config: ShctlError | None, debug: bool)
     if config:
         raise config
     session.local = True
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not streams.is_dumb():
         session.progress = _Progress()
     if sys.stdin.isatty() and sys.stderr.isatty():  # a question has to be seen too
         session.ask = _ask
@@ -199,12 +200,11 @@ def _print(session: Session, data: Any) -> None:
         return
     if isinstance(data, Iterator) and session.output != "json":
         for piece in data:
-            click.echo(piece, nl=False)
+            streams.write(piece)
         return
     text = _render(data, session)
     if text:
-        colour = False if os.environ.get("NO_COLOR") else None
-        click.echo(text, color=colour)
+        click.echo(text, color=None if streams.may_colour() else False)
 
 
 class _Progress:
@@ -218,7 +218,7 @@ class _Progress:
         text = f"{what}: {done // 10**6} MB" if not size else f"{what}: {100 * done // size} %"
         if text != self._shown:
             self._shown = text
-            click.echo(f"\r\033[K{text}", nl=bool(size) and done == size, err=True)
+            click.echo(f"\r\033[K{clean(text)}", nl=bool(size) and done == size, err=True)
 
 
 def main() -> NoReturn:

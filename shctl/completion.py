@@ -80,7 +80,9 @@ def _fitting(
     """Return the names that begin like this and do not stand in the line already."""
     typed = ctx.params.get(param.name or "")
     taken = typed if isinstance(typed, (tuple, list)) else ()
-    return [name for name in found if name.startswith(incomplete) and name not in taken]
+    fit = [name for name in found if name.startswith(incomplete) and name not in taken]
+    # The shell would show the others as they are, and none can be typed.
+    return [name for name in fit if name.isprintable()]
 
 
 def _uri(ctx: click.Context) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from shctl import metadata, names
+from shctl import hardware, metadata, names
 from shctl.metadata import Metadata
 
 GUEST_AGENT = "org.qemu.guest_agent.0"
@@ -78,6 +78,7 @@ class InterfaceRow:
     """
 
     network: str | None
+    portgroup: str | None
     mac: str
     bridge: str | None
     switched: bool
@@ -88,14 +89,16 @@ class InterfaceRow:
 
 @dataclass(frozen=True)
 class Read:
-    """What shctl reads from a domain's XML; `memory` in MiB.
+    """What shctl reads from a domain's XML; `memory` and `max_memory` in MiB.
 
     `installer` says that this is not the host as it is stored but the boot that installs it,
     `active` that it had a QEMU process.
     """
 
     memory: int
+    max_memory: int
     cpus: int
+    max_cpus: int
     firmware: str
     disks: tuple[DiskRow, ...]
     interfaces: tuple[InterfaceRow, ...]
@@ -225,14 +228,17 @@ def overlay_tags(xml: str) -> list[str]:
 def read(xml: str) -> Read:
     """Return what shctl needs from a domain's XML, whoever made it."""
     root = etree.fromstring(xml)
-    log = root.find("devices/serial/log")
+    memory, max_memory = hardware.memory(root)
+    cpus, max_cpus = hardware.cpus(root)
     return Read(
-        memory=int(root.findtext("memory", "0")) // 1024,
-        cpus=int(root.findtext("vcpu", "1")),
+        memory=memory,
+        max_memory=max_memory,
+        cpus=cpus,
+        max_cpus=max_cpus,
         firmware=_firmware(root),
         disks=tuple(_disk(e) for e in root.iterfind("devices/disk") if _holds_data(e)),
         interfaces=tuple(_interface(e) for e in root.iterfind("devices/interface")),
-        console=log.get("file") if log is not None else None,
+        console=hardware.console_log(root),
         metadata=metadata.read(root),
         installer=root.findtext("on_reboot") == "destroy",
         agent=root.find(f"devices/channel/target[@name='{GUEST_AGENT}'][@state='connected']")
@@ -264,6 +270,7 @@ def _interface(element: etree._Element) -> InterfaceRow:
     vlan, trunk = read_vlan(element)
     return InterfaceRow(
         network=source.get("network") if source is not None else None,
+        portgroup=source.get("portgroup") if source is not None else None,
         mac=mac.get("address", "") if mac is not None else "",
         bridge=source.get("bridge") if source is not None else None,
         switched=element.find("virtualport[@type='openvswitch']") is not None,

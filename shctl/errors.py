@@ -1,5 +1,7 @@
 """The failures that a user can meet, each with its exit code and its HTTP status."""
 
+from shctl.text import clean
+
 
 class ShctlError(Exception):
     """A failure with a one-line message that says what to do next.
@@ -17,8 +19,8 @@ class ShctlError(Exception):
 
     @property
     def detail(self) -> str:
-        """Return the message, always one line."""
-        return str(self)
+        """Return the message, always one line that a terminal can be shown."""
+        return clean(str(self))
 
     def problem(self) -> dict[str, object]:
         """Return the error as problem details (RFC 9457)."""
@@ -28,7 +30,7 @@ class ShctlError(Exception):
             "status": self.status,
             "detail": self.detail,
         }
-        return problem | {"field": self.field} if self.field else problem
+        return problem | {"field": clean(self.field)} if self.field else problem
 
 
 class Interrupted(ShctlError):

@@ -48,18 +48,24 @@ class Install:
 
 @dataclass(frozen=True, slots=True)
 class HostDetail:
-    """All about one host; `memory` in MiB, `created` in UTC as RFC 3339 writes it."""
+    """All about one host; `memory` in MiB, `created` in UTC as RFC 3339 writes it.
+
+    `memory` and `cpus` are what it has now: a balloon or a hot-plug may change them up to
+    `max_memory` and `max_cpus`.
+    """
 
     columns: ClassVar[tuple[str, ...]] = (
-        "name", "state", "id", "managed", "memory", "cpus", "firmware", "autostart", "created",
-        "console", "install", "disks", "interfaces",
+        "name", "state", "id", "managed", "memory", "max_memory", "cpus", "max_cpus", "firmware",
+        "autostart", "created", "console", "install", "disks", "interfaces",
     )  # fmt: skip
     id: str
     name: str
     state: str
     managed: bool
     memory: int
+    max_memory: int
     cpus: int
+    max_cpus: int
     firmware: str
     autostart: bool
     created: str | None

@@ -27,6 +27,9 @@ class Read:
     switched: bool
 
 
+Tags = tuple[int | None, tuple[int, ...]]  # the access or native tag, and the trunk's others
+
+
 def build(spec: Spec) -> str:
     """Return the XML of a network of tagged ports on an Open vSwitch bridge."""
     root = etree.Element("network")
@@ -55,3 +58,21 @@ def read(xml: str) -> Read:
         trunk=trunk,
         switched=root.find("virtualport[@type='openvswitch']") is not None,
     )
+
+
+def read_tags(xml: str, portgroup: str | None) -> Tags:
+    """Return the tags that an interface of a network gets when its host starts.
+
+    Those of its port group, or of the one that is the default, else the network's own.
+    """
+    root = etree.fromstring(xml)
+    wanted = root.iterfind("portgroup")
+    group = next(
+        (e for e in wanted if (e.get("name") == portgroup if portgroup else _is_default(e))), None
+    )
+    tags = (None, ()) if group is None else read_vlan(group)
+    return read_vlan(root) if tags == (None, ()) else tags
+
+
+def _is_default(group: etree._Element) -> bool:
+    return group.get("default") == "yes"

@@ -120,8 +120,8 @@ def _vsctl(*arguments: str, timeout: int = TIMEOUT) -> str:
     try:
         # The outer limit only matters when ovs-vsctl itself cannot be scheduled or hangs.
         done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=TIMEOUT + 2, check=False, shell=False,
-            stdin=subprocess.DEVNULL,
+            argv, capture_output=True, encoding="utf-8", errors="replace", timeout=TIMEOUT + 2,
+            check=False, shell=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except FileNotFoundError as error:
         raise Unreachable("ovs-vsctl is not installed; install openvswitch-switch") from error

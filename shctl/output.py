@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
-UNITS = {"memory": "MiB", "size": "GiB"}
+from shctl.text import clean
+
+UNITS = {"memory": "MiB", "max_memory": "MiB", "size": "GiB"}
 _COLOURS = {"running": "green", "active": "green", "crashed": "red", "paused": "yellow"}
 
 
@@ -15,19 +17,29 @@ def render(data: Any, output: str) -> str:
     `data` is one of the frozen classes of shctl.model or a list of them.
     """
     if output == "json":
-        return to_json("".join(data) if isinstance(data, Iterator) else data)
+        return to_json(
+            b"".join(map(as_bytes, data)).decode("utf-8", "replace")
+            if isinstance(data, Iterator)
+            else data
+        )
     rows = data if isinstance(data, list) else [data]
     if output == "name":
-        return "\n".join(_clean(row.name) for row in rows)
+        return "\n".join(clean(row.name) for row in rows)
     return _table(rows) if isinstance(data, list) else _sheet(data)
 
 
+def as_bytes(piece: str | bytes) -> bytes:
+    """Return a piece of a log as it leaves: raw, or text that has been cleaned."""
+    return piece if isinstance(piece, bytes) else piece.encode()
+
+
 def to_json(data: Any, *, indent: int | None = 2) -> str:
-    """Return data as JSON, characters outside ASCII as they are."""
+    """Return data as JSON in ASCII: whatever the locale, and with no character to obey in it."""
     import json
 
     # Frozen objects cannot hold themselves, so nothing need look out for circles.
-    return json.dumps(data, default=fields, ensure_ascii=False, check_circular=False, indent=indent)
+    text = json.dumps(data, default=fields, check_circular=False, indent=indent)
+    return text.replace("\x7f", r"\u007f")  # DEL is ASCII too
 
 
 def fields(row: Any) -> dict[str, Any]:
@@ -74,16 +86,11 @@ def _cell(name: str, value: Any) -> str:
     if value is None or value == ():
         return "-"
     if isinstance(value, tuple):
-        return ",".join(_clean(str(item)) for item in value)
+        return ",".join(clean(str(item)) for item in value)
     if isinstance(value, float):
         value = f"{value:.2f}".rstrip("0").rstrip(".")
-    text = _clean(str(value))
+    text = clean(str(value))
     return f"{text} {UNITS[name]}" if name in UNITS else text
-
-
-def _clean(text: str) -> str:
-    """Replace what a terminal would obey: other tools let any character into a name."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
 
 
 def _coloured(cell: str) -> str:

@@ -42,9 +42,31 @@ def prepare() -> None:
     _fill("stdout", os.O_RDONLY, "w")
     _fill("stderr", os.O_WRONLY, "w")
     plain: Any = sys.stdout
-    how = (plain.encoding, plain.errors, None, plain.line_buffering)
+    # A locale that lacks a character gets a question mark for it.
+    how = (plain.encoding, "replace", None, plain.line_buffering)
     # Both, or Python does not find the terminal whose width click asks for.
     sys.stdout = sys.__stdout__ = Output(plain.detach(), *how)  # type: ignore[misc]
+
+
+def is_dumb() -> bool:
+    """Tell whether the terminal knows no control sequences."""
+    return os.environ.get("TERM", "dumb") in ("", "dumb", "unknown")
+
+
+def may_colour() -> bool:
+    """Tell whether colours are wanted, if standard output is a terminal (https://no-color.org)."""
+    return not os.environ.get("NO_COLOR") and not is_dumb()
+
+
+def write(piece: str | bytes) -> None:
+    """Write a piece of text, or raw bytes, to standard output at once."""
+    if isinstance(piece, str):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+        return
+    with _told():
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
 
 
 def write_bytes(data: bytes) -> None:

@@ -1,11 +1,15 @@
-"""Type into an interactive shell, as a person would."""
+"""Sit at a terminal, as a person would: at an interactive shell, or at shctl."""
 
 import os
 import pty
 import select
+import subprocess
+import termios
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+from tests.support import HANG, SHCTL, environment
 
 KILL_LINE = "\x15"
 TAB = "\t"
@@ -40,3 +44,27 @@ def running(argv: list[str], env: Mapping[str, str]) -> Iterator[Terminal]:
     finally:
         os.close(descriptor)
         os.waitpid(pid, 0)
+
+
+def at_terminal(
+    *arguments: str, typed: bytes = b"", columns: int = 80, **env: str
+) -> tuple[int, str]:
+    """Run shctl at a terminal, with what a person types; return exit code and screen."""
+    person, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    process = subprocess.Popen(
+        [*SHCTL, *arguments], env=environment(**{"TERM": "xterm", **env}), stdin=terminal,
+        stdout=terminal, stderr=terminal, start_new_session=True,
+    )  # fmt: skip
+    os.close(terminal)
+    os.write(person, typed)
+    screen = b"".join(read_all(person))
+    os.close(person)
+    return process.wait(HANG), screen.decode()
+
+
+def read_all(person: int) -> Iterator[bytes]:
+    # A terminal whose last user has gone ends in an error.
+    with suppress(OSError):
+        while piece := os.read(person, 4096):
+            yield piece

@@ -140,6 +140,7 @@ FACE = {
     "errors",
     "interrupts",
     "streams",
+    "text",
     "names",
     "session",
     "values",

@@ -19,8 +19,9 @@ HOSTS = [Host("1", "a", "running"), Host("22", "longer-name", "shut off")]
 DISK = Disk("sda", 1.5, "/v/a-sda", owned=True)
 PORT = Interface("vlan10", "52:00:00:00:00:01", 10, (), "vnet0", ("192.0.2.1",))
 DETAIL = HostDetail(
-    id="1", name="a", state="running", managed=True, memory=512, cpus=1, firmware="bios",
-    autostart=False, created=None, console=None, install=None, disks=(DISK,), interfaces=(PORT,),
+    id="1", name="a", state="running", managed=True, memory=512, max_memory=1024, cpus=1,
+    max_cpus=2, firmware="bios", autostart=False, created=None, console=None, install=None,
+    disks=(DISK,), interfaces=(PORT,),
 )  # fmt: skip
 
 
@@ -48,7 +49,9 @@ def test_sheet_with_tables_inside() -> None:
         "ID          1",
         "MANAGED     yes",
         "MEMORY      512 MiB",
+        "MAX_MEMORY  1024 MiB",
         "CPUS        1",
+        "MAX_CPUS    2",
         "FIRMWARE    bios",
         "AUTOSTART   no",
         "CREATED     -",
@@ -90,8 +93,10 @@ def test_json_is_the_data() -> None:
     }
 
 
-def test_json_keeps_words_of_other_languages() -> None:
-    assert '"é"' in render([Host("1", "é", "running")], "json")
+def test_json_is_ascii_and_holds_words_of_other_languages() -> None:
+    text = render([Host("1", "é\x7f\x9b\u2028", "running")], "json")
+    assert r'"\u00e9\u007f\u009b\u2028"' in text
+    assert json.loads(text)[0]["name"] == "é\x7f\x9b\u2028"
 
 
 def test_names() -> None:

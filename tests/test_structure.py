@@ -81,11 +81,14 @@ def test_core_knows_no_command(name: str) -> None:
 
 
 def test_errors_names_and_models_stand_at_the_bottom() -> None:
-    assert ours("errors") == ours("model") == ours("rows") == set()
+    assert ours("text") == ours("model") == ours("rows") == set()
+    assert ours("errors") == {"text"}
     assert ours("names") == {"errors"}
 
 
-@pytest.mark.parametrize("name", ["domain", "network", "metadata", "names", "model", "rows"])
+@pytest.mark.parametrize(
+    "name", ["domain", "hardware", "network", "metadata", "names", "model", "rows", "text"]
+)
 def test_builders_do_no_io(name: str) -> None:
     assert not ours(name) & {"binding", "handles", "pools", "hypervisor", "openvswitch"}
     roots = {found.split(".")[0] for found in IMPORTS[name]}

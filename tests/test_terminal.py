@@ -6,14 +6,13 @@ import pty
 import re
 import signal
 import subprocess
-import termios
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
 import pytest
 
+from tests.keyboard import at_terminal
 from tests.scoreboard import REFUSED, Figures
 from tests.support import (
     HANG,
@@ -46,30 +45,6 @@ COLOUR = re.compile(r"\x1b\[3\dm")
 @pytest.fixture(scope="module", autouse=True)
 def _rack() -> None:
     prepare()
-
-
-def at_terminal(
-    *arguments: str, typed: bytes = b"", columns: int = 80, **env: str
-) -> tuple[int, str]:
-    """Run shctl at a terminal, with what a person types; return exit code and screen."""
-    person, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, columns))
-    process = subprocess.Popen(
-        [*SHCTL, *arguments], env=environment(TERM="xterm", **env), stdin=terminal,
-        stdout=terminal, stderr=terminal, start_new_session=True,
-    )  # fmt: skip
-    os.close(terminal)
-    os.write(person, typed)
-    screen = b"".join(read_all(person))
-    os.close(person)
-    return process.wait(HANG), screen.decode()
-
-
-def read_all(person: int) -> Iterator[bytes]:
-    # A terminal whose last user has gone ends in an error.
-    with suppress(OSError):
-        while piece := os.read(person, 4096):
-            yield piece
 
 
 def test_colour_at_a_terminal() -> None:

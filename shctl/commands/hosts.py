@@ -319,22 +319,31 @@ def wait_for_host(session: Session, name: str, condition: str, timeout: float) -
 @click.option(
     "-f", "--follow", cls=LocalOption, is_flag=True, help="Go on as the host writes more."
 )
+@click.option("--raw", is_flag=True, help="Leave control characters as the guest wrote them.")
 @click.pass_obj
-def show_log(session: Session, name: str, follow: bool = False) -> Iterator[str]:
-    """Print what a host wrote to its serial console, through all its boots."""
+def show_log(session: Session, name: str, raw: bool, follow: bool = False) -> Iterator[str | bytes]:
+    """Print what a host wrote to its serial console, through all its boots.
+
+    Control characters and what is no UTF-8 are replaced, since a terminal would obey them; a
+    carriage return becomes a line feed. Of a log of more than 16 MiB the end is printed. Logs are
+    read below /var/log/shctl/console and /var/log/libvirt only.
+    """
     from shctl.hosts.console import follow_log, read_log
 
     # JSON holds a text as a whole, and this one has no end.
     if follow and session.output == "json":
         raise InvalidInput("following has no JSON form; use -o table")
-    return (follow_log if follow else read_log)(session.hypervisor, name)
+    return (follow_log if follow else read_log)(session.hypervisor, name, raw=raw)
 
 
 @hosts.command("console", cls=LocalCommand, examples=["shctl hosts console web1"])
 @click.argument("name", type=HOST)
 @click.pass_obj
 def open_console(session: Session, name: str) -> None:
-    """Open a host's serial console in this terminal; Ctrl-] leaves it."""
+    """Open a host's serial console in this terminal; Ctrl-] leaves it.
+
+    The terminal obeys whatever the guest writes; 'hosts log -f' shows it with that replaced.
+    """
     from shctl.terminal import attach
 
     attach(session.hypervisor.domain(name).console)

@@ -36,8 +36,8 @@ def existing(hypervisor: Hypervisor, request: Request) -> Domain | None:
 def _check_same(existing: HostDetail, request: Request) -> None:
     """Raise Conflict for another host of this name, which the caller would take for its own."""
     have = {
-        "memory": existing.memory,
-        "cpus": existing.cpus,
+        "memory": existing.max_memory,
+        "cpus": existing.max_cpus,
         "disks": tuple(disk.size for disk in existing.disks),
         "networks": tuple(interface.network for interface in existing.interfaces),
     }

@@ -1,4 +1,7 @@
-"""The serial console's log: where it is, how to read and follow it, how to remove it."""
+"""The serial console's log: where it is, how to read and follow it, how to remove it.
+
+What a guest wrote is shown with control characters replaced, unless somebody wants it raw.
+"""
 
 import os
 import re
@@ -6,15 +9,19 @@ import time
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
+from io import IncrementalNewlineDecoder
 from pathlib import Path
 from typing import BinaryIO
 
 from shctl import domain
 from shctl.errors import Conflict, NoSpace, NotFound, ShctlError, Unreachable
+from shctl.hosts import logfile
 from shctl.hypervisor import Hypervisor
 from shctl.install.files import FULL
+from shctl.text import clean_lines
 
-LOGS = Path("/var/log/shctl/console")
+LOGS = logfile.LOGS
+MOST = 16 * 2**20  # bytes, twice what virtlogd keeps of a log
 _INTERVAL = 0.1  # seconds
 _CHUNK = 2**16  # bytes
 
@@ -50,51 +57,49 @@ def _parts(path: Path) -> list[Path]:
     return [*older, path]
 
 
-def read_log(hypervisor: Hypervisor, name: str) -> Iterator[str]:
-    """Return the whole log of a host's serial console in pieces.
+def read_log(hypervisor: Hypervisor, name: str, *, raw: bool = False) -> Iterator[str | bytes]:
+    """Return the newest 16 MiB of the log of a host's serial console in pieces.
 
-    Raises NotFound, and Conflict for a host whose console is not logged.
+    Raises NotFound, and Conflict for a host whose console is not logged where shctl reads.
     """
-    return _decoded(_read(_logged(hypervisor, name)))
+    pieces = _read(_logged(hypervisor, name))
+    return pieces if raw else _shown(pieces)
 
 
-def follow_log(hypervisor: Hypervisor, name: str) -> Iterator[str]:
+def follow_log(hypervisor: Hypervisor, name: str, *, raw: bool = False) -> Iterator[str | bytes]:
     """Return the log and then what comes to it, through reboots, until the host is deleted.
 
     Raises as read_log does.
     """
     path = _logged(hypervisor, name)
-    return _decoded(_follow(hypervisor, name, path))
+    pieces = _follow(hypervisor, name, path)
+    return pieces if raw else _shown(pieces)
 
 
 def _logged(hypervisor: Hypervisor, name: str) -> Path:
     logged = domain.read(hypervisor.domain(name).xml()).console
     if logged is None:
         raise Conflict(f"the serial console of host {name!r} is not logged to a file")
-    return Path(logged)
+    return logfile.resolve(Path(logged), name)
 
 
-def _decoded(pieces: Iterable[bytes]) -> Iterator[str]:
-    decoder = getincrementaldecoder("utf-8")("replace")
+def _shown(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Return what a terminal can be shown; a carriage return becomes a line feed."""
+    decoder = IncrementalNewlineDecoder(getincrementaldecoder("utf-8")("replace"), translate=True)
     for piece in pieces:
-        yield decoder.decode(piece)
+        yield clean_lines(decoder.decode(piece))
+    yield clean_lines(decoder.decode(b"", final=True))
 
 
 def _open_parts(path: Path) -> list[BinaryIO]:
     """Return all parts open, oldest first, as they were at one moment."""
     while True:
-        streams = [stream for part in _parts(path) if (stream := _open(part))]
+        streams = [stream for part in _parts(path) if (stream := logfile.open_log(part))]
         # A rotation renames all of them; an open file stays what it is.
         if [_inode(stream) for stream in streams] == [*filter(None, map(_inode_at, _parts(path)))]:
             return streams
         for stream in streams:
             stream.close()
-
-
-def _open(part: Path) -> BinaryIO | None:
-    with suppress(FileNotFoundError):  # never started yet, or rotated away at this moment
-        return part.open("rb", buffering=0)
-    return None
 
 
 def _inode(stream: BinaryIO) -> int:
@@ -114,15 +119,34 @@ def _drain(stream: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
+def _newest(streams: list[BinaryIO]) -> Iterator[bytes]:
+    """Return the end of what the parts hold now, and how much stands before it."""
+    sizes = [os.fstat(stream.fileno()).st_size for stream in streams]
+    surplus = max(sum(sizes) - MOST, 0)
+    if surplus:
+        yield f"[shctl: {surplus} bytes that stand before this are left out]\n".encode()
+    for stream, size in zip(streams, sizes, strict=True):
+        skipped = min(surplus, size)
+        surplus -= skipped
+        stream.seek(skipped)
+        yield from _take(stream, size - skipped)
+
+
+def _take(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    while size and (piece := stream.read(min(size, _CHUNK))):
+        size -= len(piece)
+        yield piece
+
+
 def _read(path: Path) -> Iterator[bytes]:
     with ExitStack() as opened:
-        for stream in [opened.enter_context(part) for part in _open_parts(path)]:
-            yield from _drain(stream)
+        yield from _newest([opened.enter_context(part) for part in _open_parts(path)])
 
 
 def _follow(hypervisor: Hypervisor, name: str, path: Path) -> Iterator[bytes]:
     with ExitStack() as opened:
         streams = [opened.enter_context(part) for part in _open_parts(path)]
+        yield from _newest(streams)
         while True:
             # Asked before the read, so that the last words are not missed.
             gone = not _exists(hypervisor, name)

@@ -41,7 +41,9 @@ def _detail(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> HostDeta
         state=host.state,
         managed=data is not None,
         memory=read.memory,
+        max_memory=read.max_memory,
         cpus=read.cpus,
+        max_cpus=read.max_cpus,
         firmware=read.firmware,
         # In this order, for most hosts are not asked the second question.
         autostart=host.autostart and host.persistent,
@@ -51,7 +53,7 @@ def _detail(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> HostDeta
         disks=tuple(_disk(hypervisor, host.name, row, data) for row in read.disks),
         interfaces=_interfaces(
             hypervisor,
-            read.interfaces,
+            read,
             _addresses(host, agent=read.agent) if read.active else {},
         ),
     )
@@ -100,25 +102,22 @@ def _lists(data: Metadata, volume: Volume, usual: str) -> bool:
 
 
 def _interfaces(
-    hypervisor: Hypervisor,
-    rows: tuple[domain.InterfaceRow, ...],
-    addresses: dict[str, tuple[str, ...]],
+    hypervisor: Hypervisor, read: domain.Read, addresses: dict[str, tuple[str, ...]]
 ) -> tuple[Interface, ...]:
     @lru_cache
-    def tags(name: str) -> tuple[int | None, tuple[int, ...]]:
+    def tags(name: str, portgroup: str | None) -> network.Tags:
         with suppress(NotFound):
-            read = network.read(hypervisor.network(name).xml())
-            return read.vlan, read.trunk
+            return network.read_tags(hypervisor.network(name).xml(), portgroup)
         return None, ()
 
-    # Only a running domain's own XML has the tags that its ports were started with.
+    def of(row: domain.InterfaceRow) -> network.Tags:
+        own = row.vlan, row.trunk
+        # A running domain's own XML has the tags that its ports were started with. Those of an
+        # interface stand before its port group's, and these before its network's.
+        asked = row.network and not read.active and own == (None, ())
+        return tags(row.network, row.portgroup) if row.network and asked else own
+
     return tuple(
-        Interface(
-            row.network,
-            row.mac,
-            *((row.vlan, row.trunk) if row.port or not row.network else tags(row.network)),
-            port=row.port,
-            addresses=addresses.get(row.mac, ()),
-        )
-        for row in rows
+        Interface(row.network, row.mac, *of(row), row.port, addresses.get(row.mac, ()))
+        for row in read.interfaces
     )

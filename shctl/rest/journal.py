@@ -4,7 +4,6 @@
 the names of libraries. No line holds a secret: headers, queries and free text are not written.
 """
 
-import json
 import logging
 import secrets
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 import click
 
+from shctl.output import to_json
 from shctl.rest.gate import Caller
 from shctl.values import CheckedName
 
@@ -33,7 +33,7 @@ class _AsJson(logging.Formatter):
             line["message"] = message
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return to_json(line, indent=None)
 
 
 def start() -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import bottle
 
 from shctl.errors import ShctlError
-from shctl.output import to_json
+from shctl.output import as_bytes, to_json
 from shctl.rest import parameters
 from shctl.rest.route import Route
 
@@ -23,18 +23,18 @@ _PROTECTION = {
 }
 
 
-def reply(status: int, text: str, media_type: str, **headers: str) -> bottle.HTTPResponse:
+def reply(status: int, text: str | bytes, media_type: str, **headers: str) -> bottle.HTTPResponse:
     """Return an answer; underscores in names of headers stand for hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     # Names that other tools have given hosts may hold what is no UTF-8.
-    body = text.encode("utf-8", "replace")
+    body = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
     return bottle.HTTPResponse(body, status, {**_PROTECTION, "Content-Type": media_type, **named})
 
 
 def data(status: int, value: Any) -> bottle.HTTPResponse:
     """Return data as JSON, text as text."""
     if isinstance(value, Iterator):
-        return reply(status, "".join(value), TEXT)
+        return reply(status, b"".join(map(as_bytes, value)), TEXT)
     return reply(status, f"{to_json(value, indent=None)}\n", JSON)
 
 

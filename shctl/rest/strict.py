@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
 from shctl.errors import InvalidInput
+from shctl.text import clean
 
 MAX_BODY = 64 * 1024  # bytes
 _FORM = "application/x-www-form-urlencoded"
@@ -83,7 +84,7 @@ def _check_texts(value: Any, field: str) -> None:
 
 def printable(text: str) -> str:
     """Return text from a client in a form that any log and any answer can hold."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:80])
+    return clean(text[:80])
 
 
 def read_query(query: str) -> dict[str, str]:

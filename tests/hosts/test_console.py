@@ -188,7 +188,7 @@ def test_log_of_a_name_that_is_a_pattern(name: str, tmp_path: Path) -> None:
 
 def test_log_replaces_what_is_no_utf_8(written: Written) -> None:
     written.path.write_bytes(b"a\xff\xc3")
-    assert ok("hosts", "log", "rotated") == "a�"
+    assert ok("hosts", "log", "rotated") == "a��"
 
 
 # --- A person at the console --------------------------------------------------------------------

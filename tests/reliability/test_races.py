@@ -60,7 +60,7 @@ def test_r09_first_creations_ever_make_one_pool() -> None:
 def test_r09_starts_and_deletes_of_one_host() -> None:
     for _ in range(rounds(10, 1)):
         ok(*f"{CREATE} race --memory 64".split())
-        ends = race(lambda n: f"hosts {'delete' if n % 2 else 'start'} race")
+        ends = race(lambda n: f"hosts {'delete --yes' if n % 2 else 'start'} race")
         assert {end.code for end in ends} <= {0, 3}, ends
         assert Counter(end.code for end in ends[1::2])[0] == 1
         assert run("hosts", "show", "race").code == 3
