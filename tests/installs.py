@@ -13,7 +13,7 @@ from tests.install import treeserver
 from tests.install.treeserver import INITRD, TreeServer
 from tests.support import SHCTL, Done, environment, eventually, ok, run
 
-KERNEL_PATH, INITRD_PATH = "images/pxeboot/vmlinuz", "images/pxeboot/initrd.img"
+KERNEL_PATH, INITRD_PATH = "boot/vmlinuz", "boot/initrd.img"
 TREEINFO = f"""[general]
 arch = x86_64
 [images-x86_64]

@@ -73,7 +73,7 @@ def test_console_is_added_unless_one_is_named(cmdline: str, booted: str, trees: 
 def fedora(trees: Trees) -> str:
     """Serve a tree whose installer wants to be told where it is."""
     location = trees.add("x86_64", kernel("Fedora", End.HALT))
-    del trees.server.files["/x86_64/.treeinfo"]
+    trees.server.files["/x86_64/.treeinfo"] += b"[stage2]\n"
     return location
 
 

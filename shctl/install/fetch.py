@@ -1,21 +1,18 @@
-"""Fetching over HTTP from servers that may be slow, broken or hostile.
-
-Nothing here trusts a server to answer, to end, to keep its word about lengths, or to redirect to a
-sane place. Local files go through the same checks.
-"""
+"""Fetching the files of a tree from a server or a directory, with the same checks for both."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 from shctl.errors import InvalidInput
-from shctl.install.addresses import follow, local_path, redact
+from shctl.install import texts
+from shctl.install.addresses import local_path, redact
 from shctl.install.checks import Checksum
+from shctl.install.connections import Answer, Connections
 from shctl.install.files import write_whole
 from shctl.install.magic import KERNEL_HEAD, is_kernel
 from shctl.install.replies import (
@@ -24,47 +21,16 @@ from shctl.install.replies import (
     Limits,
     Received,
     Reply,
-    explain,
+    look_local,
     open_local,
     read_local,
 )
 
-if TYPE_CHECKING:
-    from shctl.install.transport import Line, Session
-
-CHUNK = 256 << 10
-# How long a server that ignores "Connection: close" is given to send surplus bytes.
-LINGER = 1.0
-TOO_SLOW = ("too slow", "it took too long altogether; retry later")
+# All that magics need, so that no kernel is transferred to see whether it is there.
+FIRST = {"Range": f"bytes=0-{KERNEL_HEAD - 1}"}
+MISSING = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 Progress = Callable[[int, int | None], None]
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """An answer whose headers have come: urllib3's response, and where it came from."""
-
-    url: str
-    line: "Line"
-    response: Any
-
-    @property
-    def status(self) -> int:
-        return int(self.response.status)
-
-    def header(self, name: str) -> str | None:
-        value: str | None = self.response.headers.get(name)
-        return value
-
-    @property
-    def length(self) -> int | None:
-        """Return the length that the body is to have, where that is told."""
-        text = self.header("Content-Length") or ""
-        chunked = self.header("Transfer-Encoding") is not None
-        return int(text) if text.isascii() and text.isdigit() and not chunked else None
-
-    def close(self) -> None:
-        self.response.close()
 
 
 class Client:
@@ -72,7 +38,7 @@ class Client:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._opened: tuple[Session, Line] | None = None
+        self._opened: Connections | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -88,36 +54,35 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         if self._opened:
-            self._opened[0].close()
+            self._opened.close()
             self._opened = None
 
     def read(self, url: str) -> Reply:
-        """Return a small file; a status of 4xx is returned, other failures raise FetchFailed."""
+        """Return a small file, unpacked; raise FetchFailed unless the status is 4xx or less."""
         if path := local_path(url):
-            return read_local(path, url, self.limits.text_bytes)
-        session, line = self._texts()
-        with (
-            line.limited(self.limits.text_total),
-            closing(self._open(session, line, "GET", url)) as answer,
-        ):
-            if answer.status != HTTPStatus.OK:
-                return Reply(answer.status)
-            if (answer.header("Content-Encoding") or "identity") != "identity":
-                raise FetchFailed(url, "compressed", "it came compressed, against the request")
-            return Reply(200, b"".join(self._chunks(answer, self.limits.text_bytes)))
+            reply, coding = read_local(path, url, self.limits.text_bytes), ""
+        else:
+            reply, coding = self._read(url)
+        try:
+            return Reply(reply.status, texts.unpack(reply.body, coding, self.limits.text_bytes))
+        except texts.BadText as error:
+            raise FetchFailed(url, "compressed", str(error)) from None
 
     def look(self, url: str) -> Reply:
-        """Return whether a file exists, without its body; raise FetchFailed as read does."""
+        """Return whether a file exists, with its first bytes; raise FetchFailed as read does."""
         if path := local_path(url):
-            return Reply("found" if path.is_file() else "missing")
-        session, line = self._texts()
-        with line.limited(self.limits.text_total):
-            for method in ("HEAD", "GET"):
-                with closing(self._open(session, line, method, url)) as answer:
-                    # Some servers know GET alone.
-                    if answer.status != HTTPStatus.METHOD_NOT_ALLOWED:
-                        break
-            return Reply(answer.status)
+            return look_local(path, url, KERNEL_HEAD)
+        with self._texts().limited(self.limits.text_total):
+            try:
+                reply = self._look(url, FIRST)
+            except FetchFailed as error:
+                if error.word != "broken off" and not error.word.isdigit():
+                    raise
+                reply = Reply(error.word)
+            if reply.found or reply.status in MISSING:
+                return reply
+            # Some servers know no ranges, and refuse them instead of ignoring them.
+            return self._look(url, {})
 
     def download(
         self,
@@ -147,17 +112,16 @@ class Client:
             with open_local(path, url, known) as body:
                 yield body
             return
-        from shctl.install.transport import Line, Session
-
-        line = Line()
         with (
-            line.limited(self.limits.image_total),
-            closing(Session(line, exact=True)) as session,
-            closing(self._open(session, line, "GET", url, _conditions(known))) as answer,
+            closing(Connections(self.limits, exact=True)) as connections,
+            connections.limited(self.limits.image_total),
+            closing(connections.open(url, _conditions(known))) as answer,
         ):
-            yield self._body(answer, url, known)
+            yield self._body(connections, answer, url, known)
 
-    def _body(self, answer: _Answer, url: str, known: Received | None) -> Body | None:
+    def _body(
+        self, connections: Connections, answer: Answer, url: str, known: Received | None
+    ) -> Body | None:
         status = answer.status
         if status == HTTPStatus.NOT_MODIFIED and known:
             return None
@@ -169,81 +133,35 @@ class Client:
         if status != HTTPStatus.OK:
             raise FetchFailed(url, str(status), f"the server answers {status}; retry later")
         return Body(
-            self._chunks(answer, self.limits.image_bytes),
+            connections.chunks(answer, self.limits.image_bytes),
             answer.length,
             answer.header("ETag"),
             answer.header("Last-Modified"),
         )
 
-    def _texts(self) -> "tuple[Session, Line]":
+    def _texts(self) -> Connections:
         if self._opened is None:
-            from shctl.install.transport import Line, Session
-
-            line = Line()
-            self._opened = Session(line, exact=False), line
+            self._opened = Connections(self.limits, exact=False)
         return self._opened
 
-    def _open(
-        self,
-        session: "Session",
-        line: "Line",
-        method: str,
-        url: str,
-        headers: dict[str, str] | None = None,
-    ) -> _Answer:
-        where, limits = url, self.limits
-        for _ in range(limits.redirects + 1):
-            with self._translated(where, line):
-                response = session.open(
-                    method, where, headers or {}, connect=limits.connect, stall=limits.stall
-                )
-            answer = _Answer(where, line, response)
-            _check_alive(answer)
-            target = response.get_redirect_location()
-            if not target:
-                return answer
-            answer.close()
-            where = _follow(where, target)
-        raise FetchFailed(url, "redirects", f"more than {limits.redirects} redirects")
+    def _read(self, url: str) -> tuple[Reply, str]:
+        """Return a file as it was sent, and its Content-Encoding."""
+        connections = self._texts()
+        with (
+            connections.limited(self.limits.text_total),
+            closing(connections.open(url)) as answer,
+        ):
+            if answer.status != HTTPStatus.OK:
+                return Reply(answer.status), ""
+            body = b"".join(connections.chunks(answer, self.limits.text_bytes))
+            return Reply(200, body), answer.header("Content-Encoding") or ""
 
-    def _chunks(self, answer: _Answer, limit: int) -> Iterator[bytes]:
-        url, declared, done = answer.url, answer.length, 0
-        if (declared or 0) > limit:
-            raise FetchFailed(url, "too long", f"it has {declared} bytes, the limit is {limit}")
-        while chunk := self._read_some(answer, declared, done):
-            done += len(chunk)
-            if declared is not None and done > declared:
-                raise FetchFailed(url, "too long", f"more came than the {declared} bytes declared")
-            if done > limit:
-                raise FetchFailed(url, "too long", f"it goes on after the limit, {limit} bytes")
-            yield chunk
-        if answer.line.cut:
-            raise FetchFailed(url, *TOO_SLOW)
-        if declared is not None and done < declared:
-            raise FetchFailed(url, "too short", f"{done} of {declared} bytes came; retry")
-
-    def _read_some(self, answer: _Answer, declared: int | None, done: int) -> bytes:
-        left = CHUNK if declared is None else declared - done
-        if left == 0:
-            answer.line.shorten(LINGER)
-        with self._translated(answer.url, answer.line):
-            try:
-                # Always the bytes as sent: lengths and checksums are about those.
-                return answer.response.read(min(left, CHUNK) or 1, decode_content=False) or b""
-            except Exception:
-                if left == 0 and not answer.line.cut:
-                    return b""
-                raise
-
-    @contextmanager
-    def _translated(self, url: str, line: "Line") -> Iterator[None]:
-        from urllib3.exceptions import HTTPError
-
-        try:
-            yield
-        except (HTTPError, OSError, ValueError) as error:
-            word, reason = TOO_SLOW if line.cut else explain(error, self.limits)
-            raise FetchFailed(url, word, reason) from None
+    def _look(self, url: str, headers: Mapping[str, str]) -> Reply:
+        connections = self._texts()
+        with closing(connections.open(url, headers)) as answer:
+            if answer.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+                return Reply(200, connections.head(answer, KERNEL_HEAD))
+            return Reply(answer.status)
 
 
 def _store(
@@ -272,24 +190,6 @@ def _store(
     if kernel and not is_kernel(head):
         raise FetchFailed(url, "junk", "it is not an x86 Linux kernel; check the location")
     return Received(done, digests["sha256"].hexdigest(), body.etag, body.last_modified)
-
-
-def _follow(url: str, target: str) -> str:
-    there = follow(url, target)
-    if there is None:
-        refused = f"it redirects to {redact(target)}, which is refused"
-        raise FetchFailed(url, "redirect", refused)
-    return there
-
-
-def _check_alive(answer: _Answer) -> None:
-    status = answer.status
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR and not answer.line.cut:
-        return
-    answer.close()
-    # Headers that were cut off look like a whole answer.
-    refusal = (str(status), f"the server answers {status}; retry later")
-    raise FetchFailed(answer.url, *(TOO_SLOW if answer.line.cut else refusal))
 
 
 def _conditions(known: Received | None) -> dict[str, str]:

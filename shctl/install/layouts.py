@@ -1,6 +1,7 @@
 """How distributions lay out their installation trees: one table, most telling rows first."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # The words for an architecture, and what the tree's hosts are told. None of the others boots here.
@@ -101,14 +102,25 @@ LAYOUTS = (
         ),
     ),
     Layout("ubuntu", (("ubuntu-installer/{deb}/linux", "ubuntu-installer/{deb}/initrd.gz"),)),
+    # Ubuntu's since 22.04: from the release's directory down, then from netboot's.
+    Layout(
+        "ubuntu",
+        (("netboot/{deb}/linux", "netboot/{deb}/initrd"), ("{deb}/linux", "{deb}/initrd")),
+    ),
     # The netboot directory itself; the second is Ubuntu's since 22.04.
     Layout("netboot", (("linux", "initrd.gz"), ("linux", "initrd"))),
 )
 
 
-def find_archs(text: str) -> set[str]:
-    """Return the architectures that text (a marker, a URL's path) speaks of."""
-    return {ARCHS[word] for word in _ARCH_WORD.findall(text)}
+def find_archs(lines: Iterable[str]) -> set[str]:
+    """Return the architectures that lines (of a marker, a URL's path) speak of."""
+    return {ARCHS[word] for line in lines for word in _ARCH_WORD.findall(line)}
+
+
+def is_marked(layout: Layout, lines: Iterable[str]) -> bool:
+    """Tell whether the lines of a layout's marker hold its pattern."""
+    # Line by line: a search holds the interpreter for as long as it takes.
+    return any(re.search(layout.pattern, line) for line in lines)
 
 
 def fill(path: str, arch: str) -> str:

@@ -3,6 +3,8 @@
 import struct
 from collections.abc import Mapping
 
+from shctl.install.texts import is_page
+
 # The boot sector's magic and that of the setup header, see Documentation/arch/x86/boot.rst.
 KERNEL_MAGIC: Mapping[int, bytes] = {0x1FE: b"\x55\xaa", 0x202: b"HdrS"}
 KERNEL_HEAD = 0x206
@@ -50,3 +52,22 @@ def is_initrd(head: bytes) -> bool:
     """
     start = head.lstrip(b"\0")
     return start.startswith((*CPIO, LZ4_FRAME)) or compression(start) is not None
+
+
+def kernel_flaw(head: bytes) -> str:
+    """Return in a few words why a file that starts with head cannot be a kernel, or "".
+
+    Those for EFI alone are kernels of other architectures, or of no use here: that is told later.
+    """
+    return "" if is_kernel(head) or is_efi(head) else _flaw(head, "no kernel")
+
+
+def initrd_flaw(head: bytes) -> str:
+    """Return in a few words why a file that starts with head cannot be an initrd, or ""."""
+    return "" if is_initrd(head) else _flaw(head, "no initrd")
+
+
+def _flaw(head: bytes, words: str) -> str:
+    if not head:
+        return "an empty file"
+    return "a web page" if is_page(head) else words

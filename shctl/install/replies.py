@@ -1,4 +1,4 @@
-"""What a server or a local tree gives back, and the words for what goes wrong."""
+"""What a server or a local tree gives back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,26 +67,6 @@ class FetchFailed(InstallFailed):
         self.reason = reason
 
 
-def explain(error: BaseException, limits: Limits) -> tuple[str, str]:
-    """Return a word and a reason for an error of urllib3 or the socket below it.
-
-    Their own texts are not used: those hold URLs with passwords, and are several lines long.
-    """
-    causes = list(_causes(error))
-    names = {type(cause).__name__ for cause in causes}
-    if names & {"ConnectTimeout", "ConnectTimeoutError"}:
-        return "no answer", f"no answer within {limits.connect:g} s; check that the server runs"
-    if names & {"ReadTimeout", "ReadTimeoutError", "TimeoutError"}:
-        return "stalled", f"nothing came for {limits.stall:g} s; retry later"
-    if "ConnectionRefusedError" in names:
-        return "refused", "the connection is refused; check that the server runs"
-    for cause in reversed(causes):
-        # Those of the system have an errno; others only look like OSError.
-        if isinstance(cause, OSError) and cause.errno and cause.strerror:
-            return "no connection", f"{cause.strerror}; check the URL and the server"
-    return "broken off", "the answer broke off or is not HTTP; check the server and retry"
-
-
 def read_local(path: Path, url: str, limit: int) -> Reply:
     """Return a small file of a local tree."""
     if not path.is_file():
@@ -96,6 +76,14 @@ def read_local(path: Path, url: str, limit: int) -> Reply:
     if len(content) > limit:
         raise FetchFailed(url, "too long", f"it goes on after the limit, {limit} bytes")
     return Reply("found", content)
+
+
+def look_local(path: Path, url: str, size: int) -> Reply:
+    """Return whether a file of a local tree exists, with its first bytes."""
+    if not path.is_file():
+        return Reply("missing")
+    with _readable(path, url), path.open("rb") as stream:
+        return Reply("found", stream.read(size))
 
 
 @contextmanager
@@ -125,10 +113,3 @@ def _readable(path: Path, url: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise FetchFailed(url, "unreadable", f"{error.strerror}; check {path}") from error
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from shctl.install import magic, texts
 from shctl.install.addresses import join, redact
 from shctl.install.fetch import Client
 from shctl.install.replies import FetchFailed, Reply
+
+Flaw = Callable[[bytes], str]
 
 
 @dataclass(frozen=True)
@@ -26,14 +29,22 @@ class Search:
         self._client = client
         self._replies: dict[str, Reply] = {}
 
-    def text(self, url: str) -> str | None:
-        """Return the text of a small file, None where there is none."""
-        reply = self._ask(url, self._client.read)
-        return reply.body.decode("utf-8", "replace") if reply.found else None
+    def text(self, url: str) -> list[str] | None:
+        """Return the lines of a small file, None where there is none."""
+        reply = self._ask(url, self._read)
+        return texts.lines(reply.body) if reply.found else None
 
-    def has(self, *paths: str) -> bool:
-        """Tell whether the tree has all the files."""
-        return all(self._ask(join(self.base, path), self._client.look).found for path in paths)
+    def has(self, kernel: str, initrd: str) -> bool:
+        """Tell whether the tree has both files, by what they begin with."""
+        return self._has(kernel, magic.kernel_flaw) and self._has(initrd, magic.initrd_flaw)
+
+    def _has(self, path: str, flaw: Flaw) -> bool:
+        return self._ask(
+            join(self.base, path), lambda url: _judged(self._client.look(url), flaw)
+        ).found
+
+    def _read(self, url: str) -> Reply:
+        return _judged(self._client.read(url), texts.flaw)
 
     def _ask(self, url: str, ask: Callable[[str], Reply]) -> Reply:
         if url not in self._replies:
@@ -52,3 +63,9 @@ class Search:
             path = attempt.url.removeprefix(redact(self.base))
             by_status.setdefault(attempt.status, []).append(path)
         return ", ".join(f"{status} for {' '.join(paths)}" for status, paths in by_status.items())
+
+
+def _judged(reply: Reply, flaw: Flaw) -> Reply:
+    """Return reply, but its flaw for a file that is not what it should be, whatever the status."""
+    words = flaw(reply.body) if reply.found else ""
+    return Reply(words) if words else reply

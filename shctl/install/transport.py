@@ -6,10 +6,9 @@ Imported by fetch when the first request is made: urllib3 takes 34 ms to import.
 """
 
 import http.client
-import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,6 +16,9 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 
 import shctl
+from shctl.install import proxies
+from shctl.install.proxies import Proxy
+from shctl.install.ranges import Reach
 
 # OpenSSL's own choice, which SSL_CERT_FILE can change; Debian's urllib3 has a fixed file instead.
 TRUST: dict[str, Any] = {"ca_certs": None}
@@ -70,24 +72,40 @@ class PatientResponse(http.client.HTTPResponse):
 
 
 class Session:
-    """Connections on one line; an exact one shows surplus bytes, one request a connection."""
+    """Connections on one line; an exact one shows surplus bytes, one request a connection.
+
+    Proxy is the one that the last request went through.
+    """
 
     def __init__(self, line: Line, *, exact: bool) -> None:
+        self.proxy: Proxy | None = None
         self._line = line
         self._exact = exact
-        self._managers: dict[str | None, Any] = {}
+        self._reach = Reach()
+        self._managers: dict[Proxy | None, Any] = {}
         # The end of the connection then marks the end of the body.
         self._headers = AGENT | ({"Connection": "close"} if exact else {})
 
     def open(
-        self, method: str, url: str, headers: dict[str, str], *, connect: float, stall: float
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        timeout: urllib3.Timeout,
+        *,
+        redirected: bool = False,
     ) -> Any:
-        """Send a request and return urllib3's response, its body unread, redirects not followed."""
-        return self._manager(_proxy(url)).request(
-            method,
+        """Send a request and return urllib3's response, its body unread, redirects not followed.
+
+        Raise Forbidden where a redirect leads to what it must not lead to. Behind a proxy the
+        address of a name is the proxy's to check.
+        """
+        self.proxy = proxies.choose(url)
+        self._reach.begin(urlsplit(url).hostname or "", redirected=redirected)
+        return self._manager(self.proxy).request(
+            "GET",
             url,
             headers={**self._headers, **_authorization(url), **headers},
-            timeout=urllib3.Timeout(connect=connect, read=stall),
+            timeout=timeout,
             preload_content=False,
             redirect=False,
             retries=False,
@@ -98,32 +116,19 @@ class Session:
         for manager in self._managers.values():
             manager.clear()
 
-    def _manager(self, proxy: str | None) -> Any:
+    def _manager(self, proxy: Proxy | None) -> Any:
         if proxy not in self._managers:
-            manager = _through(proxy) if proxy else urllib3.PoolManager(**TRUST)
-            self._watch(manager)
+            manager = _through(proxy.url) if proxy else urllib3.PoolManager(**TRUST)
+            self._watch(manager, None if proxy else self._reach)
             self._managers[proxy] = manager
         return self._managers[proxy]
 
-    def _watch(self, manager: Any) -> None:
+    def _watch(self, manager: Any, reach: Reach | None) -> None:
         pools = manager.pool_classes_by_scheme.items()
         manager.pool_classes_by_scheme = {
-            scheme: _watched_pool(pool, self._line, exact=self._exact) for scheme, pool in pools
+            scheme: _watched_pool(pool, self._line, reach, exact=self._exact)
+            for scheme, pool in pools
         }
-
-
-def _proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for a URL."""
-    if not any(name.lower().endswith("_proxy") for name in os.environ):
-        return None
-    # Takes longer to import than urllib3.
-    from urllib.request import getproxies, proxy_bypass
-
-    parts, proxies = urlsplit(url), getproxies()
-    if proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
 def _through(proxy: str) -> Any:
@@ -142,8 +147,8 @@ def _credentials(url: str) -> str:
     return unquote(user)
 
 
-def _watched_pool(pool: Any, line: Line, *, exact: bool) -> type:
-    """Return urllib3's class pool with connections that line knows of.
+def _watched_pool(pool: Any, line: Line, reach: Reach | None, *, exact: bool) -> type:
+    """Return urllib3's class pool with connections that line knows of, and reach has checked.
 
     Made with type(), for urllib3 has type hints in some of its versions only.
     """
@@ -153,6 +158,8 @@ def _watched_pool(pool: Any, line: Line, *, exact: bool) -> type:
     def connect(self: Any) -> None:
         base.connect(self)
         line.add(self.sock)
+        if reach:
+            reach.check_peer(self.sock)
 
     connection = type(base.__name__, (base,), {"connect": connect, "response_class": response})
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})

@@ -1,8 +1,7 @@
 """The .treeinfo files of Red Hat's, SUSE's and their relatives' trees."""
 
-import configparser
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from shctl.install.checks import Checksum, parse_checksum
@@ -10,13 +9,20 @@ from shctl.install.checks import Checksum, parse_checksum
 FAMILIES = (
     ("suse", "SUSE"),
     ("fedora", "Fedora"),
-    ("rhel", "Red Hat|CentOS|Alma|Rocky|Scientific|Oracle|EuroLinux"),
+    # Those that number their releases as Red Hat does.
+    ("rhel", "Red Hat|CentOS|Alma|Rocky|Scientific|Oracle|EuroLinux|CloudLinux|MIRACLE|Springdale"),
 )
+PXEBOOT = "images/pxeboot/"
+
+Sections = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class TreeInfo:
-    """What a .treeinfo says; paths are relative to it, arch is its own word."""
+    """What a .treeinfo says; paths are relative to it, arch is its own word.
+
+    Is_anaconda tells whether the installer is Red Hat's, whatever the family is called.
+    """
 
     kind: str
     version: str
@@ -24,43 +30,57 @@ class TreeInfo:
     kernel: str
     initrd: str
     checksums: Mapping[str, Checksum]
+    is_anaconda: bool
 
 
-def parse_treeinfo(text: str) -> TreeInfo | None:
-    """Return what text says, None when it is no .treeinfo or names no kernel and initrd."""
-    parser = configparser.ConfigParser(
-        delimiters=("=",), interpolation=None, strict=False, default_section=""
-    )
-    # Paths are keys under [checksums]; by default they would be put in lower case.
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    try:
-        parser.read_string(text)
-    except (configparser.Error, ValueError):
+def parse_treeinfo(lines: Iterable[str]) -> TreeInfo | None:
+    """Return what lines say, None when they are no .treeinfo or name no kernel and initrd."""
+    sections = _read(lines)
+    arch = _general(sections, "arch") or _only_arch(sections)
+    images = sections.get(f"images-{arch}", {})
+    if "kernel" not in images or "initrd" not in images:
         return None
-    arch = _general(parser, "arch") or _only_arch(parser)
-    images = f"images-{arch}"
-    if not (parser.has_option(images, "kernel") and parser.has_option(images, "initrd")):
-        return None
+    kind = _kind(_general(sections, "family"))
+    kernel = images["kernel"]
     return TreeInfo(
-        _kind(_general(parser, "family")),
-        _general(parser, "version"),
+        kind,
+        _general(sections, "version"),
         arch,
-        parser.get(images, "kernel"),
-        parser.get(images, "initrd"),
-        _checksums(parser),
+        kernel,
+        images["initrd"],
+        _checksums(sections.get("checksums", {})),
+        kind != "suse" and ("stage2" in sections or kernel.startswith(PXEBOOT)),
     )
 
 
-def _general(parser: configparser.ConfigParser, key: str) -> str:
-    for section in ("general", "tree", "release"):
-        if parser.has_option(section, key):
-            return parser.get(section, key).strip()
-    return ""
+def _read(lines: Iterable[str]) -> Sections:
+    """Return keys and values by section; of keys that come twice the last counts.
+
+    Keys are kept as they are written, for under [checksums] they are paths. What is neither a
+    section nor "key = value" is skipped, and so is all that stands before the first section.
+    """
+    sections: dict[str, dict[str, str]] = {}
+    section: dict[str, str] = {}
+    for line in lines:
+        if line.startswith("[") and line.endswith("]"):
+            section = sections.setdefault(line[1:-1], {})
+        elif not line.startswith(("#", ";")):
+            key, sign, value = line.partition("=")
+            if sign:
+                section[key.rstrip()] = value.lstrip()
+    return sections
 
 
-def _only_arch(parser: configparser.ConfigParser) -> str:
+def _general(sections: Sections, key: str) -> str:
+    values = (
+        sections[name].get(key) for name in ("general", "tree", "release") if name in sections
+    )
+    return next((value for value in values if value is not None), "")
+
+
+def _only_arch(sections: Sections) -> str:
     """Return the architecture of the one images section, "" when there are more."""
-    named = [name.removeprefix("images-") for name in parser if name.startswith("images-")]
+    named = [name.removeprefix("images-") for name in sections if name.startswith("images-")]
     archs = [name for name in named if name != "xen"]
     return archs[0] if len(archs) == 1 else ""
 
@@ -70,6 +90,5 @@ def _kind(family: str) -> str:
     return next(matching, "treeinfo")
 
 
-def _checksums(parser: configparser.ConfigParser) -> dict[str, Checksum]:
-    pairs = parser.items("checksums") if "checksums" in parser else ()
-    return {path: checksum for path, text in pairs if (checksum := parse_checksum(text))}
+def _checksums(pairs: Mapping[str, str]) -> dict[str, Checksum]:
+    return {path: checksum for path, text in pairs.items() if (checksum := parse_checksum(text))}

@@ -21,12 +21,15 @@ from shctl.install.layouts import (
     fill,
     find_archs,
     is_arch_in,
+    is_marked,
 )
 from shctl.install.search import Attempt, Search
-from shctl.install.treeinfo import parse_treeinfo
+from shctl.install.treeinfo import TreeInfo, parse_treeinfo
 
 # Kernel arguments that say the same as the first of their row, so that it is not added to them.
 SAME_MEANING = (("inst.repo", "repo", "method"), ("method", "repo", "inst.repo"), ("install",))
+# By the kind of tree, where that is known.
+ARGUMENTS = {"suse": "install", "fedora": "inst.repo", "rhel": "inst.repo"}
 FIRST_WITH_INST_REPO = 7
 
 
@@ -141,17 +144,16 @@ def _check_override(kernel: str | None, initrd: str | None) -> None:
 
 def _treeinfos(search: Search) -> Iterator[_Find]:
     for name in (".treeinfo", "treeinfo"):
-        text = search.text(join(search.base, name))
-        info = parse_treeinfo(text) if text else None
+        lines = search.text(join(search.base, name))
+        info = parse_treeinfo(lines) if lines else None
         if info is None:
-            if text is not None:
+            if lines is not None:
                 search.doubts.append(f"{name} names no kernel and initrd")
             continue
         if not is_inside(info.kernel) or not is_inside(info.initrd):
             raise InvalidInput(f"{name} names files outside of the tree", field="location")
         arch = _bootable({ARCHS.get(info.arch, info.arch)}, name)[0]
         if search.has(info.kernel, info.initrd):
-            argument = _argument(info.kind, info.version)
             yield _Find(
                 info.kind,
                 arch,
@@ -159,16 +161,16 @@ def _treeinfos(search: Search) -> Iterator[_Find]:
                 info.initrd,
                 f"{name} says so",
                 info.checksums,
-                argument,
+                _argument(info),
             )
 
 
-def _argument(kind: str, version: str = "") -> str:
+def _argument(info: TreeInfo) -> str:
     """Return the name of the kernel argument that tells an installer where its tree is."""
-    major = re.match(r"\d+", version)
-    if kind == "rhel" and major and int(major[0]) < FIRST_WITH_INST_REPO:
+    major = re.match(r"[0-9]+", info.version[:9])
+    if info.kind == "rhel" and major and int(major[0]) < FIRST_WITH_INST_REPO:
         return "method"
-    return {"suse": "install", "fedora": "inst.repo", "rhel": "inst.repo"}.get(kind, "")
+    return "inst.repo" if info.is_anaconda else ARGUMENTS.get(info.kind, "")
 
 
 def _rows(search: Search) -> Iterator[_Find]:
@@ -179,20 +181,20 @@ def _rows(search: Search) -> Iterator[_Find]:
                 kernel, initrd = (fill(path, arch) for path in pair)
                 if search.has(kernel, initrd):
                     sums = _sums(search, layout, kernel, initrd)
-                    argument = _argument(layout.kind)
+                    argument = ARGUMENTS.get(layout.kind, "")
                     yield _Find(layout.kind, arch, kernel, initrd, how or kernel, sums, argument)
 
 
 def _archs(search: Search, layout: Layout) -> tuple[list[str] | None, str]:
     """Return the row's architectures, none when nothing tells, None when the row does not fit."""
-    in_url = find_archs(unquote(urlsplit(search.base).path))
+    in_url = find_archs([unquote(urlsplit(search.base).path)])
     if not layout.marker:
         return [arch for arch in BOOTABLE if arch in in_url], "the files are there"
-    text = search.text(join(search.base, layout.marker))
-    if text is None or not re.search(layout.pattern, text, re.MULTILINE):
+    lines = search.text(join(search.base, layout.marker))
+    if lines is None or not is_marked(layout, lines):
         return None, ""
     how = f"{layout.marker} speaks of {layout.kind}"
-    told = find_archs(text) or in_url
+    told = find_archs(lines) or in_url
     return _bootable(told, layout.marker) if told else [], how
 
 
@@ -222,10 +224,10 @@ def _choices(search: Search, pair: tuple[str, str], archs: list[str]) -> list[st
 def _sums(search: Search, layout: Layout, kernel: str, initrd: str) -> dict[str, Checksum]:
     """Return the checksums published for the two, as far as there are any."""
     place = join(search.base, layout.sums) if layout.sums else _debian_sums(search, kernel)
-    sums = parse_sums((place and search.text(place)) or "")
     top = place.rpartition("/")[0] + "/"
-    names = {path: unquote(join(search.base, path).removeprefix(top)) for path in (kernel, initrd)}
-    return {path: sums[name] for path, name in names.items() if name in sums}
+    paths = {unquote(join(search.base, path).removeprefix(top)): path for path in (kernel, initrd)}
+    lines = (place and search.text(place)) or ()
+    return {paths[name]: checksum for name, checksum in parse_sums(lines) if name in paths}
 
 
 def _debian_sums(search: Search, kernel: str) -> str:

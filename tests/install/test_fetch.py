@@ -47,17 +47,10 @@ def test_hostile_server_and_small_files(
 ) -> None:
     server.modes["/.treeinfo"] = HOSTILE[name][0]
     if method == "look" and name in ("stall in body", "drip body", "endless"):
-        server.methods = {"GET"}
         assert client.look(f"{server.url}/.treeinfo").found
     else:
         with pytest.raises(FetchFailed):
             getattr(client, method)(f"{server.url}/.treeinfo")
-
-
-def test_text_that_came_compressed_is_refused(server: TreeServer, client: Client) -> None:
-    server.modes["/.treeinfo"] = treeserver.compressed(b"[general]")
-    with pytest.raises(FetchFailed, match="compressed"):
-        client.read(f"{server.url}/.treeinfo")
 
 
 def test_encoded_content_is_kept_as_sent(
@@ -215,7 +208,7 @@ def test_local_file(client: Client, tmp_path: Path) -> None:
 def test_sums_of_all_kinds() -> None:
     md5, sha = "a" * 32, "B" * 64
     text = f"{md5}  ./casper/vmlinuz\n{sha} *linux\nHASH SHA256 {sha}  boot/x\nzz  no\nabc  short\n"
-    assert parse_sums(text) == {
+    assert dict(parse_sums(text.splitlines())) == {
         "casper/vmlinuz": Checksum("md5", md5),
         "linux": Checksum("sha256", sha.lower()),
         "boot/x": Checksum("sha256", sha.lower()),

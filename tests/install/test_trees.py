@@ -17,7 +17,7 @@ from shctl.install.search import Attempt
 from shctl.install.trees import arguments, probe
 from tests.install import treeserver
 from tests.install.treeparts import Case
-from tests.install.treeserver import KERNEL, TreeServer
+from tests.install.treeserver import INITRD, KERNEL, TreeServer
 from tests.install.treetable import CASES
 
 NAMES = [case.name for case in CASES]
@@ -147,13 +147,13 @@ def test_ours_finds_what_virt_install_finds(
 
 @pytest.mark.parametrize("name", ["k", "below/k"])
 def test_override(name: str, server: TreeServer) -> None:
-    server.files |= {f"/own/{name}": KERNEL, "/own/i": b"i"}
+    server.files |= {f"/own/{name}": KERNEL, "/own/i": INITRD}
     tree = probe(f"{server.url}/own", kernel=name, initrd="i")
     assert (tree.kind, tree.arch, tree.kernel, tree.arguments) == ("kernel", "x86", name, ())
 
 
 def test_override_keeps_what_the_tree_says(server: TreeServer) -> None:
-    server.files |= {f"{prefix(FEDORA)}/os/my/{name}": KERNEL for name in "ki"}
+    server.files |= {f"{prefix(FEDORA)}/os/my/k": KERNEL, f"{prefix(FEDORA)}/os/my/i": INITRD}
     tree = probe(f"{server.url}{prefix(FEDORA)}/os", kernel="my/k", initrd="my/i")
     assert (tree.kind, tree.arch, tree.kernel) == ("fedora", "x86_64", "my/k")
     assert tree.arguments[0].startswith("inst.repo=")

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,16 +24,21 @@ KERNEL = make_kernel()
 
 
 class TreeServer(ThreadingHTTPServer):
-    """files maps a path to its content, modes a path to a function that answers instead."""
+    """files maps a path to its content, modes a path to a function that answers instead.
+
+    Missing answers for what is in neither, heads answers HEAD.
+    """
 
     daemon_threads = True
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, address: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__((address, port), Handler)
         self.files: dict[str, bytes] = {}
         self.modes: dict[str, Mode] = {}
+        self.missing: Mode | None = None
+        self.heads: Mode | None = None
         self.validators = True
         self.methods = {"GET", "HEAD"}
         self.requests: list[tuple[str, str, str, int]] = []
@@ -41,7 +47,7 @@ class TreeServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"http://{self.server_address[0]!s}:{self.server_port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: clients that hang up are what the tests are about."""
@@ -54,12 +60,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:  # noqa: N802, the base class looks for this name
         if self.command not in self.server.methods:
             self.answer(405)
+        elif self.command == "HEAD" and self.server.heads:
+            self.server.heads(self)
         elif mode := self.server.modes.get(self.path):
             mode(self)
         elif (content := self.server.files.get(self.path)) is None:
-            self.answer(404, b"no such file")
+            (self.server.missing or NOT_FOUND)(self)
         elif self.is_unchanged(content):
             self.answer(304)
+        elif asked := re.fullmatch(r"bytes=0-(\d+)", self.headers.get("Range", "")):
+            self.answer(206, content[: int(asked[1]) + 1], self.validators(content))
         else:
             self.answer(200, content, self.validators(content))
 
@@ -179,9 +189,12 @@ def not_http(handler: Handler) -> None:
     handler.close_connection = True
 
 
+NOT_FOUND = status(404)
+
+
 @contextmanager
-def running() -> Iterator[TreeServer]:
-    server = TreeServer()
+def running(address: str = "127.0.0.1", port: int = 0) -> Iterator[TreeServer]:
+    server = TreeServer(address, port)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

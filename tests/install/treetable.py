@@ -248,6 +248,6 @@ CASES = (
         "treeinfo that is a web page",
         "",
         {".treeinfo": b"<html>Welcome</html>"},
-        refusal=".treeinfo names no kernel and initrd",
+        refusal="a web page for .treeinfo",
     ),
 )

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from shctl.install.magic import KERNEL_HEAD
 from tests.guests import End, kernel
 from tests.install import treeserver
-from tests.install.treeserver import Handler, Mode
+from tests.install.treeserver import INITRD, KERNEL, Handler, Mode
 from tests.installs import (
     BOOT,
     INITRD_PATH,
@@ -43,9 +44,11 @@ def trees() -> Iterator[Trees]:
         yield trees
 
 
-def only_get(mode: Mode) -> Mode:
+def when_whole(mode: Mode, begin: bytes = KERNEL) -> Mode:
     """Let the file seem to be there until it is fetched."""
-    return lambda handler: mode(handler) if handler.command == "GET" else handler.answer(200)
+    return (
+        lambda handler: handler.answer(206, begin) if "Range" in handler.headers else mode(handler)
+    )
 
 
 def refused(name: str, location: str, *more: str) -> Done:
@@ -84,7 +87,7 @@ BAD = {
 def test_r29_r30_bad_kernel_leaves_one_line_and_nothing(name: str, trees: Trees) -> None:
     location = trees.of(End.RESET)
     mode, code, words = BAD[name]
-    trees.server.modes[f"/reset/{KERNEL_PATH}"] = only_get(mode)
+    trees.server.modes[f"/reset/{KERNEL_PATH}"] = when_whole(mode)
     done = refused("bad", location)
     assert (done.code, words in done.err) == (code, True), done
 
@@ -92,7 +95,7 @@ def test_r29_r30_bad_kernel_leaves_one_line_and_nothing(name: str, trees: Trees)
 def test_r29_redirect_loop(trees: Trees) -> None:
     location = trees.of(End.RESET)
     path = f"/reset/{KERNEL_PATH}"
-    trees.server.modes[path] = only_get(treeserver.redirect(path))
+    trees.server.modes[path] = when_whole(treeserver.redirect(path))
     done = refused("bad", location)
     assert (done.code, "more than 5 redirects" in done.err) == (7, True), done
 
@@ -108,7 +111,7 @@ def test_r29_endless(trees: Trees) -> None:
 def test_r29_bad_initrd(trees: Trees) -> None:
     """The kernel has been fetched already."""
     location = trees.of(End.RESET)
-    trees.server.modes[f"/reset/{INITRD_PATH}"] = only_get(too_short)
+    trees.server.modes[f"/reset/{INITRD_PATH}"] = when_whole(too_short, INITRD)
     assert refused("bad", location).code == 7
 
 
@@ -185,14 +188,15 @@ def readable_by_others() -> Iterator[Path]:
 # --- The second host of the day -----------------------------------------------------------------
 
 
-def test_second_create_transfers_no_kernel_bytes(trees: Trees) -> None:
+def test_second_create_transfers_no_kernel(trees: Trees) -> None:
+    """But the first bytes, which show that it is one."""
     location = trees.of(End.HALT)
     ok(*arguments("first", location))
     before = dict(trees.server.sent)
     assert before[f"/halt/{KERNEL_PATH}"] > 0
     ok(*arguments("second", location))
     for path in (KERNEL_PATH, INITRD_PATH):
-        assert trees.server.sent[f"/halt/{path}"] == before[f"/halt/{path}"]
+        assert trees.server.sent[f"/halt/{path}"] - before[f"/halt/{path}"] == KERNEL_HEAD
     eventually(lambda: SAY in log_of("second"))
     delete("first", "second")
 
