@@ -178,6 +178,13 @@ class Hypervisor:
             flag = api.VIR_CONNECT_LIST_DOMAINS_ACTIVE
             return {handle.UUIDString() for handle in connection.listAllDomains(flag)}
 
+    def inactive_uuids(self) -> set[str]:
+        """Return the UUIDs of all domains that are stored and do not run."""
+        connection = self.connection
+        with translated("cannot list hosts"):
+            flag = api.VIR_CONNECT_LIST_DOMAINS_INACTIVE
+            return {handle.UUIDString() for handle in connection.listAllDomains(flag)}
+
     def reserve(self, xml: str) -> "Domain":
         """Define a domain that is to be defined again; raise Conflict when its name is taken."""
         # Without the validation, which takes four times as long as the rest: define does that.

@@ -4,18 +4,20 @@ import json
 import subprocess
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from shctl.errors import NotFound, ShctlError, Unreachable
 
 TIMEOUT = 3  # seconds; a call that works takes 4 ms
-DEVICES = Path("/sys/class/net")
 
 
 @dataclass(frozen=True, slots=True)
 class PortRow:
-    """A port as Open vSwitch has it; `domain` is the UUID that libvirt wrote on it."""
+    """A port as Open vSwitch has it; `domain` is its vm-id, which libvirt and others write.
+
+    `type` is that of its Interface: nothing for libvirt's ports, "bond" for a port that does not
+    have one Interface of its own name.
+    """
 
     uuid: str
     name: str
@@ -24,6 +26,7 @@ class PortRow:
     trunk: tuple[int, ...]
     vlan_mode: str | None
     domain: str | None
+    type: str = ""
 
 
 def bridges() -> list[str]:
@@ -38,28 +41,17 @@ def ports() -> list[PortRow]:
     """Return every port of every bridge, read in one transaction."""
     answer = _vsctl(
         "--columns=name,ports", "list", "Bridge",
-        "--", "--columns=_uuid,name,tag,trunks,vlan_mode", "list", "Port",
-        "--", "--columns=name,external_ids", "list", "Interface",
+        "--", "--columns=_uuid,name,tag,trunks,vlan_mode,interfaces", "list", "Port",
+        "--", "--columns=_uuid,name,type,external_ids", "list", "Interface",
     )  # fmt: skip
     bridge_rows, port_rows, interface_rows = (_rows(line) for line in answer.splitlines())
     bridge_of = {port: row["name"] for row in bridge_rows for port in _set(row["ports"])}
-    owner_of = {row["name"]: dict(row["external_ids"][1]).get("vm-id") for row in interface_rows}
-    return [
-        _port(row, bridge_of.get(row["_uuid"][1], ""), owner_of.get(row["name"]))
-        for row in port_rows
-    ]
-
-
-def stale_ports() -> list[PortRow]:
-    """Return the rows of libvirt's ports whose host does not run.
-
-    A port of a host that runs has a device, which libvirt makes before the row.
-    """
-    return [row for row in ports() if row.domain and not (DEVICES / row.name).exists()]
+    interfaces = {row["_uuid"][1]: row for row in interface_rows}
+    return [_port(row, bridge_of.get(row["_uuid"][1], ""), interfaces) for row in port_rows]
 
 
 def sweep(stale: Collection[PortRow]) -> None:
-    """Remove rows that libvirt left behind; a row that changed hands in the meantime stays.
+    """Remove rows that libvirt left behind; a row that changed in the meantime stays.
 
     --no-wait: the rows must go even when ovs-vswitchd, whose death left them, is not back.
     """
@@ -77,17 +69,22 @@ def sweep(stale: Collection[PortRow]) -> None:
 
 
 def _sweep_row(row: PortRow) -> None:
-    still_the_same = f"external_ids:vm-id={row.domain}"
+    # libvirt takes a row over as it is, and then the switch has a device, which gives it a number.
+    owner, kind = json.dumps(row.domain), json.dumps(row.type)
+    as_before = [f"external_ids:vm-id={owner}", f"type={kind}", "ofport<0"]
     # By UUID, since the same host may have started meanwhile, with a new row of that name.
     _vsctl(
-        "--no-wait", "wait-until", "Interface", row.name, still_the_same,
+        "--no-wait", "wait-until", "Interface", row.name, *as_before,
         "--", "--if-exists", "remove", "Bridge", row.bridge, "ports", row.uuid,
         timeout=1,
     )  # fmt: skip
 
 
-def _port(row: dict[str, Any], bridge: str, domain: str | None) -> PortRow:
+def _port(row: dict[str, Any], bridge: str, interfaces: dict[str, dict[str, Any]]) -> PortRow:
     tag, mode = _set(row["tag"]), _set(row["vlan_mode"])
+    own = [interfaces[uuid] for uuid in _set(row["interfaces"]) if uuid in interfaces]
+    if [interface["name"] for interface in own] != [row["name"]]:
+        own = [{"type": "bond", "external_ids": ["map", []]}]
     return PortRow(
         uuid=row["_uuid"][1],
         name=row["name"],
@@ -95,7 +92,8 @@ def _port(row: dict[str, Any], bridge: str, domain: str | None) -> PortRow:
         tag=tag[0] if tag else None,
         trunk=tuple(sorted(_set(row["trunks"]))),
         vlan_mode=mode[0] if mode else None,
-        domain=domain,
+        domain=dict(own[0]["external_ids"][1]).get("vm-id"),
+        type=own[0]["type"],
     )
 
 

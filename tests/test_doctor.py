@@ -127,6 +127,27 @@ def test_port_row_that_outlived_its_host() -> None:
     assert "vnet900" not in port_rows()
 
 
+def test_port_row_of_a_host_that_is_off() -> None:
+    create("ported")
+    plant("vnet900", run("-o", "json", "hosts", "show", "ported").json["id"])
+    mended("port", "vnet900")
+    assert "vnet900" not in port_rows()
+    delete("ported")
+
+
+def test_port_row_of_an_unknown_host_is_shown_and_stays() -> None:
+    plant("vnet900", "11111111-2222-3333-4444-555555555555")
+    assert "may have outlived its host" in the_one("port", "vnet900")["problem"]
+    assert [row["result"] for row in findings("--fix")] == [None]
+    assert "vnet900" in port_rows()
+    call("ovs-vsctl", "del-port", "vnet900")
+
+
+def plant(port: str, uuid: str) -> None:
+    row = f"--no-wait add-port br0 {port} tag=99 -- set interface {port} external_ids:vm-id={uuid}"
+    call("ovs-vsctl", *row.split())
+
+
 def test_foreign_port_stays() -> None:
     call("ovs-vsctl", "add-port", "br0", "theirs", "--", "set", "interface", "theirs",
          "type=internal")  # fmt: skip

@@ -12,6 +12,7 @@ from shctl import names
 from shctl.errors import Conflict
 from shctl.hosts import power
 from shctl.hypervisor import Hypervisor
+from shctl.openvswitch import PortRow
 from tests.guests import boot_sector
 from tests.support import (
     URI,
@@ -207,9 +208,10 @@ def test_transient_host_goes_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> N
 def test_start_that_comes_second_leaves_the_host_on(monkeypatch: pytest.MonkeyPatch) -> None:
     create("raced")
 
-    def sweep(_hypervisor: Hypervisor) -> None:
+    def sweep(_hypervisor: Hypervisor) -> list[PortRow]:
         if state("raced") == "shut off":
             call("virsh", "start", "raced")
+        return []
 
     monkeypatch.setattr(power, "sweep_ports", sweep)
     with pytest.raises(Conflict, match="already running"):

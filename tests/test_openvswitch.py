@@ -109,11 +109,34 @@ def test_sweep_of_many_that_somebody_else_swept_waits_once(monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("rows")
-def test_stale_are_those_of_hosts_that_do_not_run() -> None:
-    """p1 is nobody's; br0 has a device."""
-    vsctl("set", "interface", "br0", f"external_ids:vm-id={UUID}")
-    assert [row.name for row in openvswitch.stale_ports()] == ["p3"]
-    vsctl("remove", "interface", "br0", "external_ids", "vm-id")
+def test_sweep_leaves_a_row_whose_type_has_changed() -> None:
+    row = the_row()
+    vsctl("set", "interface", "p3", "type=internal")
+    openvswitch.sweep([row])
+    assert "p3" in by_name()
+
+
+@pytest.mark.usefixtures("rows")
+def test_sweep_tells_of_a_row_that_has_a_device_by_now() -> None:
+    row = the_row()
+    call("ip", "link", "add", "p3", "type", "veth")
+    try:
+        call("ovs-vsctl", "set", "interface", "p3", "mtu_request=1400")
+        with pytest.raises(Unreachable):
+            openvswitch.sweep([row])
+        assert "p3" in by_name()
+    finally:
+        call("ip", "link", "delete", "p3")
+
+
+@pytest.mark.usefixtures("rows")
+def test_port_of_several_interfaces_is_none_of_libvirts() -> None:
+    set_id = ["--", "set", "interface", "p4", f"external_ids:vm-id={UUID}"]
+    vsctl("add-bond", "br0", "p4", "p4", "p5", *set_id)
+    try:
+        assert (by_name()["p4"].type, by_name()["p4"].domain) == ("bond", None)
+    finally:
+        vsctl("del-port", "p4")
 
 
 @pytest.mark.usefixtures("rows")

@@ -17,6 +17,7 @@ _CHECKS = {
     "volumes of hosts": hosts.volumes_missing,
     "volumes without host": hosts.volumes_left,
     "rows in Open vSwitch": switch.ports_left,
+    "unclear rows in Open vSwitch": switch.ports_unclear,
     "ports of running hosts": switch.ports_wrong,
     "networks": switch.networks,
     "files without host": files.files_left,

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from functools import partial
 
-from shctl import network, openvswitch
+from shctl import network, openvswitch, ports
 from shctl.doctor.looks import Found, is_so, look
 from shctl.errors import NotFound
 from shctl.handles import Domain
@@ -14,21 +14,37 @@ from shctl.model import Finding
 
 def ports_left(hypervisor: Hypervisor) -> Found:
     """Find rows of ports that outlived their hosts."""
-    for row in [] if hypervisor.simulated else openvswitch.stale_ports():
+    for row in [] if hypervisor.simulated else ports.stale(hypervisor):
         if _has_outlived(hypervisor, row):
-            tag = "no tag" if row.tag is None else f"tag {row.tag}"
-            problem = f"its row in Open vSwitch (bridge {row.bridge}, {tag}) outlived its host"
+            problem = f"its row in Open vSwitch ({_place(row)}) outlived its host"
             yield (
                 Finding("port", row.name, problem, "--fix removes the row"),
                 partial(openvswitch.sweep, [row]),
             )
 
 
+def ports_unclear(hypervisor: Hypervisor) -> Found:
+    """Find rows that libvirt may take for a new port, and that may be left over or may not."""
+    for row in [] if hypervisor.simulated else ports.unclear(hypervisor):
+        # Once more: a host that goes between two looks takes its rows along.
+        if row in ports.unclear(hypervisor):
+            problem = f"its row in Open vSwitch ({_place(row)}) may have outlived its host"
+            remedy = (
+                "'shctl doctor --fix' in a root shell sees more; if it stays and nothing uses it,"
+                f" 'ovs-vsctl del-port {row.name}'"
+            )
+            yield Finding("port", row.name, problem, remedy), None
+
+
+def _place(row: openvswitch.PortRow) -> str:
+    return f"bridge {row.bridge}, {'no tag' if row.tag is None else f'tag {row.tag}'}"
+
+
 def _has_outlived(hypervisor: Hypervisor, row: openvswitch.PortRow) -> bool:
     """Look at a row again: a host that was stopped between two looks took its rows along."""
 
     def still() -> bool:
-        return row in openvswitch.stale_ports()
+        return row in ports.stale(hypervisor)
 
     host = next((host for host in hypervisor.domains() if host.uuid == row.domain), None)
     return is_so(host.name, still) if host else still()

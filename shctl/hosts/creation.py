@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shctl import clock, domain, locks, metadata, names, storage
+from shctl import clock, domain, locks, metadata, names, ports, storage
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.handles import Domain
 from shctl.hosts import clashes, console, details, power
@@ -129,6 +129,7 @@ def _withdraw(host: Domain, pool: Pool, volumes: list[Volume]) -> None:
     left = [volume.name for volume in volumes if pool.has_volume(volume.name)]
     if left:
         raise Conflict(f"host {host.name!r} still has {', '.join(left)}")
+    ports.note_deleted(host.uuid)
     host.undefine()
 
 

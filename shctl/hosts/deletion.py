@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from shctl import domain, files, locks, metadata, names
+from shctl import domain, files, locks, metadata, names, ports
 from shctl.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
 from shctl.handles import Domain
 from shctl.hosts import power
@@ -68,7 +68,7 @@ def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
     ran = host.active
     host.destroy()
     _mark(host, data)
-    _sweep(hypervisor, needed=ran)
+    _sweep(hypervisor, host, needed=ran)
     _remove(host, owned)
     _remove_old_log(hypervisor, read.console)
     ours = {disk.path for disk in owned}
@@ -186,8 +186,9 @@ def _paths(hypervisor: Hypervisor, tag: str) -> Iterator[str]:
             yield hypervisor.pool(element.get("pool", "")).volume(volume).path
 
 
-def _sweep(hypervisor: Hypervisor, *, needed: bool) -> None:
+def _sweep(hypervisor: Hypervisor, host: Domain, *, needed: bool) -> None:
     """Remove the ports' rows; a host that did not run can go without Open vSwitch."""
+    ports.note_deleted(host.uuid)
     try:
         power.sweep_ports(hypervisor)
     except Unreachable:

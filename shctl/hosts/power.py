@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from shctl import domain, locks, openvswitch
+from shctl import domain, locks, openvswitch, ports
 from shctl.deadline import within
 from shctl.errors import Conflict, NotFound, TimedOut
 from shctl.handles import Domain
@@ -58,7 +58,7 @@ def power_on(hypervisor: Hypervisor, host: Domain, *, installer: str | None = No
     The guest is held until then, so that it sends not one frame on a wrong VLAN. `installer` is
     XML to start the domain by instead of what is stored.
     """
-    sweep_ports(hypervisor)
+    check_ports_free(host, sweep_ports(hypervisor))
     with Undo() as undo:
         # A start that fails while ovs-vswitchd is dead leaves the port's row.
         undo.push(f"ports of {host.name}", lambda: sweep_ports(hypervisor))
@@ -78,13 +78,31 @@ def check_switch(hypervisor: Hypervisor) -> None:
         openvswitch.bridges()
 
 
-def sweep_ports(hypervisor: Hypervisor) -> None:
-    """Remove the Open vSwitch rows of libvirt's ports whose domain does not run.
+def sweep_ports(hypervisor: Hypervisor) -> list[openvswitch.PortRow]:
+    """Remove the Open vSwitch rows of ports that outlived their hosts; return the other rows.
 
     libvirt would take such a row for the new port of that name, old tag and all.
     """
-    if not hypervisor.simulated:
-        openvswitch.sweep(openvswitch.stale_ports())
+    if hypervisor.simulated:
+        return []
+    rows = openvswitch.ports()
+    stale = ports.outlived(rows, lambda: ports.dead_hosts(hypervisor))
+    openvswitch.sweep(stale)
+    return [row for row in rows if row not in stale]
+
+
+def check_ports_free(host: Domain, rows: list[openvswitch.PortRow]) -> None:
+    """Raise Conflict where libvirt may take a port of another owner for one of the host's."""
+    others = [row for row in rows if row.name != row.bridge]
+    if not others:
+        return
+    named = {row.port for row in domain.read(host.xml(stored=True)).interfaces if row.port}
+    if row := ports.in_the_way(others, named, host.uuid):
+        raise Conflict(
+            f"host {host.name!r} is not started: libvirt may take port {row.name} (bridge"
+            f" {row.bridge}), which is not its own, and remove it when the host stops;"
+            " give one of the two another name first"
+        )
 
 
 def check_ports(hypervisor: Hypervisor, host: Domain) -> None:
@@ -106,6 +124,8 @@ def _fault(wanted: domain.InterfaceRow, rows: dict[str, openvswitch.PortRow]) ->
     row = rows.get(wanted.port or "")
     if row is None:
         return f"Open vSwitch has no port {wanted.port}; see that openvswitch-switch runs"
+    if row.type:
+        return f"its port {row.name} in Open vSwitch is one of type {row.type}; look at it"
     # libvirt puts the native tag into the trunk as well.
     trunk = tuple(tag for tag in row.trunk if tag != wanted.vlan)
     have = (row.bridge, row.tag, trunk)

@@ -168,13 +168,37 @@ STALE = {
 }
 
 
-@pytest.mark.parametrize("columns", STALE.values(), ids=list(STALE))
-@pytest.mark.parametrize("owner", [f"external_ids:vm-id={UUID}", None], ids=["vm-id", "no vm-id"])
-def test_r20_stale_row(columns: list[str], owner: str | None, next_port: str) -> None:
+OWNERS = ["a host that is off", "nobody"]
+
+
+@pytest.fixture
+def owner(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Return the UUID of whose row is left over."""
+    create("owner")
+    uuid = str(run("-o", "json", "hosts", "show", "owner").json["id"])
+    if request.param == "a deleted host":
+        ok("hosts", "delete", "--yes", "owner")
+    yield {"an unknown host": UUID, "nobody": None}.get(request.param, uuid)
+    ok("hosts", "delete", "--yes", "owner", "--if-exists")
+
+
+@pytest.mark.parametrize(
+    ("owner", "columns"),
+    [
+        *((owner, columns) for owner in OWNERS for columns in STALE.values()),
+        *((owner, STALE["another tag"]) for owner in ("a deleted host", "an unknown host")),
+    ],
+    ids=[
+        *(f"{owner}, {how}" for owner in OWNERS for how in STALE),
+        *("a deleted host", "an unknown host"),
+    ],
+    indirect=["owner"],
+)
+def test_r20_stale_row(owner: str | None, columns: list[str], next_port: str) -> None:
     """libvirt's own leftover is swept; of any other the host keeps away."""
     vsctl("add-port", "br0", next_port, *columns, *ids(next_port, owner))
     done = run(*"hosts create late --memory 64 --disk 1 --network vlan10 --start".split())
-    if owner:
+    if owner and owner != UUID:
         assert done.code == 0
         assert port_of("late") == next_port
         row = port_rows()[next_port]
@@ -215,9 +239,10 @@ def test_r20_paused_host_is_not_resumed_on_a_wrong_vlan() -> None:
 def test_r20_host_that_libvirtd_starts_after_a_power_cut() -> None:
     """What the package runs before libvirtd sweeps the port; a host's own port it leaves alone."""
     create("late", "--autostart")
+    uuid = run("-o", "json", "hosts", "show", "late").json["id"]
     daemon("stop", "libvirtd")
     rmtree("/run/libvirt/qemu")  # which says, too, that hosts were started already
-    vsctl("add-port", "br0", "vnet0", "tag=99", *ids("vnet0", f"external_ids:vm-id={UUID}"))
+    vsctl("add-port", "br0", "vnet0", "tag=99", *ids("vnet0", uuid))
     call(sys.executable, "-m", "shctl.sweep")
     daemon("start", "libvirtd")
     eventually(lambda: state("late") == "running")
@@ -232,7 +257,7 @@ def vsctl(*arguments: str) -> None:
 
 
 def ids(port: str, owner: str | None) -> list[str]:
-    return ["--", "set", "interface", port, owner] if owner else []
+    return ["--", "set", "interface", port, f"external_ids:vm-id={owner}"] if owner else []
 
 
 def test_r22_volumes_do_not_fit(tmp_path: Path) -> None:

@@ -1,0 +1,189 @@
+"""Scoreboard R41: ports of other owners, whatever they are called and whatever ids they bear."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import (
+    SHCTL,
+    call,
+    create,
+    daemon,
+    ok,
+    port_of,
+    port_rows,
+    prepare,
+    run,
+    state,
+)
+from tests.unit_service import as_service
+
+UNKNOWN = "11111111-2222-3333-4444-555555555555"
+SWEEP = [sys.executable, "-m", "shctl.sweep"]
+CREATE = "hosts create late --memory 64 --disk 1 --network vlan10 --start".split()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+@pytest.fixture
+def off() -> Iterator[str]:
+    """Return the UUID of a host that is off, in whose name ports are forged."""
+    create("off")
+    yield str(run("-o", "json", "hosts", "show", "off").json["id"])
+    ok("hosts", "delete", "--yes", "off")
+
+
+@pytest.fixture
+def guest() -> Iterator[str]:
+    """Return the name of a network namespace."""
+    call("ip", "netns", "add", "guest")
+    yield "guest"
+    call("ip", "netns", "delete", "guest")
+
+
+def plant(port: str, uuid: str, *columns: str, wait: bool = False) -> None:
+    """Add a port with all the ids that libvirt writes."""
+    words = [f"vm-id={uuid}", f"iface-id={uuid}", "iface-status=active"]
+    ids = [f"external_ids:{word}" for word in [*words, 'attached-mac="52:54:00:aa:bb:cc"']]
+    early = [] if wait else ["--no-wait"]
+    call("ovs-vsctl", *early, "add-port", "br0", port, "tag=77", "--", "set", "Interface", port,
+         *columns, *ids)  # fmt: skip
+
+
+def move(device: str, namespace: str) -> None:
+    call("ip", "link", "set", device, "netns", namespace)
+
+
+def plant_others(uuid: str, guest: str) -> set[str]:
+    """Plant ports of every kind of owner, with ids of a host; return their names."""
+    # As OVN and container engines have them: internal, and moved into the guest's namespace.
+    plant("ovn0", uuid, "type=internal", wait=True)
+    move("ovn0", guest)
+    # One end of a pair, the other end in the container; or the switch's end itself moved away.
+    for name in ("veth0", "veth1"):
+        call("ip", "link", "add", name, "type", "veth", "peer", "name", f"peer-{name}")
+        move(f"peer-{name}", guest)
+        plant(name, uuid, wait=True)
+    move("veth1", guest)
+    # No device anywhere: QEMU or DPDK have the other end.
+    plant("vhu0", uuid, "type=dpdkvhostuserclient")
+    plant("vhu1", uuid, "type=dpdkvhostuser")
+    plant("dpdk0", uuid, "type=dpdk", "options:dpdk-devargs=0000:01:00.0")
+    plant("tunnel0", uuid, "type=vxlan", "options:remote_ip=192.0.2.1")
+    plant("patch0", uuid, "type=patch", "options:peer=patch1")
+    return {"ovn0", "veth0", "veth1", "vhu0", "vhu1", "dpdk0", "tunnel0", "patch0"}
+
+
+def plant_unknown() -> set[str]:
+    """Plant ports of hosts that libvirt does not know; return their names."""
+    names = {"stray0", "vnet900"}
+    for name in names:
+        plant(name, UNKNOWN)
+    plant("ovn1", "not-a-uuid")
+    return names | {"ovn1"}
+
+
+def remove(ports: set[str]) -> None:
+    for port in ports:
+        call("ovs-vsctl", "--no-wait", "--if-exists", "del-port", port)
+
+
+def test_r41_ports_of_others_stay(off: str, guest: str) -> None:
+    """Beside them a row that is left over goes each time."""
+    others = plant_others(off, guest) | plant_unknown()
+    try:
+        for command in ([*SHCTL, "hosts", "start", "off"], [*SHCTL, "doctor", "--fix"], SWEEP):
+            plant("vnet901", off)
+            call(*command)
+            assert set(port_rows()) >= others, command
+            assert "vnet901" not in port_rows(), command
+            ok("hosts", "stop", "off", "--force")
+        assert set(port_rows()) >= others
+        told = run("-o", "json", "doctor").json
+        assert [(row["kind"], row["name"]) for row in told] == [("port", "vnet900")]
+    finally:
+        remove(others)
+
+
+def test_r41_boot_without_libvirtd(off: str, guest: str) -> None:
+    """libvirt's files say which hosts there are: `runs` is not among those that are off."""
+    create("runs", "--start")
+    running = str(run("-o", "json", "hosts", "show", "runs").json["id"])
+    others = plant_others(off, guest) | plant_unknown()
+    daemon("stop", "libvirtd")
+    try:
+        plant("vnet901", off)
+        plant("vnet902", running)
+        call(*SWEEP)
+        assert set(port_rows()) >= others | {"vnet902"}
+        assert "vnet901" not in port_rows()
+    finally:
+        remove(others | {"vnet902"})
+        daemon("start", "libvirtd")
+    assert state("runs") == "running"
+    ok("hosts", "delete", "--yes", "runs")
+
+
+def test_r41_service_leaves_what_it_cannot_see(off: str) -> None:
+    """It enters no namespace; where there is none with a name it sees all there is."""
+    plant("vnet901", off)
+    call("ip", "netns", "add", "closed")
+    try:
+        call(*as_service(*SHCTL, "doctor", "--fix"))
+        call(*as_service(*SWEEP))
+        assert "vnet901" in port_rows()
+    finally:
+        call("ip", "netns", "delete", "closed")
+    call(*as_service(*SHCTL, "hosts", "start", "off"))
+    assert "vnet901" not in port_rows()
+
+
+@pytest.fixture
+def next_port() -> str:
+    """Return the name that libvirt gives its next port; it counts them up."""
+    create("probe", "--start")
+    used = int(port_of("probe").removeprefix("vnet"))
+    ok("hosts", "delete", "--yes", "probe")
+    return f"vnet{used + 1}"
+
+
+@pytest.mark.parametrize("uuid", ["of a host that is off", UNKNOWN])
+def test_r41_port_whose_name_is_next(uuid: str, off: str, guest: str, next_port: str) -> None:
+    """libvirt would take it for its own, and remove it when the host stops."""
+    plant(next_port, UNKNOWN if uuid == UNKNOWN else off, "type=internal", wait=True)
+    move(next_port, guest)
+    try:
+        done = run(*CREATE)
+        assert (done.code, f"may take port {next_port}" in done.err) == (4, True), done
+        assert run("hosts", "show", "late").code == 3
+        assert port_rows()[next_port]["tag"] == 77
+        assert next_port in call("ip", "-n", guest, "-br", "link")
+    finally:
+        remove({next_port})
+
+
+def test_r41_port_that_a_host_names_for_itself(guest: str) -> None:
+    create("late")
+    xml = call("virsh", "dumpxml", "--inactive", "late")
+    network = "<source network='vlan10'/>"
+    file = Path("/run/late.xml")
+    file.write_text(xml.replace(network, f"{network}<target dev='web0'/>"))
+    call("virsh", "define", str(file))
+    file.unlink()
+    plant("web0", UNKNOWN, "type=internal", wait=True)
+    try:
+        assert run("hosts", "start", "late").code == 4
+        move("web0", guest)
+        done = run("hosts", "start", "late")
+        assert (done.code, "may take port web0" in done.err) == (4, True), done
+        assert port_rows()["web0"]["tag"] == 77
+    finally:
+        remove({"web0"})
+    ok("hosts", "start", "late")
+    assert (port_of("late"), port_rows()["web0"]["tag"]) == ("web0", 10)
+    ok("hosts", "delete", "--yes", "late")

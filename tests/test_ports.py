@@ -1,0 +1,223 @@
+"""Which rows of ports have outlived their hosts, and which devices other namespaces have."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from shctl import devices, ports, sweep
+from shctl.devices import Devices
+from shctl.openvswitch import PortRow
+from tests.support import call
+from tests.unit_service import as_service
+
+UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"
+OTHER = "0f0c1b9e-3c56-4b7e-9d55-2b9d5a3f7a01"
+STORED = f"<!-- made --><domain type='qemu'><name>a</name><uuid>{UUID}</uuid></domain>"
+LOOK = "from shctl import devices; d = devices.everywhere(); print(d.complete, *sorted(d.names))"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Spare each test a look at the hypervisor, which none of these touches."""
+
+
+def row(name: str = "vnet3", domain: str | None = UUID, kind: str = "") -> PortRow:
+    return PortRow("u", name, "br0", 5, (), None, domain, kind)
+
+
+@pytest.mark.parametrize(
+    ("it", "names", "complete", "is_stale"),
+    [
+        (row(), {"lo"}, True, True),
+        (row("web0"), {"lo"}, True, True),
+        (row(), {"vnet3"}, True, False),
+        (row(), {"lo"}, False, False),
+        (row(domain=OTHER), {"lo"}, True, False),
+        (row(domain=None), {"lo"}, True, False),
+        (row(domain=""), {"lo"}, True, False),
+        (row(kind="internal"), {"lo"}, True, False),
+        (row(kind="dpdkvhostuserclient"), {"lo"}, True, False),
+        (row(kind="bond"), {"lo"}, True, False),
+        (row("--all"), {"lo"}, True, False),
+    ],
+)
+def test_outlived(
+    it: PortRow, names: set[str], complete: bool, is_stale: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "everywhere", lambda: Devices(frozenset(names), complete))
+    assert ports.outlived([it], lambda: {UUID, ""}) == ([it] if is_stale else [])
+
+
+def test_what_costs_time_is_asked_only_about_suspects(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never() -> Devices:
+        pytest.fail("asked for nothing")
+
+    monkeypatch.setattr(devices, "everywhere", never)
+    assert ports.outlived([row(domain=None), row(kind="internal")], never) == []  # type: ignore[arg-type]
+    assert ports.outlived([row()], lambda: {OTHER}) == []
+    assert ports.in_the_way([row("tap3", None), row("tap4", OTHER)], ["web0"], UUID) is None
+
+
+@pytest.mark.parametrize(
+    ("it", "is_in_the_way"),
+    [
+        (row("web0", OTHER), True),
+        (row("web0", None), True),
+        (row("web0", UUID), False),
+        (row("vnet3", OTHER, "internal"), True),
+        (row("vnet3", None, "internal"), True),
+        (row("vnet3", OTHER), False),  # the check after the start looks at its tags
+        (row("vnet4", OTHER), True),
+        (row("vnet5", OTHER, "internal"), False),
+        (row("vnet٣", OTHER, "internal"), False),
+        (row("ovn3", OTHER, "internal"), False),
+    ],
+)
+def test_in_the_way(it: PortRow, is_in_the_way: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vnet5 has a device here, vnet4 has one in another namespace."""
+    monkeypatch.setattr(devices, "here", lambda: frozenset({"vnet5"}))
+    monkeypatch.setattr(
+        devices, "everywhere", lambda: Devices(frozenset({"vnet4", "vnet5"}), complete=False)
+    )
+    assert ports.in_the_way([it], ["web0"], UUID) == (it if is_in_the_way else None)
+
+
+# --- namespaces --------------------------------------------------------------------------------
+
+
+@contextmanager
+def named(name: str) -> Iterator[str]:
+    call("ip", "netns", "add", name)
+    try:
+        call("ip", "-n", name, "link", "add", f"in-{name}", "type", "veth")
+        yield f"in-{name}"
+    finally:
+        call("ip", "netns", "delete", name)
+
+
+@contextmanager
+def unnamed() -> Iterator[str]:
+    """Give a process a namespace that has no name."""
+    script = "ip link add in-unnamed type veth && echo ready && exec sleep 60"
+    argv = ["unshare", "--net", "bash", "-c", script]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        yield "in-unnamed"
+        process.kill()
+
+
+def look(*as_whom: str) -> tuple[bool, set[str]]:
+    """Look at all devices in a process of its own."""
+    complete, *names = call(*as_whom, "python3", "-c", LOOK).split()
+    return complete == "True", set(names)
+
+
+def test_devices_of_all_namespaces() -> None:
+    assert "lo" in devices.here()
+    before = Path("/proc/thread-self/ns/net").readlink()
+    with named("one") as one, named("two") as two, unnamed() as three:
+        Path("/run/netns/none").touch()  # what a failed `ip netns add` leaves
+        Path("/run/netns/gone").symlink_to("/nowhere")
+        os.mkfifo("/run/netns/fifo")
+        found = devices.everywhere()
+        for name in ("none", "gone", "fifo"):
+            Path("/run/netns", name).unlink()
+    assert found.complete
+    assert {one, two, three, "lo", "br0"} <= found.names
+    assert not {one, two, three} & devices.here()
+    assert Path("/proc/thread-self/ns/net").readlink() == before
+
+
+def test_service_without_rights_sees_processes_but_enters_no_namespace() -> None:
+    with unnamed() as device:
+        complete, names = look(*as_service())
+        assert (complete, device in names) == (True, True)
+        with named("closed") as hidden:
+            complete, names = look(*as_service())
+            assert (complete, hidden in names, device in names) == (False, False, True)
+            assert look() == (True, {*names, hidden})
+
+
+def test_hidden_processes_are_not_absent_ones() -> None:
+    """hidepid=invisible, the unit's ProtectProc=, hides nothing from the group root."""
+    hiding = ["unshare", "--mount", "--propagation=private", "bash", "-c"]
+    with unnamed() as device:
+        script = 'mount -t proc -o hidepid=ptraceable proc /proc && exec "$@"'
+        complete, names = look(*hiding, script, "hiding", *as_service())
+        assert (complete, device in names) == (False, False)
+
+
+def test_namespaces_that_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = threading.Event()
+
+    def slow() -> list[Path]:
+        seen.wait()
+        return []
+
+    monkeypatch.setattr(devices, "_PATIENCE", 0.1)
+    monkeypatch.setattr(devices, "_named", slow)
+    assert not devices.everywhere().complete
+    seen.set()
+
+
+# --- before libvirtd runs ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Return directories for the files of stored and of running hosts, with one stored host."""
+    stored, running = tmp_path / "stored", tmp_path / "running"
+    stored.mkdir()
+    (stored / "a.xml").write_text(STORED)
+    (stored / "networks").mkdir()
+    monkeypatch.setattr(sweep, "STORED", stored)
+    monkeypatch.setattr(sweep, "RUNNING", running)
+    return stored, running
+
+
+def test_dead_are_stored_hosts_that_do_not_run(files: tuple[Path, Path]) -> None:
+    stored, running = files
+    assert sweep.dead_hosts() == {UUID}
+    running.mkdir()
+    (stored / "b.xml").write_text(STORED.replace(UUID, OTHER))
+    (running / "a.xml").write_text(f"<domstatus state='running'>{STORED[13:]}</domstatus>")
+    assert sweep.dead_hosts() == {OTHER}
+
+
+BOMB = f"""<!DOCTYPE d [<!ENTITY a "{UUID}">]><domain><uuid>&a;</uuid></domain>"""
+
+
+LONG = STORED + " " * (5 * 2**20)
+BAD = {"empty": "", "cut": "<domain>", "bare": "<domain/>", "other": "<a/>", "bomb": BOMB}
+
+
+@pytest.mark.parametrize("text", [*BAD.values(), LONG], ids=[*BAD, "long"])
+def test_file_that_describes_no_host(text: str, files: tuple[Path, Path]) -> None:
+    """One of a running host makes everything uncertain."""
+    stored, running = files
+    (stored / "b.xml").write_text(text)
+    assert sweep.dead_hosts() == {UUID}
+    running.mkdir()
+    (running / "b.xml").write_text(text)
+    assert sweep.dead_hosts() == set()
+
+
+def test_file_of_a_running_host_that_is_none(files: tuple[Path, Path]) -> None:
+    _, running = files
+    running.mkdir()
+    os.mkfifo(running / "b.xml")
+    assert sweep.dead_hosts() == set()
+    (running / "b.xml").unlink()
+    (running / "b.xml").symlink_to("/etc/passwd")
+    assert sweep.dead_hosts() == set()
+
+
+def test_directory_of_running_hosts_that_is_none(files: tuple[Path, Path]) -> None:
+    files[1].write_text("")
+    assert sweep.dead_hosts() == set()
