@@ -1,5 +1,6 @@
 """The words for what goes wrong between shctl and a tree's server."""
 
+import os
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 CONNECTING = {"NewConnectionError", "NameResolutionError", "ConnectTimeout", "ConnectTimeoutError"}
 # X509_V_ERR_... in OpenSSL's x509_vfy.h: self-signed, or signed by nobody that is known.
 UNKNOWN_AUTHORITY = range(18, 22)
+_CHECK_CERTIFICATE = "check the URL, the server's certificate and this machine's clock"
 
 
 def explain(error: BaseException, limits: Limits, proxy: "Proxy | None" = None) -> tuple[str, str]:
@@ -28,6 +30,8 @@ def explain(error: BaseException, limits: Limits, proxy: "Proxy | None" = None) 
         return "proxy", f"cannot reach the proxy {proxy}: {reason}"
     if certificate := _certificate_error(causes):
         return "certificate", _explain_certificate(certificate)
+    if "CertificateError" in names:  # urllib3's own, before its version 2
+        return "certificate", f"certificate verify failed: not for that name; {_CHECK_CERTIFICATE}"
     return _explain(causes, names, limits)
 
 
@@ -64,12 +68,16 @@ def _certificate_error(causes: list[BaseException]) -> "SSLCertVerificationError
 
 def _explain_certificate(error: "SSLCertVerificationError") -> str:
     reason = f"certificate verify failed: {error.verify_message}"
-    if error.verify_code in UNKNOWN_AUTHORITY:
-        return (
-            f"{reason}; if you trust the server, set SSL_CERT_FILE to a file with its"
-            " authority's certificate (shctl-trees(1))"
-        )
-    return f"{reason}; check the URL, the server's certificate and this machine's clock"
+    if error.verify_code not in UNKNOWN_AUTHORITY:
+        return f"{reason}; {_CHECK_CERTIFICATE}"
+    file = os.environ.get("SSL_CERT_FILE")
+    # OpenSSL itself says nothing of such a file.
+    if file and not os.access(file, os.R_OK):
+        return f"{reason}; SSL_CERT_FILE is {file!r}, which cannot be read"
+    return (
+        f"{reason}; if you trust the server, set SSL_CERT_FILE to a file that holds its"
+        " certificate or its authority's, see shctl(1)"
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

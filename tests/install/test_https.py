@@ -10,7 +10,8 @@ from shctl.errors import InstallFailed
 from shctl.install.fetch import Client
 from tests.install import treeserver
 from tests.install.hostile import HOSTILE
-from tests.install.treeserver import KERNEL, TreeServer
+from tests.install.treeserver import INITRD, KERNEL, TreeServer
+from tests.support import run
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def secure_url(
     context.load_cert_chain(files[1], files[0])
     server.socket = context.wrap_socket(server.socket, server_side=True)
     monkeypatch.setenv("SSL_CERT_FILE", files[1])
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     return f"https://127.0.0.1:{server.server_port}"
 
 
@@ -53,10 +55,40 @@ def test_https_is_not_given_up(
         client.download(f"{secure_url}/kernel", tmp_path / "kernel")
 
 
-def test_unknown_certificate(
+SELF_SIGNED = r"certificate verify failed: self.signed certificate; "
+
+
+def test_r53_unknown_certificate(
     secure_url: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(InstallFailed, match="(?i)certificate verify failed") as caught:
+    words = f"{SELF_SIGNED}if you trust the server, set SSL_CERT_FILE to a file"
+    with pytest.raises(InstallFailed, match=words) as caught:
         client.download(f"{secure_url}/kernel", tmp_path / "kernel")
     assert "\n" not in caught.value.detail
+
+
+def test_r53_certificate_that_is_not_there(
+    secure_url: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/etc/no such file")
+    words = f"{SELF_SIGNED}SSL_CERT_FILE is '/etc/no such file', which cannot be read"
+    with pytest.raises(InstallFailed, match=words):
+        client.download(f"{secure_url}/kernel", tmp_path / "kernel")
+
+
+def test_r53_certificate_for_another_name(secure_url: str, client: Client, tmp_path: Path) -> None:
+    url = secure_url.replace("127.0.0.1", "localhost")
+    with pytest.raises(InstallFailed, match="certificate verify failed: .*; check the URL, the"):
+        client.download(f"{url}/kernel", tmp_path / "kernel")
+
+
+def test_trust_of_a_command(
+    secure_url: str, server: TreeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files["/initrd"] = INITRD
+    words = ("trees", "probe", secure_url, "--kernel", "kernel", "--initrd", "initrd")
+    assert run(*words).code == 0
+    monkeypatch.delenv("SSL_CERT_FILE")
+    done = run(*words)
+    assert (done.code, "set SSL_CERT_FILE" in done.err) == (7, True)
