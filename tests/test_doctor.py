@@ -235,6 +235,19 @@ def test_interrupted_download() -> None:
     assert {path.name for path in CACHE.glob("*.data")} == kept
 
 
+def test_r54_cached_file_that_qemu_owned() -> None:
+    with serving() as trees:
+        ok(*arguments("cached", trees.of(End.HALT)))
+    changed = min(CACHE.glob("*.data"))
+    delete("cached")
+    other = CACHE.parent / "other"
+    os.link(changed, other)
+    os.chown(changed, 64055, 64055)
+    mended("file", str(changed))
+    assert (changed.exists(), other.stat().st_uid) == (False, 64055)
+    other.unlink()
+
+
 def test_foreign_file_in_the_cache_stays() -> None:
     CACHE.mkdir(exist_ok=True)
     foreign = CACHE / "notes.txt"

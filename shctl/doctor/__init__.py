@@ -22,7 +22,8 @@ _CHECKS = {
     "networks": switch.networks,
     "files without host": files.files_left,
     "modes of files": files.modes_wrong,
-    "cached files": files.cache_left,
+    "leftovers in the cache": files.cache_left,
+    "cached files": files.cache_changed,
 }
 
 

@@ -93,6 +93,17 @@ def cache_left(_hypervisor: Hypervisor) -> Found:
             yield Finding("file", str(path), problem, remedy), None
 
 
+def cache_changed(_hypervisor: Hypervisor) -> Found:
+    """Find cached files that QEMU or another user may have written to."""
+    cache = Cache()
+    for path in cache.changed():
+        problem = "it has another owner, mode or name than the cache gave it, so it is not used"
+        yield (
+            Finding("file", str(path), problem, "--fix deletes it; it is fetched again"),
+            partial(cache.forget, path),
+        )
+
+
 def _clean(cache: Cache, path: Path) -> None:
     cache.remove_leftovers()
     if path.exists():

@@ -2,17 +2,17 @@
 
 An entry is KEY.data and KEY.json (the sidecar), KEY being the URL's SHA-256. Locks let any number
 of processes work at once: one for each key while its entry changes, and a shared one on the data
-while it is borrowed.
+while it is borrowed. An entry is used only while both files are as they were made: of our owner and
+mode, and without other names, under which QEMU or another user may have written to them.
 """
 
 import fcntl
 import hashlib
-import json
 import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
@@ -21,6 +21,14 @@ from shctl.clock import stamp
 from shctl.errors import Conflict
 from shctl.install.addresses import redact
 from shctl.install.checks import Checksum
+from shctl.install.entry import (
+    Sidecar,
+    is_intact,
+    is_untouched,
+    read_sidecar,
+    unlink,
+    write_sidecar,
+)
 from shctl.install.fetch import Client, Progress
 from shctl.install.files import TEMPORARY, explained, make_directory, write_whole
 from shctl.install.replies import Received
@@ -47,12 +55,6 @@ class Entry:
     size: int
     last_use: float
     whole: bool
-
-
-@dataclass(frozen=True)
-class _Sidecar:
-    url: str
-    received: Received
 
 
 class Cache:
@@ -133,6 +135,25 @@ class Cache:
                 removed.append(path)
         return removed
 
+    def changed(self) -> list[Path]:
+        """Return the entries whose owner, mode or links are no longer those that they were given.
+
+        They are never used: at their next use they are fetched again.
+        """
+        return [path for path in self._named(".data") if self._is_changed(path)]
+
+    def forget(self, path: Path) -> None:
+        """Remove an entry that has changed; its files' other names stay. Raise Conflict."""
+        with explained(path), self._changing(path):
+            if not is_untouched(path):
+                unlink(path)
+
+    def _is_changed(self, path: Path) -> bool:
+        # Between its two files an entry is being written.
+        with suppress(OSError, Conflict), self._changing(path):
+            return path.with_suffix(".json").exists() and not is_untouched(path)
+        return False
+
     def _prepare(self) -> None:
         make_directory(self.directory)
         if not any(self.directory.iterdir()):
@@ -141,27 +162,30 @@ class Cache:
 
     def _valid(self, path: Path, checksum: Checksum | None) -> Received | None:
         """Return what is known of an entry that is whole and can be validated, else drop it."""
-        sidecar = _read_sidecar(path)
-        if sidecar is None or not _is_intact(path, sidecar.received, checksum):
-            _unlink(path)
+        sidecar = read_sidecar(path) if is_untouched(path) else None
+        if sidecar is None or not is_intact(path, sidecar.received, checksum):
+            unlink(path)
             return None
         received = sidecar.received
         return received if received.etag or received.last_modified else None
 
     def _entry(self, path: Path) -> Entry | None:
-        sidecar = _read_sidecar(path)
+        sidecar = read_sidecar(path)
         try:
             facts = path.stat()
         except OSError:  # another process has just removed it
             return None
         whole = sidecar is not None and sidecar.received.length == facts.st_size
+        whole = whole and is_untouched(path)
         url = sidecar.url if sidecar else ""
         return Entry(url, path, facts.st_size, facts.st_mtime, whole)
 
     def _remove(self, path: Path) -> bool:
-        with suppress(OSError, Conflict), self._changing(path), path.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _unlink(path)
+        with suppress(OSError, Conflict), self._changing(path):
+            # What has changed is lent to nobody, and may not even be ours to open.
+            if is_untouched(path):
+                _check_unused(path)
+            unlink(path)
             return True
         return False
 
@@ -202,58 +226,20 @@ def _is_key(name: str) -> bool:
     return len(name) == KEY_LENGTH and not name.strip("0123456789abcdef")
 
 
-def _is_intact(path: Path, received: Received, checksum: Checksum | None) -> bool:
-    try:
-        with path.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_size != received.length:
-                return False
-            ours = _digest(stream, "sha256") == received.sha256
-            return ours and (checksum is None or _fits(stream, received, checksum))
-    except OSError:
-        return False
-
-
-def _fits(stream: BufferedReader, received: Received, checksum: Checksum) -> bool:
-    if checksum.algorithm == "sha256":
-        return received.sha256 == checksum.value
-    return _digest(stream, checksum.algorithm) == checksum.value
-
-
-def _digest(stream: BufferedReader, algorithm: str) -> str:
-    stream.seek(0)
-    return hashlib.file_digest(stream, algorithm).hexdigest()
+def _check_unused(path: Path) -> None:
+    """Raise OSError when an entry's data are borrowed."""
+    with path.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _note_use(path: Path, url: str, received: Received | None) -> BufferedReader:
     """Return the entry's data, open and locked against removal."""
     if received:
-        _write_sidecar(path, _Sidecar(redact(url), received))
+        write_sidecar(path, Sidecar(redact(url), received))
     os.utime(path)
     stream = path.open("rb")
     fcntl.flock(stream, fcntl.LOCK_SH)
     return stream
-
-
-def _read_sidecar(path: Path) -> _Sidecar | None:
-    try:
-        content = json.loads(path.with_suffix(".json").read_bytes())
-        received = Received(**content["received"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    validators = (received.etag, received.last_modified)
-    usable = all(value is None or isinstance(value, str) for value in validators)
-    return _Sidecar(str(content.get("url")), received) if usable else None
-
-
-def _write_sidecar(path: Path, sidecar: _Sidecar) -> None:
-    with write_whole(path.with_suffix(".json")) as stream:
-        stream.write(json.dumps(asdict(sidecar)).encode())
-
-
-def _unlink(path: Path) -> None:
-    # The sidecar first: data without one is a leftover, a sidecar without data would be a lie.
-    path.with_suffix(".json").unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
 
 
 def show(cache: Cache, *, forget: bool = False) -> list[Cached]:

@@ -100,6 +100,74 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 }
 
 
+OTHER = 64055  # QEMU's user on Debian
+
+
+def give_another_name(path: Path) -> None:
+    os.link(path, path.parent.parent / "other")
+
+
+def put_a_link(path: Path) -> None:
+    """Have a symbolic link in the entry's place, to a file of the same content."""
+    path.rename(path.parent.parent / "other")
+    path.symlink_to(path.parent.parent / "other")
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "owner": lambda data: os.chown(data, OTHER, OTHER),
+    "mode for others": lambda data: data.chmod(0o666),
+    "mode for the owner": lambda data: data.chmod(0o600),
+    "setuid": lambda data: data.chmod(0o4644),
+    "hard link": give_another_name,
+    "symbolic link": put_a_link,
+    "owner of the sidecar": lambda data: os.chown(data.with_suffix(".json"), OTHER, OTHER),
+    "hard link of the sidecar": lambda data: give_another_name(data.with_suffix(".json")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_r54_changed_entry_is_fetched_again(change: str, server: TreeServer, cache: Cache) -> None:
+    url = f"{server.url}/kernel"
+    take(cache, url)
+    assert cache.changed() == []
+    CHANGES[change](data_path(cache, url))
+    assert cache.changed() == [data_path(cache, url)]
+    assert [entry.whole for entry in cache.entries()] == [False]
+    before = other_name(cache)
+    assert take(cache, url) == KERNEL
+    assert statuses(server) == [200, 200]
+    assert (cache.changed(), cache.leftovers()) == ([], [])
+    assert other_name(cache) == before
+
+
+def other_name(cache: Cache) -> tuple[bytes, int] | None:
+    """Return what is under the other name, and its owner."""
+    path = cache.directory.parent / "other"
+    return (path.read_bytes(), path.stat().st_uid) if path.exists() else None
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_r54_changed_entry_is_removed(change: str, server: TreeServer, cache: Cache) -> None:
+    for act in (
+        lambda path: cache.forget(path),
+        lambda _: Cache(cache.directory, max_entries=0).prune(),
+    ):
+        url = f"{server.url}/kernel"
+        take(cache, url)
+        (cache.directory.parent / "other").unlink(missing_ok=True)
+        CHANGES[change](data_path(cache, url))
+        before = other_name(cache)
+        act(data_path(cache, url))
+        assert (cache.entries(), cache.leftovers()) == ([], [])
+        assert other_name(cache) == before
+
+
+def test_entry_that_is_as_it_was_is_not_forgotten(server: TreeServer, cache: Cache) -> None:
+    take(cache, f"{server.url}/kernel")
+    cache.forget(data_path(cache, f"{server.url}/kernel"))
+    assert [entry.whole for entry in cache.entries()] == [True]
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_entry_is_fetched_again(damage: str, server: TreeServer, cache: Cache) -> None:
     url = f"{server.url}/kernel"
