@@ -165,11 +165,17 @@ class Domain:
         """Return a picture of the first screen, in a format of QEMU's choice."""
         with self._doing("take a picture of"):
             stream = self._handle.connect().newStream()
-            self._handle.screenshot(stream, 0)
-            picture = bytearray()
-            while piece := stream.recv(2**16):
-                picture += piece
-            stream.finish()
+            try:
+                self._handle.screenshot(stream, 0)
+                picture = bytearray()
+                while piece := stream.recv(2**16):
+                    picture += piece
+                stream.finish()
+            except BaseException:
+                # libvirtd would keep its end open as long as the connection lasts.
+                with suppress(ShctlError), translated("cannot end the stream"):
+                    stream.abort()
+                raise
         return bytes(picture)
 
     def console(self) -> "Console":

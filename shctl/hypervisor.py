@@ -15,6 +15,8 @@ from shctl.rows import Host, Network
 
 OPEN_TIMEOUT = 10.0  # seconds
 KEEPALIVE = (5, 2)  # seconds between probes, probes that may stay unanswered
+# A daemon that is stuck keeps whoever wants to open a connection, and nothing can end that.
+_opening = threading.Semaphore(16)
 
 
 class Hypervisor:
@@ -30,7 +32,8 @@ class Hypervisor:
         self.open_timeout = open_timeout
         self.read_only = read_only
         self._opened: Any = None
-        self._opening = threading.Lock()
+        self._lock = threading.Lock()
+        self._callbacks: list[int] = []
         self._watchers: list[Callable[[], None]] = []
 
     @property
@@ -70,37 +73,67 @@ class Hypervisor:
 
         Raises Unreachable when that fails or takes too long.
         """
-        if not self._is_alive():
-            with self._opening:
-                if not self._is_alive():
-                    self._opened = self._open()
-        return self._opened
+        opened = self._opened
+        if opened is not None and _is_alive(opened):
+            return opened
+        if not self._lock.acquire(timeout=self.open_timeout):
+            raise Unreachable(self._late())
+        try:
+            if self.lost:
+                self._forget()
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+        finally:
+            self._lock.release()
+
+    @property
+    def lost(self) -> bool:
+        """Tell whether the connection was opened and has broken off since."""
+        opened = self._opened
+        return opened is not None and not _is_alive(opened)
 
     def close(self) -> None:
         """Close the connection in good order; it opens again at its next use."""
-        if self._is_alive():
+        opened = self._opened
+        self._forget()
+        if opened is not None and _is_alive(opened):
             with suppress(ShctlError), translated("cannot close the connection"):
-                self._opened.close()
-        self._opened = None
+                opened.close()
 
-    def _is_alive(self) -> bool:
-        # Asks nobody: keepalive and the end of the stream are what libvirt judges by.
-        with suppress(ShctlError), translated("cannot look at the connection"):
-            return self._opened is not None and bool(self._opened.isAlive())
-        return False
+    def _forget(self) -> None:
+        """Drop the connection, which closes it as soon as no thread is in a call any more."""
+        opened, self._opened = self._opened, None
+        callbacks, self._callbacks = self._callbacks, []
+        # libvirt keeps a connection as long as it has callbacks.
+        for callback in callbacks:
+            with suppress(ShctlError), translated("cannot end the events"):
+                opened.domainEventDeregisterAny(callback)
 
     def _open(self) -> Any:
         prepare()
         what = f"cannot reach libvirt at {self.uri}"
         opener = api.openReadOnly if self.read_only else api.open
-        late = f"{what}: no answer within {self.open_timeout:g} s; is libvirtd stuck?"
+
+        def connect() -> Any:
+            if not _opening.acquire(timeout=self.open_timeout):
+                raise Unreachable(self._late())
+            try:
+                return opener(self.uri)
+            finally:
+                _opening.release()
+
         try:
             with translated(what):
-                connection = within(self.open_timeout, lambda: opener(self.uri), Unreachable(late))
+                connection = within(self.open_timeout, connect, Unreachable(self._late()))
                 self._set_up(connection)
         except ShctlError as error:
             raise Unreachable(error.detail) from error
         return connection
+
+    def _late(self) -> str:
+        within = f"no answer within {self.open_timeout:g} s"
+        return f"cannot reach libvirt at {self.uri}: {within}; is libvirtd stuck?"
 
     def _set_up(self, connection: Any) -> None:
         # The test driver has no keepalive.
@@ -108,7 +141,10 @@ class Hypervisor:
             connection.setKeepAlive(*KEEPALIVE)
         for watcher in self._watchers:
             lifecycle = api.VIR_DOMAIN_EVENT_ID_LIFECYCLE
-            connection.domainEventRegisterAny(None, lifecycle, lambda *_, w=watcher: w(), None)
+            number = connection.domainEventRegisterAny(
+                None, lifecycle, lambda *_, w=watcher: w(), None
+            )
+            self._callbacks.append(number)
 
     def watch(self, watcher: Callable[[], None]) -> None:
         """Have a function called whenever a domain comes, starts, stops or goes.
@@ -258,6 +294,13 @@ class Hypervisor:
         connection = self.connection
         with translated(f"cannot look up volume {path}"):
             return Volume(connection.storageVolLookupByPath(path))
+
+
+def _is_alive(connection: Any) -> bool:
+    # Asks nobody: keepalive and the end of the stream are what libvirt judges by.
+    with suppress(ShctlError), translated("cannot look at the connection"):
+        return bool(connection.isAlive())
+    return False
 
 
 def _not_found(kind: str, name: str, known: Iterable[str]) -> NotFound:

@@ -18,27 +18,30 @@ HOST, NETWORK = "/hosts/<name>", "/networks/<name>"
 READ, CHANGE, CREATE = 8, 60, 900
 WAIT = 300
 ROUTES = (
-    Route("GET", "/hosts", "hosts list", 200, "read", READ, busy=True),
-    Route("GET", HOST, "hosts show", 200, "read", READ),
-    Route("POST", HOST, "hosts create", 201, "admin", CREATE, failures=(502,)),
+    Route("GET", "/hosts", "hosts list", 200, "read", READ, busy=True, places="read"),
+    Route("GET", HOST, "hosts show", 200, "read", READ, places="read"),
+    Route("POST", HOST, "hosts create", 201, "admin", CREATE, failures=(502,), places="create"),
     Route("DELETE", HOST, "hosts delete", 204, "admin", CHANGE),
     Route("PUT", f"{HOST}/start", "hosts start", 204, "power", CHANGE),
-    Route("PUT", f"{HOST}/stop", "hosts stop", 204, "power", WAIT + CHANGE, longest=WAIT),
+    Route(
+        "PUT", f"{HOST}/stop", "hosts stop", 204, "power", WAIT + CHANGE, longest=WAIT,
+        places="stop",
+    ),
     Route("PUT", f"{HOST}/reboot", "hosts reboot", 204, "power", CHANGE),
     Route(
         "GET", f"{HOST}/wait", "hosts wait", 200, "read", WAIT + READ, longest=WAIT,
-        renamed={"for": "condition"}, failures=(502,),
+        renamed={"for": "condition"}, failures=(502,), places="wait",
     ),
     # Installers print passwords.
-    Route("GET", f"{HOST}/log", "hosts log", 200, "admin", READ),
-    Route("GET", "/networks", "networks list", 200, "read", READ, busy=True),
-    Route("GET", NETWORK, "networks show", 200, "read", READ),
+    Route("GET", f"{HOST}/log", "hosts log", 200, "admin", READ, places="read"),
+    Route("GET", "/networks", "networks list", 200, "read", READ, busy=True, places="read"),
+    Route("GET", NETWORK, "networks show", 200, "read", READ, places="read"),
     Route("POST", NETWORK, "networks create", 201, "admin", CHANGE),
     Route("POST", f"/hosts/<host>{NETWORK}", "networks create", 201, "admin", CHANGE),
     Route("DELETE", NETWORK, "networks delete", 204, "admin", CHANGE),
     # It makes the server send requests to wherever the caller likes.
-    Route("GET", "/trees", "trees probe", 200, "admin", CHANGE, failures=(502,)),
-    Route("GET", "/doctor", "doctor", 200, "read", CHANGE),
+    Route("GET", "/trees", "trees probe", 200, "admin", CHANGE, failures=(502,), places="create"),
+    Route("GET", "/doctor", "doctor", 200, "read", CHANGE, places="read"),
 )  # fmt: skip
 PAGES = (
     Page("/", "read", "about", "Tell name and version."),
@@ -147,7 +150,8 @@ class Server:
             exchange.what["parameters"] = journal.speakable(params, given)
             core.bound_timeout(route, params, given)
             argv = core.write_argv(params, given, name)
-            return replies.success(route, name or "", self._core.run(route, name or "", argv))
+            done = self._core.run(route, name or "", given, argv, exchange.caller.who)
+            return replies.success(route, name or "", done)
 
         return respond
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from shctl import domain, locks, openvswitch, ports
+from shctl import domain, locks, openvswitch, ports, presence
 from shctl.deadline import within
 from shctl.errors import Conflict, NotFound, TimedOut
 from shctl.handles import Domain
@@ -194,7 +194,9 @@ def _shut_down(host: Domain, *, force: bool, seconds: float) -> None:
     end = time.monotonic() + seconds
     with suppress(TimedOut):  # a QEMU that hangs
         _ask(host, host.shut_down, seconds)
-    if not wait_until(lambda: _is_off(host), end - time.monotonic()) and not force:
+    # Whoever wants the plug pulled at the end need not stay for that.
+    left = end - time.monotonic()
+    if not wait_until(lambda: _is_off(host), left, to_the_end=force) and not force:
         raise TimedOut(
             f"host {host.name!r} is still {host.state} after {seconds:g} s;"
             " --force powers it off, --timeout waits longer"
@@ -245,10 +247,15 @@ def _check_awake(host: Domain) -> None:
         )
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait until the condition is true; return False when `seconds` are over before."""
+def wait_until(condition: Callable[[], bool], seconds: float, *, to_the_end: bool = False) -> bool:
+    """Wait until the condition is true; return False when `seconds` are over before.
+
+    Raises Left when whoever asked has left, unless something is to come `to_the_end`.
+    """
     end = time.monotonic() + seconds
     while not condition():
+        if not to_the_end:
+            presence.check()
         left = end - time.monotonic()
         if left <= 0:
             return False

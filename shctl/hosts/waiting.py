@@ -1,7 +1,10 @@
 """Wait until something is true of a host."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from shctl import locks
 from shctl.errors import Conflict, InstallFailed, TimedOut, Unreachable
@@ -11,7 +14,11 @@ from shctl.metadata import FAILED, INSTALLED, Installation
 from shctl.model import HostDetail
 
 TIMEOUT = 7200.0  # seconds
+MOST_ASKERS = 2
 RESTART = 60.0  # seconds that libvirt or Open vSwitch may be away once they have answered
+
+_askers: Counter[str] = Counter()
+_lock = threading.Lock()
 
 
 def wait(hypervisor: Hypervisor, name: str, wanted: str, timeout: float = TIMEOUT) -> HostDetail:
@@ -70,7 +77,26 @@ def _is_installed(_hypervisor: Hypervisor, name: str, install: Installation | No
 
 
 def _has_address(hypervisor: Hypervisor, name: str, _install: Installation | None) -> bool:
-    return any(i.addresses for i in details.show(hypervisor, name).interfaces)
+    with _asking(name) as may:
+        return may and any(i.addresses for i in details.show(hypervisor, name).interfaces)
+
+
+@contextmanager
+def _asking(name: str) -> Iterator[bool]:
+    """Have only so many ask one guest at a time; whether one may, for it asks again soon.
+
+    A guest that hangs holds up libvirt, whose workers are few.
+    """
+    with _lock:
+        may = _askers[name] < MOST_ASKERS
+        _askers[name] += may
+    try:
+        yield may
+    finally:
+        with _lock:
+            _askers[name] -= may
+            if not _askers[name]:
+                del _askers[name]
 
 
 _CONDITIONS: dict[str, Callable[[Hypervisor, str, Installation | None], bool]] = {

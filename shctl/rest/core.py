@@ -38,11 +38,18 @@ class Core:
         self.exchanges: set[Exchange] = set()
         self._root = root
         self._pool = Pool(uri)
-        # Together, and with those who wait for a place, they are fewer than the threads that take
-        # requests, so one is always left; and four of libvirtd's twenty workers may be stuck in
-        # one guest.
-        self._work = Work(most=128, each=4, queue=32)
-        self._waits = Work(most=64, each=16, queue=16)
+        # Kinds that hold up none of the others. Together, and with those who wait for a place, they
+        # are fewer than the threads that take requests, so one is always left; and four of
+        # libvirtd's twenty workers may be stuck in one guest.
+        self.places = {
+            "read": Work(most=64, each=4, own=32, queue=16),
+            "change": Work(most=64, each=4, own=48, queue=32),
+            # It may have to fetch a tree.
+            "create": Work(most=64, each=4, own=48, queue=32),
+            # These wait for guests, nearly all of the time in nobody's way.
+            "wait": Work(most=96, each=96, own=32, queue=8),
+            "stop": Work(most=48, each=16, own=32, queue=8),
+        }
         # Python runs one thread at a time: one works while the other's call is on its way. With
         # more of them eight clients together get less than one alone.
         self._busy = threading.Semaphore(2)
@@ -84,15 +91,21 @@ class Core:
             if not (isinstance(param, click.Argument) and "name" in route.placeholders)
         }
 
-    def run(self, route: Route, name: str, argv: list[str]) -> Any:
-        """Run a route's command about a host or network, or none, and return its data."""
-        work = self._work if route.longest is None else self._waits
-        subject = f"{route.command.split()[0]}/{name}" if name else ""
-        return work.run(subject, route.seconds, lambda: self._invoke(route, argv))
+    def run(
+        self, route: Route, name: str, given: dict[str, Any], argv: list[str], caller: str
+    ) -> Any:
+        """Run a route's command about a host or network, or none, and return its data.
+
+        `given` are its parameters and `argv` is the command line that stands for them.
+        """
+        work = self.places[places(route, given)]
+        return work.run(
+            subject(route, name), caller, route.seconds, lambda: self._invoke(route, argv)
+        )
 
     def run_own(self, what: str, function: Callable[[], T]) -> T:
-        """Run something of the server's own under the same limits."""
-        return self._work.run(what, _OWN, function)
+        """Run something of the server's own under the limits of what only looks."""
+        return self.places["read"].run(what, what, _OWN, function)
 
     def _invoke(self, route: Route, argv: list[str]) -> Any:
         with self._turn(route), self._pool.borrow() as hypervisor:
@@ -115,6 +128,20 @@ class Core:
             yield
         finally:
             self._busy.release()
+
+
+def places(route: Route, given: dict[str, Any]) -> str:
+    """Return the places that a request takes: pulling the plug waits for no guest."""
+    at_once = given.get("force") and not given.get("timeout")
+    return "change" if route.places == "stop" and at_once else route.places
+
+
+def subject(route: Route, name: str) -> str:
+    """Return what a request is about, of which only so many are let in; empty for no such limit."""
+    if name:
+        return f"{route.command.split()[0]}/{name}"
+    # Lists are quick; what looks at everything is not.
+    return route.command if route.places == "read" and not route.busy else ""
 
 
 def read(route: Route, known: Params, query: str, content_type: str, body: bytes) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import socket
 import ssl
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +27,10 @@ from shctl.rest.bodies import Bodies
 from shctl.rest.core import Core
 from shctl.rest.edge import Edge, Flights
 from shctl.rest.gate import Gate
+from shctl.rest.threads import Threads
 from shctl.server import Server
 
-THREADS = 256  # more than the commands that may be under way, see Core
+THREADS = 512  # more than the commands that may be under way, see Core
 DRAIN = 8.0  # seconds for requests in flight once the server is to stop
 LAST = 0.5  # seconds more, in which the last bytes leave
 LOOK = 5.0  # seconds between looks at installations that are under way
@@ -164,7 +164,7 @@ def _check_tls(config: _Listener) -> None:
 async def _serve(core: Core, listeners: list[_Listener], names: tuple[str, ...]) -> bool:
     """Serve until the end; tell whether that was asked for, not a listener's failure."""
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(THREADS, "request"))
+    loop.set_default_executor(Threads(THREADS))
     stop: Any = asyncio.Event()
     flights, shared = Flights(), Bodies()
     for number in (signal.SIGTERM, signal.SIGINT):

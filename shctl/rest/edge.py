@@ -1,17 +1,20 @@
 """Admit requests by their headers, take in their bodies, and only then spend a thread on them."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
-from contextvars import copy_context
 from http import HTTPStatus
 from typing import Any
 
+from shctl import presence
 from shctl.errors import ShctlError
 from shctl.rest import bodies, journal, sockets, wsgi
 from shctl.rest.bodies import Bodies, Receive
 from shctl.rest.journal import Exchange
 from shctl.rest.route import Page, Route
 from shctl.server import Server
+
+LOOK = 0.5  # seconds between looks whether a client is still there
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -76,26 +79,45 @@ class Edge:
             await send({"type": "http.response.body", "body": b""})
             return
         with self._flights:
-            await _send(send, await self._answer(exchange, body))
+            await _send(send, await self._answer(exchange, body, receive))
 
     async def _body(self, row: Route | Page, exchange: Exchange, receive: Receive) -> bytes:
         if isinstance(row, Route) and row.has_body:
             return await self._bodies.read(receive, exchange.caller.who)
         return await bodies.read_empty(receive)
 
-    async def _answer(self, exchange: Exchange, body: bytes) -> wsgi.Answer:
+    async def _answer(self, exchange: Exchange, body: bytes, receive: Receive) -> wsgi.Answer:
         given = {**exchange.environ, "shctl.exchange": exchange}
-        work: asyncio.Future[wsgi.Answer] = asyncio.get_running_loop().run_in_executor(
-            None, copy_context().run, wsgi.call, self._server, given, body
-        )
-        ends: list[asyncio.Future[Any]] = [work, self._flights.over]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        left = threading.Event()
+        with presence.noted(left):
+            work: asyncio.Future[wsgi.Answer] = asyncio.get_running_loop().run_in_executor(
+                None, wsgi.call, self._server, given, body
+            )
+        await self._finish(work, receive, left)
         if not work.done():
             early = "the server had to stop before this was done; look before repeating it"
             return self._server.refuse(exchange, Stopping(early))
         if error := work.exception():
             return self._server.refuse(exchange, error)
         return work.result()
+
+    async def _finish(
+        self, work: "asyncio.Future[Any]", receive: Receive, left: threading.Event
+    ) -> None:
+        """Wait until work is done or the server stops; set `left` when the client goes."""
+        gone = asyncio.ensure_future(_disconnected(receive))
+        ends: set[asyncio.Future[Any]] = {work, self._flights.over}
+        while not any(end.done() for end in ends):
+            if gone.done() or sockets.has_left():
+                left.set()
+            watched, seconds = (ends, None) if left.is_set() else (ends | {gone}, LOOK)
+            await asyncio.wait(watched, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _send(send: Send, answer: wsgi.Answer, *, more: bool = False) -> None:

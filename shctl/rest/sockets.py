@@ -4,6 +4,7 @@ import errno
 import grp
 import ipaddress
 import os
+import select
 import socket
 import stat
 import struct
@@ -26,13 +27,39 @@ _FIRST = 3  # sd_listen_fds(3)
 
 # Who is at the other end of the Unix socket that the current task serves.
 peer: ContextVar[str] = ContextVar("peer", default="local")
+_connection: ContextVar[socket.socket | None] = ContextVar("connection", default=None)
 
 
-class UnixSocket(socket.socket):
-    """A listening Unix socket that notes who connects.
+class Listening(socket.socket):
+    """A listening socket that notes what it accepts.
 
     asyncio starts a connection's task right after accept, so that task inherits the note.
     """
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """Accept a connection."""
+        connection, address = super().accept()
+        _connection.set(connection)
+        return connection, address
+
+
+def has_left() -> bool:
+    """Tell whether the client that the current task serves has closed its connection.
+
+    Hypercorn 0.13 tells of that only when it is about to send.
+    """
+    connection = _connection.get()
+    if connection is None:
+        return False
+    if connection.fileno() < 0:
+        return True
+    look = select.poll()
+    look.register(connection, select.POLLRDHUP)
+    return bool(look.poll(0))
+
+
+class UnixSocket(Listening):
+    """A listening Unix socket that notes who connects, too."""
 
     def accept(self) -> tuple[socket.socket, object]:
         """Accept a connection."""
@@ -105,7 +132,7 @@ def _listen(addresses: Iterable[tuple[int, Any]]) -> list[socket.socket]:
 
 
 def _bound(family: int, address: Any) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = Listening(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
     listener.listen()
@@ -138,7 +165,7 @@ def from_systemd() -> list[socket.socket]:
 
 def _adopt(descriptor: int) -> socket.socket:
     os.set_inheritable(descriptor, False)
-    listener = socket.socket(fileno=descriptor)
+    listener = Listening(fileno=descriptor)
     if listener.family != socket.AF_UNIX:
         return listener
     return UnixSocket(fileno=listener.detach())

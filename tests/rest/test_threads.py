@@ -1,0 +1,45 @@
+"""The threads that take requests."""
+
+import threading
+from concurrent.futures import Future
+from contextvars import ContextVar
+
+import pytest
+
+from shctl.rest import threads
+from shctl.rest.threads import Threads
+from tests.support import HANG, eventually
+
+who: ContextVar[str] = ContextVar("who", default="nobody")
+
+
+def running() -> int:
+    return sum(thread.name == "request" for thread in threading.enumerate())
+
+
+def test_no_more_than_allowed_and_none_without_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "IDLE", 0.05)
+    pool, go = Threads(3), threading.Event()
+    futures: list[Future[bool]] = [pool.submit(go.wait, HANG) for _ in range(8)]
+    eventually(lambda: running() == 3)
+    assert not any(future.done() for future in futures)
+    go.set()
+    assert all(future.result(HANG) for future in futures)
+    eventually(lambda: running() == 0)
+    assert pool.submit(lambda: 5).result(HANG) == 5
+
+
+def test_threads_are_used_again() -> None:
+    pool = Threads(8)
+    assert len({pool.submit(threading.get_ident).result(HANG) for _ in range(20)}) < 8
+
+
+def test_context_and_errors_come_along() -> None:
+    pool = Threads(1)
+    token = who.set("somebody")
+    asked = pool.submit(who.get)
+    who.reset(token)
+    assert asked.result(HANG) == "somebody"
+    assert pool.submit(who.get).result(HANG) == "nobody"
+    with pytest.raises(ZeroDivisionError):
+        pool.submit(lambda: 1 // 0).result(HANG)

@@ -1,0 +1,84 @@
+"""Calls that hang: given up in time, and bounded in number."""
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from shctl import deadline
+from shctl.deadline import within
+from shctl.errors import Conflict, TimedOut, Unreachable
+from tests.support import eventually
+
+LATE = TimedOut("late")
+
+
+@contextmanager
+def hanging(number: int) -> Iterator[None]:
+    """Have calls hang while the block lasts."""
+    over = threading.Event()
+    for _ in range(number):
+        with pytest.raises(TimedOut):
+            within(0, over.wait, LATE)
+    before = threading.active_count()
+    try:
+        yield
+    finally:
+        over.set()
+    eventually(lambda: threading.active_count() <= before - number)
+
+
+def test_answers_and_errors_come_through() -> None:
+    def refuse() -> None:
+        raise Conflict("no")
+
+    assert within(5, lambda: 3, LATE) == 3
+    with pytest.raises(Conflict, match="no"):
+        within(5, refuse, LATE)
+
+
+def test_hung_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "MOST_HUNG", 5)
+    with hanging(5), pytest.raises(Unreachable, match="5 calls hang already"):
+        within(5, lambda: 3, LATE)
+    eventually(lambda: deadline._hung.number == 0)
+    assert within(5, lambda: 3, LATE) == 3
+
+
+class Handle:
+    """What a call may hold, such as a connection."""
+
+
+def _call_that(ends: Callable[[], None]) -> "weakref.ref[Handle]":
+    """Give up a call that holds a handle; return a reference that does not keep it."""
+    handle = Handle()
+
+    def function() -> Handle:
+        ends()
+        return handle
+
+    # Not pytest.raises, which keeps the frames that an error came through.
+    with suppress(TimedOut):
+        within(0, function, TimedOut("late"))
+    return weakref.ref(handle)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_of_a_late_call_waits_for_garbage_collection(fails: bool) -> None:
+    over = threading.Event()
+
+    def end() -> None:
+        over.wait()
+        if fails:
+            raise Conflict("no")
+
+    gc.disable()
+    try:
+        reference = _call_that(end)
+        over.set()
+        eventually(lambda: reference() is None)
+    finally:
+        gc.enable()
