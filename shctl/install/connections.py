@@ -22,7 +22,8 @@ CHUNK = 256 << 10
 # How long a server that ignores "Connection: close" is given to send surplus bytes.
 LINGER = 1.0
 TOO_SLOW = ("too slow", "it took too long altogether; retry later")
-_MOST_DIGITS = 18  # of a length; Python refuses to read thousands
+_MOST_DIGITS = 18  # of a length, beyond all limits; Python refuses to read thousands
+_LONGEST_URL = 4096
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Answer:
         """Return the length that the body is to have, where that is told."""
         text = self.header("Content-Length") or ""
         chunked = self.header("Transfer-Encoding") is not None
-        is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
-        return int(text) if is_number and not chunked else None
+        is_number = text.isascii() and text.isdigit()
+        return int(text[:_MOST_DIGITS]) if is_number and not chunked else None
 
     def close(self) -> None:
         """Close the connection unless the body was read whole."""
@@ -180,6 +181,9 @@ def _refused(url: str, what: str) -> str:
 
 
 def _follow(url: str, target: str) -> str:
+    if len(target) > _LONGEST_URL:
+        refused = f"it redirects to a URL of more than {_LONGEST_URL} characters"
+        raise FetchFailed(url, "redirect", refused)
     there = follow(url, target)
     if there is None:
         refused = f"it redirects to {redact(target)}, which is refused"

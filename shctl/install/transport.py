@@ -23,6 +23,8 @@ from shctl.install.ranges import Reach
 # OpenSSL's own choice, which SSL_CERT_FILE can change; Debian's urllib3 has a fixed file instead.
 TRUST: dict[str, Any] = {"ca_certs": None}
 AGENT = {"Accept-Encoding": "identity", "User-Agent": f"shctl/{shctl.__version__}"}
+# As many bytes as mirrors and content networks send, several times.
+MOST_HEADERS = 32 << 10
 
 
 class Line:
@@ -61,7 +63,44 @@ class Line:
             timer.cancel()
 
 
-class PatientResponse(http.client.HTTPResponse):
+class Head:
+    """The beginning of a reply, up to its body, which must not be long."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.close = stream.close
+        self._left = MOST_HEADERS
+
+    def readline(self, limit: int) -> bytes:
+        """Return the next line; raise HTTPException when there were too many bytes already."""
+        line: bytes = self.stream.readline(min(limit, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise http.client.HTTPException(f"more than {MOST_HEADERS} bytes of headers")
+        return line
+
+
+class BoundedResponse(http.client.HTTPResponse):
+    """A reply that holds headers and chunks to limits: http.client takes 6 MiB of headers."""
+
+    def begin(self) -> None:
+        """Read the status and the headers."""
+        head: Any = Head(self.fp)
+        self.fp = head
+        try:
+            super().begin()
+        finally:
+            if self.fp is head:  # it is not when there is no body
+                self.fp = head.stream
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:  # http.client would read all that comes
+            raise http.client.HTTPException("a chunk of less than no bytes")
+        return size
+
+
+class PatientResponse(BoundedResponse):
     """A reply that looks for one byte more than it declared, so that surplus shows."""
 
     def begin(self) -> None:
@@ -153,7 +192,7 @@ def _watched_pool(pool: Any, line: Line, reach: Reach | None, *, exact: bool) ->
     Made with type(), for urllib3 has type hints in some of its versions only.
     """
     base = pool.ConnectionCls
-    response = PatientResponse if exact else base.response_class
+    response = PatientResponse if exact else BoundedResponse
 
     def connect(self: Any) -> None:
         base.connect(self)

@@ -4,6 +4,8 @@ from shctl.errors import InstallFailed, InvalidInput
 from tests.install import treeserver
 from tests.install.treeserver import KERNEL
 
+LONG = b"Transfer-Encoding: " + b"," * 65000 + b"\r\n"
+
 HOSTILE = {
     "404": (treeserver.status(404), InvalidInput, "404"),
     "403": (treeserver.status(403), InvalidInput, "403"),
@@ -18,6 +20,14 @@ HOSTILE = {
     "too long": (treeserver.too_long, InstallFailed, "more came than the 6518 bytes declared"),
     "too large": (treeserver.too_large, InstallFailed, "the limit is 200000"),
     "endless": (treeserver.endless, InstallFailed, "goes on after the limit"),
+    "endless negative chunk": (treeserver.negative_chunk, InstallFailed, "is not HTTP"),
+    "long headers": (treeserver.long_headers(LONG), InstallFailed, "broke off or is not HTTP"),
+    "many headers": (treeserver.long_headers(b"A: b\r\n" * 90), InstallFailed, "is not HTTP"),
+    "long redirect": (
+        treeserver.redirect("/" * 4097),
+        InstallFailed,
+        "a URL of more than 4096 characters",
+    ),
     "redirect loop": (treeserver.redirect("/kernel"), InstallFailed, "more than 5 redirects"),
     "redirect to file": (
         treeserver.redirect("file:///etc/passwd"),

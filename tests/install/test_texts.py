@@ -116,14 +116,25 @@ def test_r43_text_beyond_the_limit(server: TreeServer) -> None:
         probe(f"{server.url}/os")
 
 
-@pytest.mark.parametrize("digits", ["9" * 5000, "9" * 19, "-1", "\u0663"])
-def test_r43_lengths_that_are_none(digits: str, server: TreeServer, client: Client) -> None:
+def with_length(digits: str) -> treeserver.Mode:
     def answer(handler: treeserver.Handler) -> None:
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {digits}\r\nConnection: close\r\n\r\n"
         handler.wfile.write(head.encode() + FEDORA)
         handler.close_connection = True
 
-    server.modes["/.treeinfo"] = answer
+    return answer
+
+
+@pytest.mark.parametrize("digits", [5000, 19])
+def test_r43_lengths_beyond_the_limit(digits: int, server: TreeServer, client: Client) -> None:
+    server.modes["/.treeinfo"] = with_length("9" * digits)
+    with pytest.raises(InstallFailed, match="the limit is"):
+        client.read(f"{server.url}/.treeinfo")
+
+
+@pytest.mark.parametrize("length", ["-1", "\u0663", "many"])
+def test_r43_lengths_that_are_none(length: str, server: TreeServer, client: Client) -> None:
+    server.modes["/.treeinfo"] = with_length(length)
     assert client.read(f"{server.url}/.treeinfo").body == FEDORA
 
 

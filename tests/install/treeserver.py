@@ -171,6 +171,24 @@ def endless_redirect_body(handler: Handler) -> None:
             handler.wfile.write(b"\0" * 65536)
 
 
+def negative_chunk(handler: Handler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
+    with suppress(OSError):
+        while not handler.server.closing.is_set():
+            handler.wfile.write(b"\0" * 65536)
+
+
+def long_headers(line: bytes) -> Mode:
+    """Return a mode that sends as many headers as http.client takes."""
+
+    def answer(handler: Handler) -> None:
+        with suppress(OSError):
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + line * 90 + b"\r\n")
+        handler.close_connection = True
+
+    return answer
+
+
 def redirect(target: str) -> Mode:
     return lambda handler: handler.answer(302, headers={"Location": target})
 
