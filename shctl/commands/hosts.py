@@ -169,7 +169,7 @@ def show_host(session: Session, name: str) -> HostDetail:
     "--wait", cls=LocalOption, is_flag=True, help="Wait until it is installed, or running."
 )
 @click.pass_obj
-def create_host(session: Session, **wanted: Any) -> HostDetail:
+def create_host(session: Session, /, **wanted: Any) -> HostDetail:
     """Create a host, and install it if asked to.
 
     Without --install its disks are blank; it boots from the first one, then from the network.

@@ -84,13 +84,13 @@ def test_r01_start_fails() -> None:
 
 
 def test_r01_reading_back_fails() -> None:
-    """A row without an owner makes libvirt's new port come up on another VLAN."""
+    """A row without an owner gives libvirt's new port VLANs that are not its network's."""
     create("probe", "--start")
     used = int(port_of("probe").removeprefix("vnet"))
     ok("hosts", "delete", "--yes", "probe")
     # libvirt counts its ports up.
     planted = f"vnet{used + 1}"
-    call("ovs-vsctl", "--no-wait", "add-port", "br0", planted, "tag=99")
+    call("ovs-vsctl", "--no-wait", "add-port", "br0", planted, "trunks=98,99")
     done = run(*CREATE)
     assert done.code == 4
     assert f"its port {planted}" in done.err
