@@ -22,6 +22,7 @@ from shctl.errors import (
 __all__ = ["api", "prepare", "translated"]
 
 EVENT_PAUSE = 0.02  # seconds
+EVENT_FAILED = 1.0  # seconds before the next try
 
 _MEANINGS: dict[int, type[ShctlError]] = {
     api.VIR_ERR_NO_DOMAIN: NotFound,
@@ -82,7 +83,14 @@ def _message(error: api.libvirtError) -> str:
 
 def _run_event_loop() -> None:
     while True:
-        api.virEventRunDefaultImpl()
+        try:
+            api.virEventRunDefaultImpl()
+        except Exception:
+            # Nobody would look after keepalive any longer, and calls to a hung daemon never ended.
+            import logging
+
+            logging.getLogger("libvirt").exception("an event of libvirt could not be handled")
+            time.sleep(EVENT_FAILED)
         # While it waits in there, each call of another thread wakes it, and the two compete for
         # the interpreter: that doubles what the call takes. Events can bear the delay.
         time.sleep(EVENT_PAUSE)

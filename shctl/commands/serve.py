@@ -65,7 +65,7 @@ def serve(
     from shctl.config import show
 
     try:
-        from shctl.rest import daemon
+        from shctl.rest import daemon, listeners
     except ModuleNotFoundError as error:
         from shctl.errors import ShctlError
 
@@ -74,5 +74,5 @@ def serve(
     session = ctx.ensure_object(Session)
     # A wrong value in the file would be told to each client, who cannot mend it.
     show(ctx, session)
-    options = daemon.Options(listen, path, tls_cert, tls_key, client_ca, names)
+    options = listeners.Options(listen, path, tls_cert, tls_key, client_ca, names)
     daemon.run(ctx.find_root(), session.uri, options)

@@ -5,6 +5,7 @@ All that is known stands in the domain's metadata, so whoever comes next can go 
 """
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -24,20 +25,27 @@ _REASONS = {
 }
 
 
-def settle_open(hypervisor: Hypervisor) -> list[str]:
+def settle_open(
+    hypervisor: Hypervisor, failed: Callable[[str, Exception], None] = lambda *_: None
+) -> list[str]:
     """Settle every open installation; return the names of those that stay open.
 
-    A host whose start fails stays open, and is tried again by whoever comes next.
+    A host whose start fails stays open, and is tried again by whoever comes next. `failed` is
+    called with its name and the error; no error of one host keeps the others waiting.
     """
     still = []
     for host in hypervisor.domains():
+        name = host.name
         try:
-            install = settle(hypervisor, host.name)
-        except ShctlError:
-            still.append(host.name)
+            install = settle(hypervisor, name)
+        except locks.Busy:  # whoever is at work on it goes on with it
+            still.append(name)
+        except Exception as error:
+            failed(name, error)
+            still.append(name)
         else:
             if install and install.open:
-                still.append(host.name)
+                still.append(name)
     return still
 
 

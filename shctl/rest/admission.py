@@ -82,7 +82,7 @@ class Admission:
 
 
 def _check_body(environ: dict[str, Any]) -> None:
-    """Raise what the header tells of a body that would be refused anyway."""
+    """Refuse by its header a body that would be refused anyway."""
     encoding = environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise WrongEncoding("Content-Encoding: send the body as it is, not compressed")

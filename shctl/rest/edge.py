@@ -3,19 +3,21 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
 
 from shctl import presence
 from shctl.errors import ShctlError
-from shctl.rest import bodies, journal, sockets, wsgi
+from shctl.rest import bodies, connections, journal, wsgi
 from shctl.rest.bodies import Bodies, Receive
+from shctl.rest.gate import PUBLIC
 from shctl.rest.journal import Exchange
 from shctl.rest.route import Page, Route
 from shctl.server import Server
 
 LOOK = 0.5  # seconds between looks whether a client is still there
-
+SEND_TIME = 30.0  # seconds in which a client has to take its answer
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -59,27 +61,52 @@ class Edge:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve a request; other protocols are turned away."""
-        # Hypercorn 0.13 takes the address of a Unix socket's client for a pair.
-        client = sockets.peer.get() if self._unix else scope.get("client", ("",))[0]
+        client = self._client(scope)
         if scope["type"] == "websocket":
             journal.refuse_upgrade(client, scope["path"])
             await send({"type": "websocket.close"})
         elif scope["type"] == "http":
             await self._serve(Exchange(wsgi.environ(scope, client)), receive, send)
 
+    def _client(self, scope: dict[str, Any]) -> str:
+        connection = connections.current.get()
+        if self._unix:
+            # Hypercorn has no address for a Unix socket's client.
+            return connection.peer if connection else "local"
+        return str((scope.get("client") or ("",))[0])
+
     async def _serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         try:
-            body = await self._body(self._server.admit(exchange), exchange, receive)
+            row = self._server.admit(exchange)
+        except Exception as error:
+            await self._refuse(exchange, error, receive, send)
+            return
+        # Whoever has not shown credentials makes room for others.
+        known = exchange.caller.scope != PUBLIC
+        with connections.in_use() if known else nullcontext():
+            await self._serve_admitted(row, exchange, receive, send)
+
+    async def _serve_admitted(
+        self, row: Route | Page, exchange: Exchange, receive: Receive, send: Send
+    ) -> None:
+        try:
+            body = await self._body(row, exchange, receive)
         except bodies.Gone:
             # Half a body may well be whole JSON, so nothing of it is acted on.
             return
-        except Exception as error:
-            await _send(send, self._server.refuse(exchange, error), more=True)
-            await bodies.ignore(receive)
-            await send({"type": "http.response.body", "body": b""})
+        except ShctlError as error:
+            await self._refuse(exchange, error, receive, send)
             return
         with self._flights:
             await _send(send, await self._answer(exchange, body, receive))
+
+    async def _refuse(
+        self, exchange: Exchange, error: Exception, receive: Receive, send: Send
+    ) -> None:
+        """Answer before the body is there, and take in a little more of it."""
+        await _send(send, self._server.refuse(exchange, error), more=True)
+        await bodies.ignore(receive)
+        await send({"type": "http.response.body", "body": b""})
 
     async def _body(self, row: Route | Page, exchange: Exchange, receive: Receive) -> bytes:
         if isinstance(row, Route) and row.has_body:
@@ -108,7 +135,7 @@ class Edge:
         gone = asyncio.ensure_future(_disconnected(receive))
         ends: set[asyncio.Future[Any]] = {work, self._flights.over}
         while not any(end.done() for end in ends):
-            if gone.done() or sockets.has_left():
+            if gone.done() or connections.has_left():
                 left.set()
             watched, seconds = (ends, None) if left.is_set() else (ends | {gone}, LOOK)
             await asyncio.wait(watched, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -121,8 +148,15 @@ async def _disconnected(receive: Receive) -> None:
 
 
 async def _send(send: Send, answer: wsgi.Answer, *, more: bool = False) -> None:
+    """Send an answer; hang up on a client that does not take it."""
     headers = [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers]
-    start = {"type": "http.response.start", "status": answer.status, "headers": headers}
-    body = {"type": "http.response.body", "body": answer.body, "more_body": more}
-    await send(start)
-    await send(body)
+
+    async def send_all() -> None:
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body, "more_body": more})
+
+    try:
+        await asyncio.wait_for(send_all(), SEND_TIME)
+    except TimeoutError:
+        if connection := connections.current.get():
+            connection.hang_up()

@@ -1,4 +1,4 @@
-"""What the server writes down: one JSON object a line on stderr, where journald picks it up.
+"""What the server writes down of requests: one JSON object a line, see logs.
 
 `log` tells them apart: "request" for each request, "audit" for each change and each refusal, and
 the names of libraries. No line holds a secret: headers, queries and free text are not written.
@@ -6,43 +6,18 @@ the names of libraries. No line holds a secret: headers, queries and free text a
 
 import logging
 import secrets
-import sys
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 import click
 
-from shctl.output import to_json
 from shctl.rest.gate import Caller
 from shctl.values import CheckedName
 
 Fields = Mapping[str, Any]
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
-
-
-class _AsJson(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line."""
-        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {"time": moment, "level": record.levelname.lower(), "log": record.name}
-        line |= record.__dict__.get("fields", {})
-        if message := record.getMessage():
-            line["message"] = message
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return to_json(line, indent=None)
-
-
-def start() -> None:
-    """Send everything that is logged to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_AsJson())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # It tells of every connection that breaks off, and strangers decide how many do.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 class Exchange:

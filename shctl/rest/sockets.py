@@ -4,19 +4,17 @@ import errno
 import grp
 import ipaddress
 import os
-import select
 import socket
 import stat
-import struct
 from collections.abc import Iterable
 from contextlib import suppress
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from shctl import locks
 from shctl.errors import Conflict, InvalidInput, ShctlError
 from shctl.install.files import make_directory
+from shctl.rest.connections import Listener
 
 DEFAULT_PATH = Path("/run/shctl/shctl.sock")
 DEFAULT_PORT = 8420
@@ -24,52 +22,10 @@ GROUP = "shctl"
 MODE = 0o660
 _LAST_PORT = 65535
 _FIRST = 3  # sd_listen_fds(3)
-
-# Who is at the other end of the Unix socket that the current task serves.
-peer: ContextVar[str] = ContextVar("peer", default="local")
-_connection: ContextVar[socket.socket | None] = ContextVar("connection", default=None)
+_NOTIFY_TIME = 0.05  # seconds
 
 
-class Listening(socket.socket):
-    """A listening socket that notes what it accepts.
-
-    asyncio starts a connection's task right after accept, so that task inherits the note.
-    """
-
-    def accept(self) -> tuple[socket.socket, object]:
-        """Accept a connection."""
-        connection, address = super().accept()
-        _connection.set(connection)
-        return connection, address
-
-
-def has_left() -> bool:
-    """Tell whether the client that the current task serves has closed its connection.
-
-    Hypercorn 0.13 tells of that only when it is about to send.
-    """
-    connection = _connection.get()
-    if connection is None:
-        return False
-    if connection.fileno() < 0:
-        return True
-    look = select.poll()
-    look.register(connection, select.POLLRDHUP)
-    return bool(look.poll(0))
-
-
-class UnixSocket(Listening):
-    """A listening Unix socket that notes who connects, too."""
-
-    def accept(self) -> tuple[socket.socket, object]:
-        """Accept a connection."""
-        connection, address = super().accept()
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        peer.set(f"uid {struct.unpack('3i', credentials)[1]}")
-        return connection, address
-
-
-def open_unix(path: Path) -> UnixSocket:
+def open_unix(path: Path) -> Listener:
     """Listen on a Unix socket for root, and for the group shctl where there is one.
 
     A file that a dead server has left is replaced; raises Conflict when a server listens there.
@@ -77,7 +33,7 @@ def open_unix(path: Path) -> UnixSocket:
     make_directory(path.parent)
     with locks.hold("socket", str(path)):
         _remove_stale(path)
-        listener = UnixSocket(socket.AF_UNIX)
+        listener = Listener(socket.AF_UNIX)
         try:
             listener.bind(str(path))
             # Nobody can connect before listen(), so the umask's moment does not matter.
@@ -105,7 +61,7 @@ def _remove_stale(path: Path) -> None:
     raise Conflict(f"a server listens on {path} already; stop that one, or use --socket")
 
 
-def open_tcp(listen: str) -> list[socket.socket]:
+def open_tcp(listen: str) -> list[Listener]:
     """Listen on HOST:PORT or HOST, on each of its addresses; an IPv6 one stands in brackets."""
     host, port = split(listen)
     try:
@@ -116,7 +72,7 @@ def open_tcp(listen: str) -> list[socket.socket]:
         raise InvalidInput(text, field="listen") from error
 
 
-def _listen(addresses: Iterable[tuple[int, Any]]) -> list[socket.socket]:
+def _listen(addresses: Iterable[tuple[int, Any]]) -> list[Listener]:
     listeners, absent = [], None
     for family, address in addresses:
         try:
@@ -131,8 +87,8 @@ def _listen(addresses: Iterable[tuple[int, Any]]) -> list[socket.socket]:
     return listeners
 
 
-def _bound(family: int, address: Any) -> socket.socket:
-    listener = Listening(family, socket.SOCK_STREAM)
+def _bound(family: int, address: Any) -> Listener:
+    listener = Listener(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
     listener.listen()
@@ -155,7 +111,7 @@ def is_loopback(listener: socket.socket) -> bool:
     return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
-def from_systemd() -> list[socket.socket]:
+def from_systemd() -> list[Listener]:
     """Return the sockets that systemd has opened for this process."""
     meant = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
     number = int(os.environ.pop("LISTEN_FDS", "0") or 0) if meant else 0
@@ -163,12 +119,10 @@ def from_systemd() -> list[socket.socket]:
     return [_adopt(descriptor) for descriptor in range(_FIRST, _FIRST + number)]
 
 
-def _adopt(descriptor: int) -> socket.socket:
+def _adopt(descriptor: int) -> Listener:
     os.set_inheritable(descriptor, False)
-    listener = Listening(fileno=descriptor)
-    if listener.family != socket.AF_UNIX:
-        return listener
-    return UnixSocket(fileno=listener.detach())
+    # What kind it is, the socket itself says.
+    return Listener(-1, -1, -1, descriptor)
 
 
 def notify(state: str) -> None:
@@ -176,6 +130,18 @@ def notify(state: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, suppress(OSError):
+            # The event loop calls this, and a full queue is no reason to stand still.
+            channel.settimeout(_NOTIFY_TIME)
             # A leading @ stands for the abstract name space.
             channel.connect(address.replace("@", "\0", 1) if address[0] == "@" else address)
             channel.sendall(state.encode())
+
+
+def watchdog() -> float:
+    """Return in how many seconds systemd's watchdog wants to hear of us, 0 where there is none.
+
+    See sd_watchdog_enabled(3).
+    """
+    wanted = os.environ.get("WATCHDOG_USEC", "")
+    meant = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(wanted) / 1e6 if meant and wanted.isdecimal() else 0

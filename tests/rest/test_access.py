@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -297,7 +298,11 @@ def test_refused_upgrade_is_written_down(server: Running, tls: Client) -> None:
     key = {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", **key}
     assert tls.ask("GET", "/hosts/upgraded", headers=upgrade).status == 403
-    (line,) = [row for row in server.lines("audit") if row["path"] == "/hosts/upgraded"]
+
+    def written() -> list[dict[str, Any]]:
+        return [row for row in server.lines("audit") if row["path"] == "/hosts/upgraded"]
+
+    (line,) = eventually(written)
     assert (line["status"], line["from"]) == (403, "127.0.0.1")
 
 

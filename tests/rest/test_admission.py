@@ -35,8 +35,8 @@ def dial() -> socket.socket:
 
 def head(method: str, path: str, *lines: str) -> bytes:
     """Return a header that announces more of a body than will come."""
-    told = ("Host: localhost", "Content-Length: 6000", *lines)
-    return "\r\n".join([f"{method} {path} HTTP/1.1", *told, "", '{"half":']).encode()
+    all_lines = ("Host: localhost", "Content-Length: 6000", *lines)
+    return "\r\n".join([f"{method} {path} HTTP/1.1", *all_lines, "", '{"half":']).encode()
 
 
 def status(connection: socket.socket) -> int:

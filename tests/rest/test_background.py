@@ -1,0 +1,80 @@
+"""R42: nothing that goes wrong ends the thread that brings installations to their end."""
+
+import logging
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shctl import binding
+from shctl.errors import Unreachable
+from shctl.hosts import supervision
+from shctl.hypervisor import Hypervisor
+from shctl.rest import background
+from tests.support import HANG
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Spare each test a look at the hypervisor, which none of these touches."""
+
+
+def test_r42_supervision_survives_every_exception(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = [RuntimeError("no thread"), OSError(24, "too many"), MemoryError(), SystemExit(3),
+                Unreachable("libvirt is away"), KeyError("x")]  # fmt: skip
+    left = list(failures)
+    over = threading.Event()
+
+    def settle_open(*_: object) -> list[str]:
+        if not left:
+            over.set()
+            threading.Event().wait()
+        raise left.pop(0)
+
+    monkeypatch.setattr(supervision, "settle_open", settle_open)
+    monkeypatch.setattr(background, "LOOK", 0.01)
+    background.supervise(Hypervisor("test:///default"))
+    assert over.wait(HANG)
+    assert len(caplog.records) == len(failures)
+    # Only what was not expected comes with its traceback.
+    assert [bool(record.exc_info) for record in caplog.records] == [True] * 4 + [False, True]
+
+
+def test_r42_one_host_does_not_keep_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[str] = []
+    failed: list[tuple[str, str]] = []
+
+    def settle(_: Any, name: str) -> None:
+        if name == "b":
+            raise ValueError("its XML is strange")
+        settled.append(name)
+
+    hypervisor: Any = SimpleNamespace(domains=lambda: [SimpleNamespace(name=n) for n in "abc"])
+    monkeypatch.setattr(supervision, "settle", settle)
+    still = supervision.settle_open(hypervisor, lambda n, error: failed.append((n, str(error))))
+    assert (settled, still, failed) == (["a", "c"], ["b"], [("b", "its XML is strange")])
+
+
+def test_r42_events_of_libvirt_survive_failures(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[int] = []
+    over = threading.Event()
+
+    def once() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            over.set()
+            threading.Event().wait()
+        raise binding.api.libvirtError("poll failed")
+
+    monkeypatch.setattr(binding.api, "virEventRunDefaultImpl", once)
+    monkeypatch.setattr(binding, "EVENT_FAILED", 0.01)
+    thread = threading.Thread(target=binding._run_event_loop, daemon=True)
+    thread.start()
+    assert over.wait(HANG)
+    assert [record.name for record in caplog.records] == ["libvirt", "libvirt"]
+    assert caplog.records[0].levelno == logging.ERROR
