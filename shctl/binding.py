@@ -45,6 +45,7 @@ _MEANINGS: dict[int, type[ShctlError]] = {
 # What a lost or unwilling daemon looks like, when the RPC layer says it.
 _LOST = {api.VIR_ERR_SYSTEM_ERROR, api.VIR_ERR_INTERNAL_ERROR, api.VIR_ERR_RPC}
 
+_NOT_READABLE = ("qemu-system", "Permission denied")  # what QEMU says of a file
 _SWITCH_DEAD = "to OVS bridge"  # what it could not add a port to
 
 
@@ -66,6 +67,8 @@ def _meaning(error: api.libvirtError) -> type[ShctlError]:
         return Unreachable
     if error.get_int1() == errno.ENOSPC or "No space left" in str(error):
         return NoSpace
+    if all(words in str(error) for words in _NOT_READABLE):
+        return Conflict
     taken = any(words in str(error) for words in ("already exists", "Active console session"))
     if code == api.VIR_ERR_OPERATION_FAILED and taken:
         return Conflict
@@ -74,6 +77,8 @@ def _meaning(error: api.libvirtError) -> type[ShctlError]:
 
 def _message(error: api.libvirtError) -> str:
     text = error.get_error_message() or str(error)
+    if all(words in text for words in _NOT_READABLE):
+        return f"{text}; check the file's owner, dynamic_ownership in qemu.conf, and AppArmor's log"
     if _meaning(error) is not Unreachable:
         return str(text)
     if _SWITCH_DEAD in text:

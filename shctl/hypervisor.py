@@ -253,6 +253,12 @@ class Hypervisor:
             return True
         return False
 
+    def capabilities(self) -> str:
+        """Return what libvirt and this machine can do, as XML."""
+        connection = self.connection
+        with translated("cannot read libvirt's capabilities"):
+            return str(connection.getCapabilities())
+
     def network(self, name: str) -> "NetworkHandle":
         """Look up a network by name; raise NotFound with the nearest name that exists."""
         connection = self.connection

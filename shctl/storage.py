@@ -8,6 +8,7 @@ from shctl import locks
 from shctl.domain import Ceph, Source
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.hypervisor import Hypervisor
+from shctl.ownership import Owner
 from shctl.pools import Pool, Volume
 
 DEFAULT_POOL = "shctl"
@@ -67,8 +68,8 @@ def _pool_xml(name: str, path: str) -> str:
     return etree.tostring(root, encoding="unicode")
 
 
-def make_volume(pool: Pool, name: str, size: int) -> Volume:
-    """Make a raw volume of `size` GiB, sparse wherever the pool can.
+def make_volume(pool: Pool, name: str, size: int, owner: Owner | None = None) -> Volume:
+    """Make a raw volume of `size` GiB, sparse wherever the pool can, for `owner` if need be.
 
     Raises Conflict when the name is taken, NoSpace when the pool is full.
     """
@@ -82,6 +83,9 @@ def make_volume(pool: Pool, name: str, size: int) -> Volume:
     etree.SubElement(target, "format", type="raw")
     permissions = etree.SubElement(target, "permissions")
     etree.SubElement(permissions, "mode").text = "0600"
+    if owner:
+        etree.SubElement(permissions, "owner").text = str(owner.user)
+        etree.SubElement(permissions, "group").text = str(owner.group)
     return pool.create_volume(name, etree.tostring(root, encoding="unicode"))
 
 

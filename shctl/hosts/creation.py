@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shctl import clock, domain, locks, metadata, names, ports, storage
+from shctl import clock, domain, locks, metadata, names, ownership, ports, storage
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.handles import Domain
 from shctl.hosts import clashes, console, details, power
@@ -19,6 +19,7 @@ from shctl.hypervisor import Hypervisor
 from shctl.install import boot
 from shctl.metadata import INSTALLING, Installation, Metadata, OwnedVolume
 from shctl.model import HostDetail
+from shctl.ownership import Owner
 from shctl.pools import Pool, Volume
 from shctl.undo import Undo
 
@@ -116,7 +117,9 @@ def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None
             lambda: hypervisor.reserve(domain.build(spec)),
             lambda host: _withdraw(host, pool, volumes),
         )
-        spec = replace(spec, uuid=host.uuid, disks=_make_disks(pool, request, undo, volumes))
+        owner = ownership.qemu_owner(hypervisor)
+        disks = _make_disks(pool, request, owner, undo, volumes)
+        spec = replace(spec, uuid=host.uuid, disks=disks)
         log = Path(spec.console)
         console.prepare_log(log)
         undo.push(f"log {log}", lambda: console.remove_log(log))
@@ -149,19 +152,22 @@ def _finish(
     if request.autostart:
         host.set_autostart(True)
     if request.start or request.install:
-        installer = _stage(spec, fetched, undo) if request.install else None
+        installer = _stage(hypervisor, spec, fetched, undo) if request.install else None
         power.power_on(hypervisor, host, installer=installer)
         undo.push(f"running host {host.name}", host.destroy)
     whole = metadata.text(replace(spec.metadata, complete=True))
     host.set_metadata(whole, metadata.URI, metadata.KEY)
 
 
-def _stage(spec: domain.Spec, fetched: media.Media | None, undo: Undo) -> str:
+def _stage(
+    hypervisor: Hypervisor, spec: domain.Spec, fetched: media.Media | None, undo: Undo
+) -> str:
     """Put an installer's files where its QEMU reads them; return the XML that boots them."""
     from shctl.install import media
 
     undo.push(f"boot files of {spec.name}", lambda: boot.remove_boot_files(spec.name))
-    return domain.build(replace(spec, installer=media.stage(fetched, spec.name)))
+    installer = media.stage(fetched, spec.name, ownership.qemu_owner(hypervisor))
+    return domain.build(replace(spec, installer=installer))
 
 
 def check_networks(hypervisor: Hypervisor, wanted: tuple[str, ...]) -> None:
@@ -222,14 +228,14 @@ def _installation(wanted: media.Wanted | None, location: str | None) -> Installa
 
 
 def _make_disks(
-    pool: Pool, request: Request, undo: Undo, made: list[Volume]
+    pool: Pool, request: Request, owner: Owner | None, undo: Undo, made: list[Volume]
 ) -> tuple[domain.Source, ...]:
     sources = []
     for index, size in enumerate(request.disks):
         name = names.volume(request.name, names.disk_target(index))
         volume = undo.made(
             f"volume {name} in pool {pool.name}",
-            partial(storage.make_volume, pool, name, size),
+            partial(storage.make_volume, pool, name, size, owner),
             Volume.delete,
         )
         made.append(volume)

@@ -2,11 +2,14 @@
 
 import fcntl
 import os
+import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from shctl.errors import Conflict
 from shctl.install.files import explained, make_directory
+from shctl.ownership import Owner
 
 BOOT = Path("/var/lib/shctl/boot")
 _FICLONE = 0x40049409  # see ioctl_ficlone(2)
@@ -43,6 +46,39 @@ def _copy(source: BinaryIO, target: BinaryIO) -> None:
     from shutil import copyfileobj  # 2 ms, for what is seldom needed
 
     copyfileobj(source, target, 1 << 20)
+
+
+def give(path: Path, owner: Owner) -> None:
+    """Let QEMU's user read a file that nobody else may read; raise Conflict where that fails.
+
+    Root gives it away. The service, which has no capability, adds the user to those who may read.
+    """
+    with suppress(PermissionError):
+        os.chown(path, owner.user, owner.group)
+        return
+    try:
+        os.setxattr(path, "system.posix_acl_access", _acl(owner.user))
+    except OSError as error:
+        raise Conflict(
+            f"QEMU's user (number {owner.user}) cannot be let read {path}: {error.strerror}; have"
+            " root run the command, or set dynamic_ownership = 1 in /etc/libvirt/qemu.conf"
+        ) from error
+
+
+def _acl(user: int) -> bytes:
+    """Return an access list: the owner reads and writes, user reads, nobody else does anything.
+
+    See include/uapi/linux/posix_acl_xattr.h of Linux: version 2, then tag, permissions, number.
+    """
+    nobody = 0xFFFFFFFF  # the number where a tag needs none
+    entries = [
+        (0x01, 6, nobody),  # the owner
+        (0x02, 4, user),
+        (0x04, 0, nobody),  # the group
+        (0x10, 4, nobody),  # the mask
+        (0x20, 0, nobody),  # others
+    ]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
 
 
 def remove_boot_files(host: str) -> None:

@@ -11,6 +11,7 @@ from shctl.install import boot, cmdline, trees
 from shctl.install.cache import Cache
 from shctl.install.fetch import Client
 from shctl.install.inject import append_files, check_names, render
+from shctl.ownership import Owner
 
 SERIAL = "console=ttyS0"
 # Linux on x86 cuts its command line off at 2048 bytes, the last a NUL, and says nothing.
@@ -118,8 +119,11 @@ def _cmdline(tree: trees.Tree, wanted: str) -> str:
     return line
 
 
-def stage(media: Media | None, host: str) -> Installer:
-    """Give a host boot files of its own, which no clean-up of the cache takes away."""
+def stage(media: Media | None, host: str, owner: Owner | None = None) -> Installer:
+    """Give a host boot files of its own, which no clean-up of the cache takes away.
+
+    Answers are for QEMU's user alone: `owner`, where libvirt does not see to that.
+    """
     if media is None:
         return Installer()
     directory = boot.make_boot_directory(host)
@@ -127,6 +131,8 @@ def stage(media: Media | None, host: str) -> Installer:
     boot.place(media.kernel, kernel)
     if media.answers:
         append_files(media.initrd, media.answers, initrd)
+        if owner:
+            boot.give(initrd, owner)
     else:
         boot.place(media.initrd, initrd)
     return Installer(str(kernel), str(initrd), media.cmdline)

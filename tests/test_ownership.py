@@ -1,0 +1,69 @@
+"""What qemu.conf and libvirt's capabilities say of whom QEMU's files belong to."""
+
+from pathlib import Path
+
+import pytest
+
+from shctl import ownership
+from shctl.errors import Conflict
+from shctl.hypervisor import Hypervisor
+from shctl.ownership import Owner, is_dynamic, qemu_owner, read_owner
+
+DAC = "<secmodel><model>dac</model><doi>0</doi>{}</secmodel>"
+OTHER = "<secmodel><model>apparmor</model><doi>0</doi></secmodel>"
+
+
+@pytest.mark.parametrize(
+    ("conf", "dynamic"),
+    [
+        (b"", True),
+        (b"#dynamic_ownership = 0\n", True),
+        (b"dynamic_ownership = 1\n", True),
+        (b"dynamic_ownership = 0\n", False),
+        (b"\xff\n\tdynamic_ownership=0 # NFS", False),
+        (b"dynamic_ownership = 0\ndynamic_ownership = 1\n", True),
+        (b"xdynamic_ownership = 0\n", True),
+    ],
+)
+def test_setting(conf: bytes, dynamic: bool) -> None:
+    assert is_dynamic(conf) == dynamic
+
+
+def test_blanks_take_no_time() -> None:
+    assert is_dynamic(b" " * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("models", "owner"),
+    [
+        ("", None),
+        (OTHER, None),
+        (DAC.format(""), None),
+        (DAC.format("<baselabel type='kvm'>odd</baselabel>"), None),
+        (OTHER + DAC.format("<baselabel type='kvm'>+64055:+109</baselabel>"), Owner(64055, 109)),
+        (DAC.format("<baselabel type='kvm'>+0:+0</baselabel>"), Owner(0, 0)),
+    ],
+)
+def test_owner(models: str, owner: Owner | None) -> None:
+    xml = f"<capabilities><host>{models}</host></capabilities>"
+    assert read_owner(xml) == owner
+
+
+class Libvirt(Hypervisor):
+    def capabilities(self) -> str:
+        return "<capabilities><host/></capabilities>"
+
+
+def test_libvirt_that_does_it_is_asked_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "_CONF", tmp_path / "qemu.conf")
+    assert qemu_owner(Libvirt("qemu:///system")) is None
+
+
+def test_owner_that_nobody_names_is_a_conflict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "_CONF", tmp_path)  # a directory: it cannot be read
+    with pytest.raises(Conflict, match="does not say which user"):
+        qemu_owner(Libvirt("qemu:///system"))
