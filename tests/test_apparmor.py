@@ -1,0 +1,54 @@
+"""AppArmor: what libvirt's helper would let QEMU do; no AppArmor is needed for that."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.guests import End
+from tests.installs import BOOT, arguments, delete, serving, virsh
+from tests.support import ROOT, VOLUMES, ok, prepare
+
+HELPER = "/usr/lib/libvirt/virt-aa-helper"
+RULE = re.compile(r'^ *"([^"]+)" ([a-z]+),$', re.MULTILINE)
+
+
+def rules_of(name: str) -> dict[str, str]:
+    """Return the paths that QEMU may open in the profile of a running host, and what for."""
+    identity = virsh("domuuid", name).strip()
+    argv = [HELPER, "--dryrun", "--replace", "--uuid", f"libvirt-{identity}"]
+    done = subprocess.run(
+        argv, input=virsh("dumpxml", name), capture_output=True, text=True, check=True
+    )
+    return dict(RULE.findall(done.stdout + done.stderr))
+
+
+@pytest.fixture(autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+def test_profile_has_disks_kernel_and_initrd() -> None:
+    with serving() as trees:
+        ok(*arguments("armed", trees.of(End.HALT), "--disk=1", "--inject-text", "ks.cfg=x"))
+    rules = rules_of("armed")
+    assert {str(VOLUMES / "armed-sda"): "rwk", str(VOLUMES / "armed-sdb"): "rwk"}.items() <= (
+        rules.items()
+    )
+    boot = BOOT / "armed"
+    assert {str(boot / "kernel"): "r", str(boot / "initrd"): "r"}.items() <= rules.items()
+    delete("armed")
+
+
+def test_rule_of_the_package_and_of_the_documentation_is_one() -> None:
+    rule = "/var/lib/shctl/volumes/{,**} r,"
+    for file in ("debian/apparmor.virt-aa-helper", "docs/operating.md"):
+        assert rule in (ROOT / file).read_text().splitlines()
+    assert f"{VOLUMES}/" in rule
+
+
+def test_local_rules_are_read() -> None:
+    """The file that the documentation names is part of the profile of libvirt's helper."""
+    profile = Path("/etc/apparmor.d/usr.lib.libvirt.virt-aa-helper").read_text()
+    assert re.search(r"include .*<local/usr.lib.libvirt.virt-aa-helper>", profile)
