@@ -79,6 +79,7 @@ class Cache:
         *,
         checksum: Checksum | None = None,
         kernel: bool = False,
+        initrd: bool = False,
         keep: Collection[Path] = (),
         progress: Progress | None = None,
     ) -> Iterator[Path]:
@@ -94,7 +95,13 @@ class Cache:
             with self._changing(path, patience=client.limits.image_total, called=redact(url)):
                 known = self._valid(path, checksum)
                 received = client.download(
-                    url, path, checksum=checksum, kernel=kernel, known=known, progress=progress
+                    url,
+                    path,
+                    checksum=checksum,
+                    kernel=kernel,
+                    initrd=initrd,
+                    known=known,
+                    progress=progress,
                 )
                 stream = _note_use(path, url, received)
         with stream:

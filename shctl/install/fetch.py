@@ -14,7 +14,7 @@ from shctl.install.addresses import local_path, redact
 from shctl.install.checks import Checksum
 from shctl.install.connections import Answer, Connections
 from shctl.install.files import write_whole
-from shctl.install.magic import KERNEL_HEAD, is_kernel
+from shctl.install.magic import KERNEL_HEAD, is_initrd, is_kernel
 from shctl.install.replies import (
     Body,
     FetchFailed,
@@ -91,20 +91,27 @@ class Client:
         *,
         checksum: Checksum | None = None,
         kernel: bool = False,
+        initrd: bool = False,
         known: Received | None = None,
         progress: Progress | None = None,
     ) -> Received | None:
         """Write the file at url to target, whole and with mode 0644, or leave target as it was.
 
-        With kernel its header is checked. With known an unchanged file is not transferred, and
-        None is returned. Progress is called with bytes done and in all. Raise InvalidInput when the
-        server answers 4xx, NoSpace when the disk is full, InstallFailed for all else.
+        With kernel or initrd its beginning is checked. With known an unchanged file is not
+        transferred, and None is returned. Progress is called with bytes done and in all. Raise
+        InvalidInput when the server answers 4xx, NoSpace when the disk is full, InstallFailed for
+        all else.
         """
         with self._source(url, known) as body:
             if body is None:
                 return None
             with write_whole(target) as stream:
-                return _store(url, body, stream, checksum, progress, kernel=kernel)
+                received, head = _store(url, body, stream, checksum, progress)
+                if kernel and not is_kernel(head):
+                    raise _junk(url, "an x86 Linux kernel")
+                if initrd and not is_initrd(head):
+                    raise _junk(url, "an initrd")
+                return received
 
     @contextmanager
     def _source(self, url: str, known: Received | None) -> Iterator[Body | None]:
@@ -164,15 +171,14 @@ class Client:
             return Reply(answer.status)
 
 
+def _junk(url: str, what: str) -> FetchFailed:
+    return FetchFailed(url, "junk", f"it is not {what}; check the location")
+
+
 def _store(
-    url: str,
-    body: Body,
-    stream: BinaryIO,
-    checksum: Checksum | None,
-    progress: Progress | None,
-    *,
-    kernel: bool,
-) -> Received:
+    url: str, body: Body, stream: BinaryIO, checksum: Checksum | None, progress: Progress | None
+) -> tuple[Received, bytes]:
+    """Write a body; return what was received, and its first bytes."""
     algorithms = {"sha256", checksum.algorithm if checksum else "sha256"}
     digests = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
     done, head = 0, b""
@@ -187,9 +193,7 @@ def _store(
     if checksum and digests[checksum.algorithm].hexdigest() != checksum.value:
         published = f"its {checksum.algorithm} is not the one that the tree publishes; retry"
         raise FetchFailed(url, "checksum", published)
-    if kernel and not is_kernel(head):
-        raise FetchFailed(url, "junk", "it is not an x86 Linux kernel; check the location")
-    return Received(done, digests["sha256"].hexdigest(), body.etag, body.last_modified)
+    return Received(done, digests["sha256"].hexdigest(), body.etag, body.last_modified), head
 
 
 def _conditions(known: Received | None) -> dict[str, str]:

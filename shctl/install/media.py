@@ -99,6 +99,7 @@ def _borrowed(
         tree.url(path),
         checksum=tree.checksums.get(path),
         kernel=kernel,
+        initrd=not kernel,
         progress=lambda done, size: progress(Path(path).name, done, size),
     ) as cached:
         yield cached

@@ -29,9 +29,13 @@ class Search:
         self._client = client
         self._replies: dict[str, Reply] = {}
 
-    def text(self, url: str) -> list[str] | None:
-        """Return the lines of a small file, None where there is none."""
-        reply = self._ask(url, self._read)
+    def text(self, url: str, most_lines: int = texts.MOST_LINES) -> list[str] | None:
+        """Return the lines of a small file, None where there is none or it has more lines."""
+
+        def read(url: str) -> Reply:
+            return _judged(self._client.read(url), lambda body: texts.flaw(body, most_lines))
+
+        reply = self._ask(url, read)
         return texts.lines(reply.body) if reply.found else None
 
     def has(self, kernel: str, initrd: str) -> bool:
@@ -42,9 +46,6 @@ class Search:
         return self._ask(
             join(self.base, path), lambda url: _judged(self._client.look(url), flaw)
         ).found
-
-    def _read(self, url: str) -> Reply:
-        return _judged(self._client.read(url), texts.flaw)
 
     def _ask(self, url: str, ask: Callable[[str], Reply]) -> Reply:
         if url not in self._replies:

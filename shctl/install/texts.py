@@ -2,8 +2,9 @@
 
 import zlib
 
-# A file of checksums with more lines than this would be longer than a text may be.
-MOST_LINES = 100_000
+MOST_LINES = 10_000
+# Of checksums; a file with more lines than this would be longer than a text may be.
+MOST_SUMS = 100_000
 LONGEST_LINE = 4096  # bytes; the kernel's PATH_MAX, and no line of a tree is longer than a path
 MOST_CODINGS = 2
 GZIP = b"\x1f\x8b"
@@ -30,13 +31,13 @@ def unpack(body: bytes, encoding: str, limit: int) -> bytes:
     return _inflate(body, _GZIP_BITS, limit) if body.startswith(GZIP) else body
 
 
-def flaw(body: bytes) -> str:
+def flaw(body: bytes, most_lines: int = MOST_LINES) -> str:
     """Return in a few words why body cannot be a text of a tree, "" when it can."""
     if is_page(body):
         return "a web page"
     if b"\0" in body:
         return "no text"
-    if body.count(b"\n") >= MOST_LINES:
+    if body.count(b"\n") >= most_lines:
         return "too many lines"
     if max(map(len, body.split(b"\n"))) > LONGEST_LINE:
         return "too long a line"
@@ -50,8 +51,8 @@ def is_page(body: bytes) -> bool:
 
 def lines(body: bytes) -> list[str]:
     """Return the lines of a text without flaw, without blanks around them."""
-    whole = body.removeprefix(_BOM).split(b"\n")
-    return [line.decode("utf-8", "replace").strip() for line in whole]
+    text = body.removeprefix(_BOM).decode("utf-8", "replace")
+    return [line.strip() for line in text.split("\n")]
 
 
 def _bits(coding: str, body: bytes) -> int:

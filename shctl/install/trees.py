@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from shctl import model
 from shctl.errors import InvalidInput
+from shctl.install import texts
 from shctl.install.addresses import has_credentials, is_inside, join, parse_location, redact
 from shctl.install.checks import Checksum, parse_sums
 from shctl.install.cmdline import join as join_cmdline
@@ -226,8 +227,9 @@ def _sums(search: Search, layout: Layout, kernel: str, initrd: str) -> dict[str,
     place = join(search.base, layout.sums) if layout.sums else _debian_sums(search, kernel)
     top = place.rpartition("/")[0] + "/"
     paths = {unquote(join(search.base, path).removeprefix(top)): path for path in (kernel, initrd)}
-    lines = (place and search.text(place)) or ()
-    return {paths[name]: checksum for name, checksum in parse_sums(lines) if name in paths}
+    lines = (place and search.text(place, texts.MOST_SUMS)) or ()
+    about = (line for line in lines if line.endswith(tuple(paths)))
+    return {paths[name]: checksum for name, checksum in parse_sums(about) if name in paths}
 
 
 def _debian_sums(search: Search, kernel: str) -> str:

@@ -37,6 +37,16 @@ def test_r29_hostile_server_leaves_one_line_and_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("content", [b"", b"<html>no</html>", KERNEL], ids=range(3))
+def test_r53_download_that_is_no_initrd(
+    content: bytes, server: TreeServer, client: Client, tmp_path: Path
+) -> None:
+    server.files["/initrd"] = content
+    with pytest.raises(InstallFailed, match="it is not an initrd; check the location"):
+        client.download(f"{server.url}/initrd", tmp_path / "initrd", initrd=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 TEXT_MODES = ["stall in headers", "stall in body", "drip headers", "drip body", "endless", "500"]
 
 

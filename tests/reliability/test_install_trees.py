@@ -115,6 +115,15 @@ def test_r29_bad_initrd(trees: Trees) -> None:
     assert refused("bad", location).code == 7
 
 
+def test_r53_initrd_that_becomes_a_page(trees: Trees) -> None:
+    """Between the look at it and its fetching."""
+    location = trees.of(End.RESET)
+    page = treeserver.serve(b"<html>busy</html>")
+    trees.server.modes[f"/reset/{INITRD_PATH}"] = when_whole(page, INITRD)
+    done = refused("bad", location)
+    assert (done.code, "it is not an initrd" in done.err) == (7, True), done
+
+
 def test_r29_refused_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
