@@ -46,6 +46,10 @@ _MEANINGS: dict[int, type[ShctlError]] = {
 _LOST = {api.VIR_ERR_SYSTEM_ERROR, api.VIR_ERR_INTERNAL_ERROR, api.VIR_ERR_RPC}
 
 _NOT_READABLE = ("qemu-system", "Permission denied")  # what QEMU says of a file
+# What a file system says that cannot hold a volume, or a file of its size.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_WORDS = ("No space left", "File too large", "Disk quota exceeded")
+
 _SWITCH_DEAD = "to OVS bridge"  # what it could not add a port to
 
 
@@ -65,7 +69,7 @@ def _meaning(error: api.libvirtError) -> type[ShctlError]:
     # libvirt calls it an internal error; a bridge that is missing fails before, in other words.
     if _SWITCH_DEAD in str(error):
         return Unreachable
-    if error.get_int1() == errno.ENOSPC or "No space left" in str(error):
+    if error.get_int1() in _FULL or any(words in str(error) for words in _FULL_WORDS):
         return NoSpace
     if all(words in str(error) for words in _NOT_READABLE):
         return Conflict

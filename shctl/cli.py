@@ -44,7 +44,7 @@ class Root(LazyGroup):
             data = super().main(*args, obj=session, **extra)
             _print(session, data)
         except (Exception, KeyboardInterrupt) as error:
-            sys.exit(_report(error, session))
+            sys.exit(_report(_taken_back(error, session), session))
         finally:
             session.close()
         # Help and version end with a number of their own.
@@ -56,6 +56,14 @@ class Root(LazyGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise click.Abort from error
+
+
+def _taken_back(error: BaseException, session: Session) -> BaseException:
+    """Take back what makes no sense unless its result is printed; return the error that says so."""
+    if session.take_back is None:
+        return error
+    why = "nobody reads it" if isinstance(error, BrokenPipeError) else str(error) or "interrupted"
+    return ShctlError(f"{session.take_back()}: {why}")
 
 
 def _report(error: BaseException, session: Session) -> int:

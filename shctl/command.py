@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial, wraps
 from importlib import import_module
@@ -64,6 +66,13 @@ class Command(click.Command):
         """Return the parameters, with the global -o that people also type here."""
         return [*super().get_params(ctx), _output]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; raise InvalidInput for bytes that are no text."""
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        _check_text(given)
+        return rest
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; errors for a person name options as they are typed."""
         session = ctx.find_object(Session)
@@ -80,6 +89,15 @@ class Command(click.Command):
         if self.examples:
             with formatter.section("Examples"):
                 formatter.write("".join(f"  {example}\n" for example in self.examples))
+
+
+def _check_text(arguments: Iterable[str]) -> None:
+    """Raise InvalidInput for bytes that are no text in the locale's encoding."""
+    for argument in arguments:
+        # Python keeps each byte that it cannot decode as half of a surrogate pair.
+        if any("\udc80" <= character <= "\udcff" for character in argument):
+            coding = sys.getfilesystemencoding()
+            raise InvalidInput(f"the argument {os.fsencode(argument)!r} is not text in {coding}")
 
 
 def _as_typed(text: str, ctx: click.Context) -> str:
@@ -127,6 +145,7 @@ class Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the arguments name; fail with the nearest that exists."""
+        _check_text(args[:1])
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:

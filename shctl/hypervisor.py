@@ -245,6 +245,17 @@ class Hypervisor:
         with translated("cannot start the installer"):
             connection.createXML(xml, flags)
 
+    def memory_in_use(self) -> int:
+        """Return the most memory that the running hosts take, in MiB."""
+        connection = self.connection
+        with translated("cannot list hosts"):
+            running = connection.listAllDomains(api.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        used = 0
+        for handle in running:
+            with suppress(NotFound), translated("cannot look at the memory of a host"):
+                used += int(handle.info()[1]) // 1024  # answers for a hung QEMU too
+        return used
+
     def has_kvm(self) -> bool:
         """Tell whether libvirt can use KVM for x86-64 guests."""
         connection = self.connection

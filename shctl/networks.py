@@ -1,5 +1,6 @@
 """Create, show and delete tagged networks on Open vSwitch bridges."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from shctl import domain, locks, names, network, openvswitch
@@ -11,16 +12,22 @@ from shctl.undo import Undo
 
 
 def create(
-    hypervisor: Hypervisor, spec: network.Spec, *, if_not_exists: bool = False
+    hypervisor: Hypervisor,
+    spec: network.Spec,
+    *,
+    if_not_exists: bool = False,
+    keep: Callable[[], object] = lambda: None,
 ) -> NetworkDetail:
     """Create a network, persistent, autostarted and active, and return it.
 
+    `keep` is called when the network is there already and may stay.
     Raises Conflict when the name is taken, InvalidInput for an unknown bridge or a wrong tag.
     """
     names.check_network(spec.name)
     hypervisor.check_changeable()
     with locks.hold("network", spec.name):
         if existing := _existing(hypervisor, spec, if_not_exists=if_not_exists):
+            keep()
             return existing
         _check_trunk(spec)
         if not hypervisor.simulated:

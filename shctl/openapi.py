@@ -119,6 +119,10 @@ def _operation(
             _query(route, name, param, keys) for name, param in params.items()
         ]
     operation["responses"] = _responses(route, _returned(command), schemas)
+    if "if_not_exists" in params:
+        content = operation["responses"][str(route.status)]["content"]
+        kept = {"description": "It was there already and is the same.", "content": content}
+        operation["responses"] = {"200": kept, **operation["responses"]}
     return operation
 
 

@@ -17,7 +17,8 @@ class Session:
 
     `ask` puts a yes-or-no question to a person and is None where nobody is there to answer.
     `progress` is told what is fetched, bytes done and in all. `local` says that whoever calls may
-    name files of this machine.
+    name files of this machine. `kept` says that what was to be made was there already; `take_back`
+    undoes what makes no sense unless its result is printed, and returns words for that.
     """
 
     def __init__(self, uri: str = DEFAULT_URI, hypervisor: Hypervisor | None = None) -> None:
@@ -27,6 +28,8 @@ class Session:
         self.output = "table"
         self.debug = False
         self.local = False
+        self.kept = False
+        self.take_back: Callable[[], str] | None = None
         self.ask: Callable[[str], bool] | None = None
         self.progress: Callable[[str, int, int | None], None] = _silent
 
@@ -36,6 +39,10 @@ class Session:
         from shctl.hypervisor import Hypervisor
 
         return Hypervisor(self.uri)
+
+    def note_kept(self) -> None:
+        """Note that what was to be made was there already."""
+        self.kept = True
 
     def close(self) -> None:
         """Close the connection if one was opened."""

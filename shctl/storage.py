@@ -1,5 +1,6 @@
 """Volumes of hosts: build their XML, make the default pool on first use, find and remove them."""
 
+import os
 from contextlib import suppress
 
 from lxml import etree
@@ -51,10 +52,25 @@ def _start(pool: Pool) -> None:
 
 
 def _make_default(hypervisor: Hypervisor) -> Pool:
+    _check_directory_free(hypervisor)
     # Two first creations may meet here: the second finds what the first has made.
     with suppress(Conflict):
         return hypervisor.define_pool(_pool_xml(DEFAULT_POOL, DEFAULT_PATH))
     return hypervisor.pool(DEFAULT_POOL)
+
+
+def _check_directory_free(hypervisor: Hypervisor) -> None:
+    """Raise Conflict when the default pool's directory is another pool's, by whatever path."""
+    for name in hypervisor.pool_names():
+        with suppress(NotFound):  # gone in the meantime
+            root = etree.fromstring(hypervisor.pool(name).xml())
+            path = root.findtext("target/path") or ""
+            if name != DEFAULT_POOL and os.path.realpath(path) == os.path.realpath(DEFAULT_PATH):
+                raise Conflict(
+                    f"pool: the directory of the default pool, {DEFAULT_PATH}, is that of pool"
+                    f" {name!r} already; --pool {name} uses it",
+                    field="pool",
+                )
 
 
 def _pool_xml(name: str, path: str) -> str:

@@ -122,6 +122,9 @@ def show_host(session: Session, name: str) -> HostDetail:
     "--start/--no-start", default=None, help="Start it at once; an installation does that anyway."
 )
 @click.option("--if-not-exists", is_flag=True, help="Keep a host of this name, if it is the same.")
+@click.option(
+    "--overcommit", is_flag=True, help="Create it even if the machine has too little memory."
+)
 @click.option("--install", is_flag=True, help="Install it: from --location, else by network boot.")
 @click.option("--location", metavar="URL", help="Tree to install from, as mirrors have them.")
 @click.option("--cmdline", metavar="STR", default="", help="For the installer's kernel.")
@@ -181,7 +184,8 @@ def create_host(session: Session, /, **wanted: Any) -> HostDetail:
     waits, install = wanted.pop("wait", False), _installation(session, wanted)
     if waits and not (install or wanted["start"]):
         raise InvalidInput("wait: it makes sense with start or install only", field="wait")
-    host = create(session.hypervisor, Request(**wanted, install=install), session.progress)
+    request = Request(**wanted, install=install)
+    host = create(session.hypervisor, request, session.progress, session.note_kept)
     if not waits:
         return host
     if not install:

@@ -75,7 +75,7 @@ def create_network(
     from shctl.networks import create
 
     spec = Spec(name, bridge, vlan, trunk)
-    return create(session.hypervisor, spec, if_not_exists=if_not_exists)
+    return create(session.hypervisor, spec, if_not_exists=if_not_exists, keep=session.note_kept)
 
 
 def _ask_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> str:

@@ -8,6 +8,8 @@ import click
 
 from shctl import completion, names
 from shctl.command import Group, LocalCommand, check_each, confirmed, count, for_each
+from shctl.errors import ShctlError
+from shctl.session import Session
 from shctl.values import CheckedName, Number
 
 if TYPE_CHECKING:
@@ -46,11 +48,32 @@ def tokens() -> None:
     metavar="DAYS",
     help="When it ends; never by default.",
 )
-def create_token(name: str, scope: str, expires: int | None) -> NewToken:
-    """Create a token and print its secret, which is not stored and not shown again."""
-    from shctl.auth import create
+@click.pass_obj
+def create_token(session: Session, name: str, scope: str, expires: int | None) -> NewToken:
+    """Create a token and print its secret, which is not stored and not shown again.
 
-    return create(name, scope, expires)
+    A token whose secret could not be printed is revoked.
+    """
+    from shctl import auth
+    from shctl.interrupts import deferred
+
+    with deferred():
+        made = auth.create(name, scope, expires)
+        session.take_back = lambda: _revoke(name)
+    return made
+
+
+def _revoke(name: str) -> str:
+    from shctl.auth import delete
+
+    try:
+        delete(name, if_exists=True)
+    except ShctlError as error:
+        return (
+            f"the secret of token {name!r} could not be printed; revoke the token with"
+            f" 'shctl tokens delete {name} --yes', since that failed here ({error})"
+        )
+    return f"token {name!r} is revoked, since its secret could not be printed"
 
 
 @tokens.command("list", cls=LocalCommand, examples=["shctl tokens list"])

@@ -8,13 +8,13 @@ import re
 import time
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import IncrementalNewlineDecoder
 from pathlib import Path
 from typing import BinaryIO
 
 from shctl import domain
-from shctl.errors import Conflict, NoSpace, NotFound, ShctlError, Unreachable
+from shctl.errors import Conflict, NoSpace, NotFound, Unreachable
 from shctl.hosts import logfile
 from shctl.hypervisor import Hypervisor
 from shctl.install.files import FULL
@@ -33,19 +33,30 @@ def log_path(host: str) -> Path:
 
 def prepare_log(path: Path) -> None:
     """Make room for a log that only root reads, since installers print passwords."""
-    try:
+    with _explained(path, "make room for"):
         path.parent.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        remove_log(path)
-    except OSError as error:
-        kind = NoSpace if error.errno in FULL else ShctlError
-        raise kind(f"cannot make room for the console's log {path}: {error.strerror}") from error
+        _remove_parts(path)
 
 
 def remove_log(path: Path) -> None:
-    """Remove a log with the older parts that virtlogd has rotated away."""
+    """Remove a log with the older parts that virtlogd has rotated away; raise Conflict, NoSpace."""
+    with _explained(path, "remove"):
+        _remove_parts(path)
+
+
+def _remove_parts(path: Path) -> None:
     for part in _parts(path):
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(path: Path, verb: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        kind = NoSpace if error.errno in FULL else Conflict
+        raise kind(f"cannot {verb} the console's log {path}: {error.strerror}") from error
 
 
 def _parts(path: Path) -> list[Path]:

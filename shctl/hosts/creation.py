@@ -5,6 +5,7 @@ What installs them is imported where it is used: a blank host is made without, 1
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ from shctl import clock, domain, locks, metadata, names, ownership, ports, stora
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.handles import Domain
 from shctl.hosts import clashes, console, details, power
+from shctl.hosts.capacity import check_memory
 from shctl.hypervisor import Hypervisor
 from shctl.install import boot
 from shctl.metadata import INSTALLING, Installation, Metadata, OwnedVolume
@@ -46,21 +48,32 @@ class Request:
     autostart: bool = False
     start: bool | None = None
     if_not_exists: bool = False
+    overcommit: bool = False
     install: media.Wanted | None = None
 
 
-def create(hypervisor: Hypervisor, request: Request, progress: media.Progress) -> HostDetail:
+def create(
+    hypervisor: Hypervisor,
+    request: Request,
+    progress: media.Progress,
+    keep: Callable[[], object] = lambda: None,
+) -> HostDetail:
     """Create a host, begin its installation if one is wanted, and return it.
 
+    `keep` is called when the host is there already and may stay.
     Raises Conflict when its name is taken, InvalidInput for a network or pool that does not
-    exist, NoSpace when the pool is full, InstallFailed when the tree cannot be fetched. Whatever
-    fails, nothing of the host stays.
+    exist, NoSpace when the pool is full or the memory too small, InstallFailed when the tree cannot
+    be fetched. Whatever fails, nothing of the host stays.
     """
     _check(hypervisor, request)
     if host := clashes.existing(hypervisor, request):
+        keep()
         if request.start:
             power.start(hypervisor, host.name)
         return details.detail(hypervisor, host)
+    if not request.overcommit:
+        starts = bool(request.start or request.install)
+        check_memory(hypervisor, request.name, request.memory, starts=starts)
     with ExitStack() as held:
         # A download takes its time, so it comes before the locks.
         fetched = None
@@ -76,8 +89,10 @@ def create(hypervisor: Hypervisor, request: Request, progress: media.Progress) -
         host = clashes.existing(hypervisor, request)
         if host is None:
             host = _build(hypervisor, request, fetched)
-        elif request.start:
-            power.ensure_on(hypervisor, host)
+        else:
+            keep()
+            if request.start:
+                power.ensure_on(hypervisor, host)
         return details.detail(hypervisor, host)
 
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from shctl.errors import InstallFailed, NoSpace
 
 TEMPORARY = ".part"
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last: of a file system for small files
 
 
 def make_directory(path: Path) -> None:

@@ -9,7 +9,7 @@ import click
 
 from shctl.errors import InvalidInput, ShctlError, TimedOut
 from shctl.hypervisor import Hypervisor
-from shctl.rest import parameters, strict
+from shctl.rest import parameters, replies, strict
 from shctl.rest.health import Health
 from shctl.rest.journal import Exchange
 from shctl.rest.metrics import Metrics
@@ -109,10 +109,12 @@ class Core:
 
     def _invoke(self, route: Route, argv: list[str]) -> Any:
         with self._turn(route), self._pool.borrow() as hypervisor:
-            command, parent = self.find(route.command, Session(self.uri, hypervisor))
+            session = Session(self.uri, hypervisor)
+            command, parent = self.find(route.command, session)
             try:
                 with command.make_context(command.name, argv, parent=parent) as context:
-                    return command.invoke(context)
+                    data = command.invoke(context)
+                    return replies.Kept(data) if session.kept else data
             except click.UsageError as error:
                 raise _as_invalid(error, route) from error
 

@@ -1,6 +1,7 @@
 """Answers as Bottle sends them: data, and what went wrong."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,13 @@ _PROTECTION = {
 }
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Data about what was to be made and was there already."""
+
+    data: Any
+
+
 def reply(status: int, text: str | bytes, media_type: str, **headers: str) -> bottle.HTTPResponse:
     """Return an answer; underscores in names of headers stand for hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -42,7 +50,8 @@ def success(route: Route, name: str, value: Any) -> bottle.HTTPResponse:
     """Return what a route answers when its command has succeeded."""
     if route.status == HTTPStatus.NO_CONTENT:
         return bottle.HTTPResponse("", 204, dict(_PROTECTION))
-    answer = data(route.status, value)
+    kept = isinstance(value, Kept)
+    answer = data(HTTPStatus.OK, value.data) if kept else data(route.status, value)
     if route.status == HTTPStatus.CREATED:
         group = route.command.split()[0]
         answer.set_header("Location", f"/{group}/{quote(name, safe='')}")

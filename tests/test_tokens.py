@@ -1,0 +1,52 @@
+"""Tokens at the command line: nobody has one whose secret was not printed."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import HANG, SHCTL, Done, environment, ok, run
+
+CREATE = ["tokens", "create", "lost", "--scope", "admin"]
+
+
+@pytest.fixture(autouse=True)
+def _file() -> Iterator[None]:
+    yield
+    Path("/var/lib/shctl/tokens.json").unlink(missing_ok=True)
+
+
+def into(stdout: int | None, *more: str) -> Done:
+    """Create a token whose secret goes to a descriptor, None for a closed one."""
+    script = 'exec "$@" >&-' if stdout is None else 'exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *SHCTL, *more, *CREATE], env=environment(), stdout=stdout,
+        stderr=subprocess.PIPE, text=True, timeout=HANG, check=False,
+    )  # fmt: skip
+    return Done(done.returncode, "", done.stderr)
+
+
+@pytest.mark.parametrize("kind", ["full", "closed", "unread"])
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_token_whose_secret_nobody_got_is_revoked(kind: str, output: str) -> None:
+    stdout = None
+    if kind == "full":
+        stdout = os.open("/dev/full", os.O_WRONLY)
+    elif kind == "unread":
+        reader, stdout = os.pipe()
+        os.close(reader)
+    done = into(stdout, "-o", output)
+    if stdout is not None:
+        os.close(stdout)
+    assert (done.code, done.err.count("\n")) == (1, 1), done
+    assert "token 'lost' is revoked, since its secret could not be printed: " in done.err
+    assert ok("tokens", "list") == ""
+    ok(*CREATE)
+
+
+def test_token_that_exists_is_not_revoked_by_a_failed_creation() -> None:
+    ok(*CREATE)
+    assert into(None).code == 4
+    assert run("-o", "name", "tokens", "list").out == "lost\n"
