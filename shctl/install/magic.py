@@ -1,6 +1,7 @@
 """How kernels and initrds begin, whatever their names say."""
 
 import struct
+import zlib
 from collections.abc import Mapping
 
 from shctl.install.texts import is_page
@@ -64,7 +65,16 @@ def kernel_flaw(head: bytes) -> str:
 
 def initrd_flaw(head: bytes) -> str:
     """Return in a few words why a file that starts with head cannot be an initrd, or ""."""
-    return "" if is_initrd(head) else _flaw(head, "no initrd")
+    plain = _gunzip(head) if compression(head) == "gzip" else head
+    return "" if is_initrd(head) and not is_page(plain) else _flaw(plain, "no initrd")
+
+
+def _gunzip(head: bytes) -> bytes:
+    """Return what the first bytes of a gzip file unpack to; servers send pages like that."""
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, KERNEL_HEAD)
+    except zlib.error:
+        return b""
 
 
 def _flaw(head: bytes, words: str) -> str:

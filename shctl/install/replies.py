@@ -14,11 +14,15 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one request: seconds and bytes; texts are metadata, images kernel and initrd."""
+    """Bounds of one request: seconds and bytes; texts are metadata, images kernel and initrd.
+
+    Probe_total is for all requests of the search for a tree together.
+    """
 
     connect: float = 10
     stall: float = 30
     text_total: float = 60
+    probe_total: float = 300
     image_total: float = 3600
     text_bytes: int = 4 * MIB
     image_bytes: int = 1024 * MIB

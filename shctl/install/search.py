@@ -1,5 +1,6 @@
 """A probe's questions to a tree, each asked once and noted with its answer."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ class Search:
         self.attempts: list[Attempt] = []
         self.doubts: list[str] = []
         self._client = client
+        self._end = time.monotonic() + client.limits.probe_total
         self._replies: dict[str, Reply] = {}
 
     def text(self, url: str, most_lines: int = texts.MOST_LINES) -> list[str] | None:
@@ -50,12 +52,20 @@ class Search:
     def _ask(self, url: str, ask: Callable[[str], Reply]) -> Reply:
         if url not in self._replies:
             try:
+                self._check_time(url)
                 self._replies[url] = ask(url)
             except FetchFailed as error:
                 before = f"; before that: {self.tell()}" if self.attempts else ""
                 raise FetchFailed(url, error.word, error.reason + before) from None
             self.attempts.append(Attempt(redact(url), self._replies[url].status))
         return self._replies[url]
+
+    def _check_time(self, url: str) -> None:
+        if time.monotonic() > self._end:
+            limit = self._client.limits.probe_total
+            raise FetchFailed(
+                url, "too slow", f"the search took more than {limit:g} s; retry later"
+            )
 
     def tell(self) -> str:
         """Return what was tried in few words: paths below the tree, by status."""

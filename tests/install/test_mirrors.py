@@ -89,6 +89,28 @@ def test_page_for_checksums_is_missing(server: TreeServer) -> None:
     assert probe(add(server, files, "/amd64/")).checksums == {}
 
 
+def test_r53_missing_files_redirect_to_a_page(server: TreeServer) -> None:
+    server.missing = treeserver.redirect("/404.html")
+    server.files["/404.html"] = PAGE
+    assert probe(add(server, pair(*LOADER), "/t/")).kind == "suse"
+
+
+def test_r53_pages_come_compressed(server: TreeServer) -> None:
+    """A page within gzip begins as an initrd may."""
+    server.missing = treeserver.compressed(PAGE)
+    assert probe(add(server, pair(*LOADER), "/t/")).kind == "suse"
+    server.files["/t/own"] = KERNEL
+    with pytest.raises(InvalidInput, match=r"a web page for \.treeinfo [^,]* own2"):
+        probe(f"{server.url}/t", kernel="own", initrd="own2")
+
+
+def test_initrd_that_seems_to_be_compressed_in_transfer(server: TreeServer) -> None:
+    location = add(server, images("images/", "debian"), "/amd64/")
+    path = "/amd64/images/netboot/debian-installer/amd64/initrd.gz"
+    server.modes[path] = treeserver.compressed(INITRD)
+    assert probe(location).initrd.endswith("initrd.gz")
+
+
 def hang_up(handler: Handler) -> None:
     handler.close_connection = True
 

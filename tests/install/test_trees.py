@@ -238,6 +238,19 @@ def test_stalling_server(server: TreeServer) -> None:
         probe(f"{server.url}/slow", client=client)
 
 
+def test_r53_server_that_is_slow_each_time(server: TreeServer) -> None:
+    def answer(handler: treeserver.Handler) -> None:
+        handler.server.closing.wait(0.1)
+        handler.answer(404)
+
+    server.missing = answer
+    limits = Limits(probe_total=0.3)
+    words = r"the search took more than 0\.3 s; retry later; before that: 404 for \.treeinfo"
+    with Client(limits) as client, pytest.raises(InstallFailed, match=words):
+        probe(f"{server.url}/slow-each-time", client=client)
+    server.missing = None
+
+
 def test_arguments_are_added_unless_given(server: TreeServer) -> None:
     tree = probe(f"{server.url}{prefix(FEDORA)}/os")
     need = f"inst.repo={server.url}{prefix(FEDORA)}/os/"
