@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from shctl import hardware, metadata, names
+from shctl import disks, hardware, metadata, names
+from shctl.disks import DiskRow
 from shctl.metadata import Metadata
 
 GUEST_AGENT = "org.qemu.guest_agent.0"
@@ -63,14 +64,6 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class DiskRow:
-    """A disk in a domain's XML."""
-
-    target: str
-    path: str | None
-
-
-@dataclass(frozen=True)
 class InterfaceRow:
     """An interface in a domain's XML; `bridge`, `vlan`, `trunk` and `port` are told while it runs.
 
@@ -92,7 +85,7 @@ class Read:
     """What shctl reads from a domain's XML; `memory` and `max_memory` in MiB.
 
     `installer` says that this is not the host as it is stored but the boot that installs it,
-    `active` that it had a QEMU process.
+    `active` that it had a QEMU process, `copied` that it has another domain's metadata.
     """
 
     memory: int
@@ -107,6 +100,7 @@ class Read:
     installer: bool
     agent: bool
     active: bool
+    copied: bool
 
 
 def build(spec: Spec) -> str:
@@ -210,24 +204,15 @@ def mentions(xml: str, text: str) -> bool:
     return max(re.split("[&<>'\"]", text), key=len) in xml
 
 
-def source_tags(xml: str) -> list[str]:
-    """Return the source elements of libvirt's XML, each closed; this costs no parsing of the rest.
-
-    libvirt escapes a > within a value.
-    """
-    return [f"{tag.rstrip('/')}/>" for tag in re.findall("(<source [^>]*)>", xml)]
-
-
-def overlay_tags(xml: str) -> list[str]:
-    """Return the source elements of the qcow2 disks in libvirt's XML, as source_tags does."""
-    disks = re.findall("<disk type=.*?</disk>", xml, re.DOTALL) if "qcow2" in xml else []
-    overlays = [disk for disk in disks if re.search("<driver [^>]*type=['\"]qcow2", disk)]
-    return source_tags("".join(overlays))
+def parse(xml: str) -> etree._Element:
+    """Return the root of libvirt's XML, whose metadata may be deeper than lxml lets others go."""
+    parser = etree.XMLParser(huge_tree=True, resolve_entities=False, no_network=True)
+    return etree.fromstring(xml, parser)
 
 
 def read(xml: str) -> Read:
     """Return what shctl needs from a domain's XML, whoever made it."""
-    root = etree.fromstring(xml)
+    root = parse(xml)
     memory, max_memory = hardware.memory(root)
     cpus, max_cpus = hardware.cpus(root)
     return Read(
@@ -236,7 +221,7 @@ def read(xml: str) -> Read:
         cpus=cpus,
         max_cpus=max_cpus,
         firmware=_firmware(root),
-        disks=tuple(_disk(e) for e in root.iterfind("devices/disk") if _holds_data(e)),
+        disks=disks.read(root),
         interfaces=tuple(_interface(e) for e in root.iterfind("devices/interface")),
         console=hardware.console_log(root),
         metadata=metadata.read(root),
@@ -244,6 +229,7 @@ def read(xml: str) -> Read:
         agent=root.find(f"devices/channel/target[@name='{GUEST_AGENT}'][@state='connected']")
         is not None,
         active=root.get("id") is not None,
+        copied=metadata.is_copy(root),
     )
 
 
@@ -251,18 +237,6 @@ def _firmware(root: etree._Element) -> str:
     loader = root.find("os/loader")
     flash = loader is not None and loader.get("type") == "pflash"
     return "uefi" if flash or root.find("os[@firmware='efi']") is not None else "bios"
-
-
-def _holds_data(disk: etree._Element) -> bool:
-    return disk.get("device", "disk") in ("disk", "lun")
-
-
-def _disk(element: etree._Element) -> DiskRow:
-    target, source = element.find("target"), element.find("source")
-    path = None
-    if source is not None:
-        path = source.get("file") or source.get("dev") or source.get("name")
-    return DiskRow("" if target is None else target.get("dev", ""), path)
 
 
 def _interface(element: etree._Element) -> InterfaceRow:

@@ -1,85 +1,91 @@
-"""Tell files apart by what they are, not by what they are called, and what they stand on."""
+"""Tell files apart by what they are, not by what they are called, and "not there" from "unseen"."""
 
+import errno
 import os
 import stat
-import struct
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from shctl.errors import Conflict
+
 Identity = tuple[str, int, int] | str
-
-# Of a qcow2 image, by docs/interop/qcow2.txt in QEMU's source: magic, version, where the backing
-# file's name is and how long, the header's length; then type and length of each extension.
-_HEADER, _EXTENSION = struct.Struct(">4sIQI80xI"), struct.Struct(">II")
-_MAGIC, _FORMAT = b"QFI\xfb", 0xE2792ACA
-_OLD, _OLD_LENGTH = 2, 72  # a version whose header does not tell its length
-_HEAD = 2**16  # bytes; libvirt itself looks at half as many
-_DEPTH = 200  # files on top of each other, libvirt's own limit
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
+# What systemd gives a service of its own by PrivateTmp= and PrivateDevices=.
+_PRIVATE = ("/tmp/", "/var/tmp/", "/dev/")  # noqa: S108
 
 
-@dataclass(frozen=True)
-class Backing:
-    """What an image stands on: a file's name, and whether that file is known to be raw."""
+_SYS_ADMIN = 21  # CAP_SYS_ADMIN in linux/capability.h, without which nobody mounts anything
 
-    name: str
-    is_raw: bool
+
+class Unseen(Conflict):
+    """It cannot be seen whether a file is there, or what it is."""
+
+
+def unseen(path: str | Path, error: Exception) -> Unseen:
+    """Return the failure for a file that could not be looked at."""
+    number = error.errno if isinstance(error, OSError) else None
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    remedy = "in a root shell" if number in _FORBIDDEN else "once that is put right"
+    return Unseen(f"cannot look at {path} ({reason}); run the command again {remedy}")
+
+
+def look(path: str | Path, *, follow: bool = True) -> os.stat_result | None:
+    """Return what is at a path, None where certainly nothing is; raise Unseen otherwise."""
+    try:
+        return Path(path).stat(follow_symlinks=follow)
+    except FileNotFoundError as error:
+        if _is_confined() and os.path.realpath(path).startswith(_PRIVATE):
+            raise unseen(path, PermissionError(errno.EACCES, "the service has its own")) from error
+        return None
+    except (OSError, ValueError) as error:  # ValueError: a name that no path can be
+        raise unseen(path, error) from error
+
+
+@cache
+def _is_confined() -> bool:
+    """Tell whether this process lacks root's powers, as the service does, which sees less."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as lines:  # noqa: PTH123
+            held = next(line for line in lines if line.startswith("CapEff:"))
+        return not int(held.split()[1], 16) & 1 << _SYS_ADMIN
+    except (OSError, ValueError, StopIteration):
+        return True
+
+
+def is_there(path: str | Path) -> bool:
+    """Tell whether something is at a path, be it a link to nowhere; raise Unseen."""
+    return look(path, follow=False) is not None
+
+
+def is_plain(path: str | Path) -> bool:
+    """Tell whether a regular file is at a path, no link to one; raise Unseen."""
+    facts = look(path, follow=False)
+    return facts is not None and stat.S_ISREG(facts.st_mode)
+
+
+def children(directory: str | Path) -> list[Path]:
+    """Return what is in a directory, sorted; nothing where there is none. Raises Unseen."""
+    try:
+        return sorted(Path(directory, name) for name in os.listdir(directory))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise unseen(directory, error) from error
 
 
 def identity(path: str) -> Identity:
     """Return what all paths of one file or block device have in common, links included.
 
-    What is no absolute path, or is not there, stands for itself.
+    What is no absolute path, or is not there, stands for itself. Raises Unseen.
     """
     if not path.startswith("/"):
         return path
-    try:
-        found = Path(path).stat()
-    except (OSError, ValueError):
-        return os.path.realpath(path)
-    if stat.S_ISBLK(found.st_mode):  # many nodes may stand for one device
-        return "block", found.st_rdev, 0
-    return "file", found.st_dev, found.st_ino
+    facts = look(path)
+    return os.path.realpath(path) if facts is None else identity_of(facts)
 
 
-def backing_files(path: str) -> Iterator[str]:
-    """Return the files below a qcow2 image, the nearest first, as far as they can be read."""
-    for _ in range(_DEPTH):
-        backing = read_backing(_head(Path(path)))
-        if backing is None:
-            return
-        path = str(Path(path).parent / backing.name)
-        yield path
-        if backing.is_raw:  # its first bytes are a guest's, who may write any header there
-            return
-
-
-def _head(path: Path) -> bytes:
-    with suppress(OSError, ValueError):  # ValueError: a name that no path can be
-        # Opening anything else, such as a FIFO, may wait for ever.
-        if path.is_absolute() and (path.is_file() or path.is_block_device()):
-            with path.open("rb") as stream:
-                return stream.read(_HEAD)
-    return b""
-
-
-def read_backing(head: bytes) -> Backing | None:
-    """Return what a qcow2 image stands on as the file's first bytes tell; None for nothing."""
-    if len(head) < _HEADER.size or not head.startswith(_MAGIC):
-        return None
-    _, version, offset, size, length = _HEADER.unpack_from(head)
-    if not (name := head[offset : offset + size]):
-        return None
-    kind = _backing_format(head[_OLD_LENGTH if version == _OLD else length : offset])
-    return Backing(os.fsdecode(name), is_raw=kind == b"raw")
-
-
-def _backing_format(extensions: bytes) -> bytes | None:
-    while len(extensions) >= _EXTENSION.size:
-        kind, size = _EXTENSION.unpack_from(extensions)
-        end = _EXTENSION.size + size
-        if kind == _FORMAT:
-            return extensions[_EXTENSION.size : end]
-        extensions = extensions[end + -size % 8 :]
-    return None
+def identity_of(facts: os.stat_result) -> Identity:
+    """Return the identity of what os.stat has looked at."""
+    if stat.S_ISBLK(facts.st_mode):  # many nodes may stand for one device
+        return "block", facts.st_rdev, 0
+    return "file", facts.st_dev, facts.st_ino

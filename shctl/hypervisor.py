@@ -296,9 +296,13 @@ class Hypervisor:
 
     def pool_names(self) -> list[str]:
         """Return the names of all storage pools, sorted."""
+        return sorted(pool.name for pool in self.pools())
+
+    def pools(self) -> list["Pool"]:
+        """Return all storage pools."""
         connection = self.connection
         with translated("cannot list pools"):
-            return sorted(pool.name() for pool in connection.listAllStoragePools())
+            return [Pool(handle) for handle in connection.listAllStoragePools()]
 
     def define_pool(self, xml: str) -> "Pool":
         """Define a storage pool; raise Conflict when another one has its name."""

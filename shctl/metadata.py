@@ -1,9 +1,13 @@
 """What shctl knows about a host: one element in the domain's own metadata, and no database."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from lxml import etree
 
+from shctl import names
 from shctl.clock import now
 
 URI = "urn:shctl:host:1"
@@ -11,6 +15,12 @@ KEY = "shctl"
 _HOST = f"{{{URI}}}host"
 
 INSTALLING, FINISHING, INSTALLED, FAILED = "installing", "finishing", "installed", "failed"
+_PHASES = (INSTALLING, FINISHING, INSTALLED, FAILED)
+
+# Whoever may define domains may write anything here, so that nothing of it is without bounds.
+_MOST = 1000  # volumes, or paths; a host has fewer disks
+_LONGEST = 4096  # characters, Linux' own limit for a path
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,7 @@ class Metadata:
     `complete` is False from the moment a name is reserved until the host stands, or runs, and
     again from the moment its deletion begins.
     `paths` are disks that an adopted host brought along and that were named as its own.
+    `uuid` is that of the domain that this was written for; older versions wrote none.
     """
 
     created: str
@@ -66,6 +77,7 @@ class Metadata:
     volumes: tuple[OwnedVolume, ...] = ()
     paths: tuple[str, ...] = ()
     install: Installation | None = None
+    uuid: str | None = None
 
 
 def build(metadata: Metadata) -> etree._Element:
@@ -83,6 +95,8 @@ def text(metadata: Metadata) -> str:
 
 
 def _fill(root: etree._Element, metadata: Metadata) -> None:
+    if metadata.uuid:
+        root.set("uuid", metadata.uuid)
     root.set("created", metadata.created)
     if not metadata.complete:
         root.set("complete", "no")
@@ -95,32 +109,64 @@ def _fill(root: etree._Element, metadata: Metadata) -> None:
         etree.SubElement(root, "install", told)
 
 
+def is_copy(domain: etree._Element) -> bool:
+    """Tell whether a domain's XML has metadata that was written for another domain.
+
+    virt-clone copies it, and so does whoever defines a domain by another one's XML.
+    """
+    root = domain.find(f"metadata/{_HOST}")
+    return root is not None and root.get("uuid", uuid := domain.findtext("uuid")) != uuid
+
+
 def read(domain: etree._Element) -> Metadata | None:
     """Return our metadata from a domain's XML, or None where the host is not ours.
 
-    libvirt's setMetadata puts the inner elements into our namespace, its define leaves them as is.
+    It is input, not truth: what it lists need not belong to the host, and what could not have been
+    written by us is left out. libvirt's setMetadata puts the inner elements into our namespace,
+    its define leaves them as is.
     """
     root = domain.find(f"metadata/{_HOST}")
-    if root is None:
+    if root is None or is_copy(domain):
         return None
     install = root.find("{*}install")
+    # Nobody installs a host whose name could not be that of its boot files.
+    if not names.is_file_name(domain.findtext("name", "")):
+        install = None
+    disks = root.iterfind("{*}disk")
+    volumes = ((e.get("pool", ""), e.get("name", "")) for e in root.iterfind("{*}volume"))
     return Metadata(
-        created=root.get("created", ""),
+        created=_time(root, "created") or "",
         complete=root.get("complete") != "no",
-        volumes=tuple(
-            OwnedVolume(e.get("pool", ""), e.get("name", "")) for e in root.iterfind("{*}volume")
-        ),
-        paths=tuple(e.get("path", "") for e in root.iterfind("{*}disk")),
+        volumes=tuple(OwnedVolume(pool, name) for pool, name in _sane(volumes)),
+        paths=tuple(path for (path,) in _sane((e.get("path", ""),) for e in disks)),
         install=_read_install(install) if install is not None else None,
+        uuid=root.get("uuid"),
     )
 
 
+def _sane(rows: Iterable[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
+    """Return each row once, but for those with a value that is empty or too long."""
+    sane = (row for row in rows if all(0 < len(value) <= _LONGEST for value in row))
+    return dict.fromkeys(islice(sane, _MOST))
+
+
+def _time(element: etree._Element, key: str) -> str | None:
+    value = element.get(key, "")
+    return value if _TIME.fullmatch(value) else None
+
+
+def _words(element: etree._Element, key: str) -> str | None:
+    value = element.get(key)
+    return value if value is None else value[:_LONGEST]
+
+
 def _read_install(element: etree._Element) -> Installation:
+    phase = element.get("phase")
     return Installation(
-        phase=element.get("phase", FAILED),
-        started=element.get("started", ""),
-        deadline=element.get("deadline", ""),
-        location=element.get("location"),
-        ended=element.get("ended"),
-        reason=element.get("reason"),
+        phase=phase if phase in _PHASES else FAILED,
+        started=_time(element, "started") or "",
+        deadline=_time(element, "deadline") or "",
+        location=_words(element, "location"),
+        ended=_time(element, "ended"),
+        reason=_words(element, "reason"),
     )

@@ -43,6 +43,23 @@ def check_text(name: str, field: str = "name") -> str:
     return name
 
 
+def is_file_name(name: str) -> bool:
+    """Tell whether a name from elsewhere can be one part of a path, and no more than that."""
+    return len(name.encode("utf-8", "replace")) <= MAX_LENGTH and bool(
+        name.isprintable() and name not in ("", ".", "..") and "/" not in name
+    )
+
+
+def file_name(name: str) -> str:
+    """Return a name that is about to become part of a path; raise InvalidInput if it may not.
+
+    libvirt lets a domain be called "..", and whoever defines one has not made a mistake.
+    """
+    if not is_file_name(name):
+        raise InvalidInput(f"{name[:40]!r} cannot be the name of a file")
+    return name
+
+
 def disk_target(index: int) -> str:
     """Return the device name of a host's disk: sda for 0, sdz for 25, sdaa for 26."""
     letters = ""

@@ -36,6 +36,11 @@ class Pool:
         with suppress(Conflict), self._doing("start"):
             self._handle.create()
 
+    def refresh(self) -> None:
+        """Have libvirt look at the volumes again, as root; raise what hinders it."""
+        with self._doing("refresh"):
+            self._handle.refresh()
+
     def create_volume(self, name: str, xml: str) -> "Volume":
         """Make a volume; raise Conflict when it exists, NoSpace when the pool is full."""
         with translated(f"cannot create volume {name!r} in pool {self.name!r}"):
@@ -46,10 +51,14 @@ class Pool:
         with translated(f"cannot look up volume {name!r} in pool {self.name!r}"):
             return Volume(self._handle.storageVolLookupByName(name))
 
+    def volumes(self) -> list["Volume"]:
+        """Return the pool's volumes."""
+        with self._doing("list"):
+            return [Volume(handle) for handle in self._handle.listAllVolumes()]
+
     def volume_names(self) -> list[str]:
         """Return the names of the pool's volumes."""
-        with self._doing("list"):
-            return [volume.name() for volume in self._handle.listAllVolumes()]
+        return [volume.name for volume in self.volumes()]
 
     def has_volume(self, name: str) -> bool:
         """Tell whether the pool has a volume of this name."""
@@ -77,6 +86,11 @@ class Volume:
         """Return the name of the volume's pool."""
         with translated(f"cannot look at volume {self.name!r}"):
             return str(self._handle.storagePoolLookupByVolume().name())
+
+    def xml(self) -> str:
+        """Return the volume's XML."""
+        with translated(f"cannot read volume {self.name!r}"):
+            return str(self._handle.XMLDesc())
 
     @property
     def is_block(self) -> bool:

@@ -7,7 +7,8 @@ import pytest
 from lxml import etree
 
 from shctl import domain
-from shctl.domain import Ceph, DiskRow, Installer, Source, Spec
+from shctl.disks import DiskRow
+from shctl.domain import Ceph, Installer, Source, Spec
 from shctl.metadata import Installation, Metadata, OwnedVolume
 from tests.support import connected
 
@@ -143,7 +144,8 @@ FOREIGN = """
 def test_hosts_of_others() -> None:
     read = domain.read(FOREIGN)
     assert (read.memory, read.cpus, read.firmware, read.console) == (1024, 2, "uefi", None)
-    assert read.disks == (DiskRow("vda", "p/v"), DiskRow("sda", "/dev/sdz"), DiskRow("vdb", None))
+    network = DiskRow("vda", "p/v", protocol="rbd")
+    assert read.disks == (network, DiskRow("sda", "/dev/sdz"), DiskRow("vdb", None))
     first, second = read.interfaces
     assert (first.bridge, first.switched, first.vlan, first.trunk) == ("br0", True, 5, (6, 7))
     assert (first.port, first.network, second.switched) == ("vnet7", None, False)
@@ -165,17 +167,3 @@ def test_mentions_never_misses(text: str) -> None:
 
 def test_mentions_tells_what_is_not_there() -> None:
     assert not domain.mentions("<source file='/a/b'/>", "/a/c&d")
-
-
-DISKS = """<domain><metadata><shctl:host><disk path='/qcow2/a'/></shctl:host></metadata><devices>
-<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='/raw'/></disk>
-<disk type='file' device='disk'><driver type='qcow2'/><source file='/b' index='1'/></disk>
-<disk type='volume' device='disk'><driver type='qcow2' cache='none'/>
-  <source pool='p' volume='v'><slices/></source></disk>
-</devices></domain>"""
-
-
-def test_overlays_are_the_qcow2_disks() -> None:
-    tags = ["<source file='/b' index='1'/>", "<source pool='p' volume='v'/>"]
-    assert domain.overlay_tags(DISKS) == tags
-    assert domain.overlay_tags(DISKS.replace("type='qcow2'", "type='raw'")) == []

@@ -1,13 +1,15 @@
-"""Files and what they stand on: qcow2 headers as qemu-img and as strangers write them."""
+"""Files by what they are, and "not there" told from "cannot be seen"."""
 
 import os
-import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from shctl.files import Backing, backing_files, read_backing
-from tests.support import call
+from shctl import files
+from tests.support import environment
+from tests.unit_service import HOME, as_service
 
 
 @pytest.fixture(autouse=True)
@@ -15,73 +17,65 @@ def nothing_left() -> None:
     """Spare each test a look at the hypervisor, which none of these touches."""
 
 
-def make(image: Path, below: str, kind: str, *options: str) -> Path:
-    """Make a qcow2 image on top of a file, whose name it has as it is given."""
-    call("qemu-img", "create", "-q", "-fqcow2", f"-F{kind}", f"-b{below}", *options, str(image))
-    return image
+def test_r06_one_file_by_all_its_names(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "b").touch()
+    (tmp_path / "hard").hardlink_to(tmp_path / "a")
+    (tmp_path / "soft").symlink_to("hard")
+    same = ["a", "hard", "soft", "../" + tmp_path.name + "/a"]
+    assert len({files.identity(f"{tmp_path}/{name}") for name in same}) == 1
+    assert files.identity(f"{tmp_path}/a") != files.identity(f"{tmp_path}/b")
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    path = tmp_path / "base"
-    path.write_bytes(b"\0" * 4096)
-    return path
+def test_what_is_not_there_stands_for_itself(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    assert files.identity(f"{tmp_path}/link") == f"{tmp_path}/nowhere"
+    assert files.identity("pool/image") == "pool/image"
+    assert files.look(tmp_path / "nowhere") is None
+    assert files.children(tmp_path / "nowhere") == []
+    assert files.is_there(tmp_path / "link")
+    assert not files.is_there(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("compat", ["0.10", "1.1"])
-def test_header_as_qemu_writes_it(compat: str, base: Path, tmp_path: Path) -> None:
-    image = make(tmp_path / "image", "base", "raw", f"-ocompat={compat}")
-    assert read_backing(image.read_bytes()) == Backing("base", is_raw=True)
-    upper = make(tmp_path / "upper", str(image), "qcow2", f"-ocompat={compat}")
-    assert read_backing(upper.read_bytes()) == Backing(str(image), is_raw=False)
+@pytest.mark.parametrize("name", ["loop", "file/below", "a\0b", "x" * 300])
+def test_r40_what_is_uncertain_is_not_taken_for_nothing(name: str, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    for question in (files.identity, files.look, files.children):
+        with pytest.raises(files.Unseen, match="run the command again"):
+            question(f"{tmp_path}/{name}")
 
 
-def test_image_that_stands_on_nothing(tmp_path: Path) -> None:
-    call("qemu-img", "create", "-q", "-fqcow2", str(tmp_path / "image"), "1M")
-    assert read_backing((tmp_path / "image").read_bytes()) is None
-
-
-def header(offset: int, size: int, length: int = 104) -> bytes:
-    return struct.pack(">4sIQI80xI", b"QFI\xfb", 3, offset, size, length)
+PROBE = """
+import sys
+from shctl import files
+for path in sys.argv[1:]:
+    try:
+        files.identity(path)
+        print("seen")
+    except files.Unseen as error:
+        print(error.detail)
+"""
 
 
 @pytest.mark.parametrize(
-    "head",
-    [b"", b"QFI\xfb", b"\0" * 512, header(2**63, 8), header(104, 0), b"x" + header(0, 9)],
-    ids=["empty", "cut off", "blank", "name far away", "no name", "other magic"],
+    "path", [HOME / "a", Path("/dev/shctl/a"), Path("/tmp/shctl-not-there"), HOME.parent / "x/y"]
 )
-def test_header_that_names_nothing(head: bytes) -> None:
-    assert read_backing(head) is None
+def test_r40_service_knows_what_it_cannot_see(path: Path) -> None:
+    HOME.mkdir(parents=True, exist_ok=True)
+    probe = [sys.executable, "-c", PROBE, str(path)]
+    env = environment()
+    as_root = subprocess.run(probe, env=env, capture_output=True, text=True, check=True)
+    assert as_root.stdout == "seen\n"
+    done = subprocess.run(as_service(*probe), env=env, capture_output=True, text=True, check=True)
+    assert f"cannot look at {path}" in done.stdout
+    assert "in a root shell" in done.stdout
 
 
-def test_header_of_which_all_is_wrong() -> None:
-    """Lengths beyond the end and names that no path can be are names of no file."""
-    found = read_backing(header(104, 2**32 - 1, length=2**32 - 1) + b"a\0b\xff")
-    assert found == Backing("a\0b\udcff", is_raw=False)
-    assert read_backing(header(112, 1) + struct.pack(">II", 1, 2**32 - 1) + b"a") is not None
-
-
-def test_chain_is_followed_from_each_images_own_directory(base: Path, tmp_path: Path) -> None:
-    (tmp_path / "d").mkdir()
-    middle = make(tmp_path / "d" / "middle", "../base", "raw")
-    top = make(tmp_path / "top", "d/middle", "qcow2")
-    assert [*backing_files(str(top))] == [str(middle), str(tmp_path / "d/../base")]
-
-
-def test_chain_ends_at_a_raw_file_whatever_its_guest_writes(base: Path, tmp_path: Path) -> None:
-    top = make(tmp_path / "top", str(base), "raw")
-    base.write_bytes(make(tmp_path / "other", str(top), "qcow2").read_bytes())
-    assert [*backing_files(str(top))] == [str(base)]
-
-
-def test_chain_that_goes_round_has_an_end(tmp_path: Path) -> None:
-    path = tmp_path / "round"
-    path.write_bytes(header(104, 5) + b"round")
-    assert {*backing_files(str(path))} == {str(path)}
-
-
-@pytest.mark.parametrize("name", ["absent", "fifo", "directory", "a\0b", "x" * 300])
-def test_what_cannot_be_read_stands_on_nothing(name: str, tmp_path: Path) -> None:
+def test_link_is_no_plain_file(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "link").symlink_to("a")
     os.mkfifo(tmp_path / "fifo")
-    (tmp_path / "directory").mkdir()
-    assert [*backing_files(f"{tmp_path}/{name}")] == []
+    assert [files.is_plain(tmp_path / name) for name in ("a", "link", "fifo", "no")] == [
+        True, False, False, False,
+    ]  # fmt: skip

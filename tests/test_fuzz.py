@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from click.testing import CliRunner
@@ -30,17 +31,18 @@ LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 HOST = st.lists(LABEL, min_size=1, max_size=3).map(".".join)
 NETWORK = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,12}", fullmatch=True)
 TAGS = st.integers(1, 4094)
+TIME = st.datetimes(min_value=datetime(1000, 1, 1)).map(lambda t: f"{t:%Y-%m-%dT%H:%M:%SZ}")
 INSTALL = st.builds(
     Installation,
     phase=st.sampled_from(["installing", "finishing", "installed", "failed"]),
-    started=TEXT, deadline=TEXT, location=st.none() | TEXT, reason=st.none() | TEXT,
+    started=TIME, deadline=TIME, location=st.none() | TEXT, reason=st.none() | TEXT,
 )  # fmt: skip
 METADATA = st.builds(
     Metadata,
-    created=TEXT,
+    created=TIME,
     complete=st.booleans(),
-    volumes=st.lists(st.builds(OwnedVolume, WORD, WORD), max_size=3).map(tuple),
-    paths=st.lists(TEXT, max_size=2).map(tuple),
+    volumes=st.lists(st.builds(OwnedVolume, WORD, WORD), max_size=3, unique=True).map(tuple),
+    paths=st.lists(WORD, max_size=2, unique=True).map(tuple),
     install=st.none() | INSTALL,
 )
 SPECS = st.builds(

@@ -355,9 +355,10 @@ def test_renamed_host_keeps_its_disk() -> None:
     call("virsh", "detach-disk", "new", "sda", "--config")
     done = run(*"hosts create old --memory 64 --disk 1 --network vlan10".split())
     assert (done.code, "belongs to new" in done.err) == (4, True), done
-    ok("hosts", "delete", "--yes", "new")
-    assert not (VOLUMES / "old-sda").exists()
+    gone = json.loads(ok("-o", "json", "hosts", "delete", "--yes", "new"))
+    assert gone[0]["kept"] == [f"{VOLUMES}/old-sda"], "it is no disk of this host any more"
     assert not (LOGS / "old.log").exists()
+    call("virsh", "vol-delete", "old-sda", "shctl")
 
 
 def test_uefi_host_lives_and_dies_with_its_nvram() -> None:

@@ -12,13 +12,14 @@ from shctl.metadata import FAILED, INSTALLED, INSTALLING, Installation, Metadata
 from tests.support import connected
 
 TIME = "2026-01-02T03:04:05Z"
-TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20)
+TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 INSTALL = Installation(INSTALLING, TIME, "2026-01-02T05:04:05Z", "http://a/<b>&'\"")
 FULL = Metadata(TIME, False, (OwnedVolume("p", "a-sda"),), ("/a&b.img",), INSTALL)
 
 
 def in_domain(element: etree._Element | None) -> etree._Element:
     root = etree.Element("domain")
+    etree.SubElement(root, "name").text = "a"
     inside = etree.SubElement(root, "metadata")
     if element is not None:
         inside.append(element)

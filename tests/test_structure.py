@@ -87,7 +87,8 @@ def test_errors_names_and_models_stand_at_the_bottom() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["domain", "hardware", "network", "metadata", "names", "model", "rows", "text"]
+    "name",
+    ["domain", "disks", "hardware", "network", "metadata", "names", "model", "rows", "text"],
 )
 def test_builders_do_no_io(name: str) -> None:
     assert not ours(name) & {"binding", "handles", "pools", "hypervisor", "openvswitch"}
@@ -107,7 +108,7 @@ def test_one_module_imports_libvirt() -> None:
 
 
 def test_one_module_starts_processes() -> None:
-    assert importers("subprocess") == {"openvswitch"}
+    assert importers("subprocess") == {"openvswitch", "images"}
 
 
 def test_web_framework_stays_in_the_server() -> None:

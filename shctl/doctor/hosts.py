@@ -8,7 +8,7 @@ from shctl import storage
 from shctl.doctor.looks import Found, is_so, look, read
 from shctl.errors import NotFound
 from shctl.handles import Domain
-from shctl.hosts import deletion
+from shctl.hosts import deletion, usage
 from shctl.hosts import supervision as installs
 from shctl.hypervisor import Hypervisor
 from shctl.metadata import FINISHING, OwnedVolume
@@ -94,7 +94,8 @@ def volumes_left(hypervisor: Hypervisor) -> Found:
 def _left_in(hypervisor: Hypervisor, pool: Pool) -> Found:
     def is_left(name: str) -> bool:
         path = pool.volume(name).path
-        return name not in look(hypervisor).volumes and not deletion.users_of(hypervisor, path)
+        listed = name in look(hypervisor).volumes
+        return not listed and not usage.users_of(hypervisor, [path])[path]
 
     # Only names that shctl gives: what else somebody keeps there is not ours.
     there = [match for match in map(_VOLUME.fullmatch, pool.volume_names()) if match]

@@ -1,11 +1,9 @@
 """Take over hosts that something else made."""
 
-from pathlib import Path
-
-from shctl import clock, domain, locks, metadata
+from shctl import clock, domain, files, locks, metadata, names
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.handles import Domain
-from shctl.hosts import deletion, details
+from shctl.hosts import details, usage
 from shctl.hypervisor import Hypervisor
 from shctl.model import HostDetail
 
@@ -22,35 +20,50 @@ def adopt(hypervisor: Hypervisor, name: str, own_disks: tuple[str, ...]) -> Host
         if not host.persistent:
             raise Conflict(f"host {name!r} is transient; store it first with 'virsh define'")
         read = domain.read(host.xml(stored=True))
-        if read.metadata is not None:
+        if read.metadata is not None and not _may_be_copied(read, read.metadata, name):
             raise Conflict(f"host {name!r} belongs to shctl already")
-        for path in own_disks:
-            _check_disk(hypervisor, host, {row.path for row in read.disks}, path)
-        data = metadata.Metadata(clock.now(), paths=tuple(dict.fromkeys(own_disks)))
+        _check_disks(hypervisor, host, read, own_disks)
+        data = metadata.Metadata(clock.now(), paths=tuple(dict.fromkeys(own_disks)), uuid=host.uuid)
         host.set_metadata(metadata.text(data), metadata.URI, metadata.KEY)
     return details.show(hypervisor, name)
 
 
-def _check_disk(hypervisor: Hypervisor, host: Domain, disks: set[str | None], path: str) -> None:
-    if path not in disks:
-        known = ", ".join(sorted(disk for disk in disks if disk)) or "none"
-        raise InvalidInput(
-            f"own_disks: {path} is no disk of host {host.name!r}; there are: {known}",
-            field="own_disks",
-        )
-    others = [name for name in deletion.users_of(hypervisor, path) if name != host.name]
-    if others:
-        raise Conflict(f"own_disks: {path} is also used by {', '.join(others)}")
-    _check_removable(hypervisor, path)
+def _may_be_copied(read: domain.Read, data: metadata.Metadata, name: str) -> bool:
+    """Tell whether metadata of an older version, which names no domain, may be another host's."""
+    prefix = names.volume(name, "sd")
+    is_own = all(volume.name.startswith(prefix) for volume in data.volumes)
+    return data.uuid is None and not (is_own and {row.path for row in read.disks} >= {*data.paths})
+
+
+def _check_disks(
+    hypervisor: Hypervisor, host: Domain, read: domain.Read, own_disks: tuple[str, ...]
+) -> None:
+    """Raise InvalidInput unless all are disks that can be removed, Conflict if others use them."""
+    disks = {row.path: row for row in read.disks if row.path}
+    for path in own_disks:
+        if path not in disks:
+            raise InvalidInput(
+                f"own_disks: {path} is no disk of host {host.name!r}; there are:"
+                f" {', '.join(sorted(disks)) or 'none'}",
+                field="own_disks",
+            )
+        if not disks[path].removable:
+            raise _refusal(path, "is read-only or shared in the host's XML")
+        _check_removable(hypervisor, path)
+    for path, uses in usage.users_of(hypervisor, own_disks).items():
+        others = {str(use) for use in uses if use.host is None or use.host.uuid != host.uuid}
+        if others:
+            raise Conflict(f"own_disks: {path} is also used by {', '.join(sorted(others))}")
 
 
 def _check_removable(hypervisor: Hypervisor, path: str) -> None:
     try:
         hypervisor.volume_at(path)
     except NotFound:
-        if not Path(path).is_file():
-            raise InvalidInput(
-                f"own_disks: {path} is neither a plain file nor a volume of a libvirt pool,"
-                " so shctl could not remove it",
-                field="own_disks",
-            ) from None
+        if not files.is_plain(path):
+            raise _refusal(path, "is neither a plain file nor a volume of a libvirt pool") from None
+
+
+def _refusal(path: str, reason: str) -> InvalidInput:
+    text = f"own_disks: {path} {reason}, so shctl could not remove it"
+    return InvalidInput(text, field="own_disks")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shctl import domain
 from shctl.errors import Conflict, NotFound
 from shctl.handles import Domain
-from shctl.hosts import deletion, details, power
+from shctl.hosts import details, power, usage
 from shctl.hypervisor import Hypervisor
 from shctl.metadata import Metadata, OwnedVolume
 from shctl.model import HostDetail
@@ -67,7 +67,8 @@ def check_volumes_free(hypervisor: Hypervisor, pool: Pool, data: Metadata) -> No
 def _whose(hypervisor: Hypervisor, pool: Pool, wanted: OwnedVolume) -> str:
     """Return words for whose a volume is: `virsh domrename` leaves a host its old volumes."""
     holders = {host.name for host in hypervisor.domains() if _lists(host, wanted)}
-    holders.update(deletion.users_of(hypervisor, pool.volume(wanted.name).path))
+    path = pool.volume(wanted.name).path
+    holders.update(map(str, usage.users_of(hypervisor, [path])[path]))
     if holders:
         return f"which belongs to {', '.join(sorted(holders))}; choose another name"
     return (

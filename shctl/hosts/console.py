@@ -13,7 +13,7 @@ from io import IncrementalNewlineDecoder
 from pathlib import Path
 from typing import BinaryIO
 
-from shctl import domain
+from shctl import domain, files, names
 from shctl.errors import Conflict, NoSpace, NotFound, Unreachable
 from shctl.hosts import logfile
 from shctl.hypervisor import Hypervisor
@@ -27,8 +27,11 @@ _CHUNK = 2**16  # bytes
 
 
 def log_path(host: str) -> Path:
-    """Return where the serial console of a host of ours is logged."""
-    return LOGS / f"{host}.log"
+    """Return where the serial console of a host of ours is logged.
+
+    Raises InvalidInput for a name that would lead elsewhere.
+    """
+    return LOGS / f"{names.file_name(host)}.log"
 
 
 def prepare_log(path: Path) -> None:
@@ -63,7 +66,7 @@ def _parts(path: Path) -> list[Path]:
     """Return the log's parts, oldest first: virtlogd counts up from .0 as they age."""
     # Only a number may follow: web.log.log.0 belongs to the host web.log, not to web.
     rotated = re.compile(re.escape(path.name) + r"\.[0-9]+")
-    older = [part for part in path.parent.glob("*") if rotated.fullmatch(part.name)]
+    older = [part for part in files.children(path.parent) if rotated.fullmatch(part.name)]
     older.sort(key=lambda part: int(part.suffix[1:]), reverse=True)
     return [*older, path]
 

@@ -1,31 +1,21 @@
 """Delete hosts with what is theirs, and nothing else."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-
-from lxml import etree
 
 from shctl import domain, files, locks, metadata, names, ports
 from shctl.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
 from shctl.handles import Domain
-from shctl.hosts import power
-from shctl.hosts.console import log_path, remove_log
+from shctl.hosts import power, usage
+from shctl.hosts.console import LOGS, log_path, remove_log
+from shctl.hosts.owned import Disks, Owned, owned_disks
 from shctl.hypervisor import Hypervisor
 from shctl.install.boot import remove_boot_files
 from shctl.metadata import Metadata
 from shctl.model import Outcome
-from shctl.pools import Volume
-
-
-@dataclass(frozen=True)
-class Owned:
-    """A disk that goes with its host: `path`, and how to remove it."""
-
-    path: str
-    remove: Callable[[], None]
 
 
 def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Outcome:
@@ -58,41 +48,45 @@ def finish(hypervisor: Hypervisor, name: str) -> None:
 def is_interrupted(host: Domain) -> bool:
     """Tell whether a host is ours and incomplete, which is normal while its lock is held."""
     data = domain.read(host.xml(stored=True)).metadata
-    return data is not None and not data.complete
+    if data is None or data.complete:
+        return False
+    # A copy of an old host has its metadata, in which no UUID says so; but not its name.
+    names_own = (volume.name.startswith(names.volume(host.name, "sd")) for volume in data.volumes)
+    return data.uuid is not None or all(names_own)
 
 
 def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
     """Delete a host whose lock is held; return the paths of disks that are not its own."""
     read = domain.read(host.xml(stored=True))
-    data, owned = check(hypervisor, host, read)
+    data, own = check(hypervisor, host, read)
     ran = host.active
     host.destroy()
     _mark(host, data)
     _sweep(hypervisor, host, needed=ran)
-    _remove(host, owned)
-    _remove_old_log(hypervisor, read.console)
-    ours = {disk.path for disk in owned}
-    kept = (row.path for row in read.disks if row.path and row.path not in ours)
+    _remove(host, own.owned)
+    _remove_old_log(hypervisor, host.name, read.console)
+    ours = {disk.path for disk in own.owned}
+    kept = dict.fromkeys((*(row.path for row in read.disks if row.path), *own.volumes))
     # An interrupted deletion before this one may have removed some already.
-    return tuple(path for path in kept if Path(path).exists() or not Path(path).is_absolute())
+    return tuple(path for path in kept if path not in ours and _may_be_there(path))
 
 
-def check(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> tuple[Metadata, list[Owned]]:
-    """Return what is known of a host and the disks that go with it; change nothing.
+def check(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> tuple[Metadata, Disks]:
+    """Return what is known of a host and of its disks; change nothing.
 
     Raises Conflict for a host or a disk that has to stay, Unreachable when Open vSwitch is needed.
     """
     if read.metadata is None:
+        origin = "is a copy of a host of shctl's" if read.copied else "was not made by shctl"
         raise Conflict(
-            f"host {host.name!r} was not made by shctl;"
-            f" 'shctl hosts adopt {host.name}' takes it over"
+            f"host {host.name!r} {origin}; 'shctl hosts adopt {host.name}' takes it over"
         )
-    owned = owned_disks(hypervisor, read.metadata)
-    _check_unshared(hypervisor, host, owned)
-    _check_removable(host, read.metadata)
+    own = owned_disks(hypervisor, host.name, read)
+    _check_unused(hypervisor, host, read, own)
+    _check_removable(host, own)
     if host.active:
         power.check_switch(hypervisor)
-    return read.metadata, owned
+    return read.metadata, own
 
 
 def _mark(host: Domain, data: Metadata) -> None:
@@ -103,87 +97,66 @@ def _mark(host: Domain, data: Metadata) -> None:
         host.set_metadata(element, metadata.URI, metadata.KEY)
 
 
-def owned_disks(hypervisor: Hypervisor, data: Metadata) -> list[Owned]:
-    """Return the owned disks that exist."""
-    owned = []
-    for wanted in data.volumes:
-        with suppress(NotFound):
-            owned.append(_as_owned(hypervisor.pool(wanted.pool).volume(wanted.name)))
-    for path in data.paths:
-        try:
-            owned.append(_as_owned(hypervisor.volume_at(path)))
-        except NotFound:
-            if Path(path).is_file():
-                owned.append(Owned(path, Path(path).unlink))
-    return owned
-
-
-def _as_owned(volume: Volume) -> Owned:
-    return Owned(volume.path, volume.delete)
-
-
-def _check_unshared(hypervisor: Hypervisor, host: Domain, owned: list[Owned]) -> None:
-    for disk in owned:
-        users = [name for name in users_of(hypervisor, disk.path) if name != host.name]
-        if users:
+def _check_unused(hypervisor: Hypervisor, host: Domain, read: domain.Read, own: Disks) -> None:
+    """Raise Conflict where anything else uses the host's disks, or may do so."""
+    ours = [disk.path for disk in own.owned]
+    try:
+        uses = usage.users_of(hypervisor, [*ours, *own.listed])
+        for path, users in uses.items():
+            for use in users:
+                if _is_of(host, use):
+                    _check_chain(hypervisor, host, read, ours, path, use.by)
+    except Conflict as error:
+        raise Conflict(f"host {host.name!r} is kept: {error}") from error
+    for path in ours:
+        others = sorted({str(use) for use in uses[path] if not _is_of(host, use)})
+        if others:
             raise Conflict(
-                f"host {host.name!r} is kept: its disk {disk.path} is also used by"
-                f" {', '.join(users)}; detach it there first"
+                f"host {host.name!r} is kept: its disk {path} is also used by"
+                f" {', '.join(others)}; detach it there first"
             )
 
 
-def _check_removable(host: Domain, data: Metadata) -> None:
+def _is_of(host: Domain, use: usage.Use) -> bool:
+    return use.host is not None and use.host.uuid == host.uuid
+
+
+def _check_chain(
+    hypervisor: Hypervisor, host: Domain, read: domain.Read, ours: list[str], path: str,
+    top: str | None,
+) -> None:  # fmt: skip
+    """Raise Conflict where a disk `top` that would stay stands on what the host lists as its own.
+
+    Half of such a chain is of no use to anybody.
+    """
+    if top is None or usage.identity(hypervisor, top) in {
+        usage.identity(hypervisor, disk) for disk in ours
+    }:
+        return
+    target = next((row.target for row in read.disks if row.path == top), "DISK")
+    raise Conflict(
+        f"its disk {top} stands on its disk {path}, as after an external snapshot; merge them"
+        f" ('virsh blockcommit {host.name} {target} --active --pivot' while it runs),"
+        " then delete it"
+    )
+
+
+def _check_removable(host: Domain, own: Disks) -> None:
     """Raise Conflict for a file that this process may not remove, which a service may see so."""
-    for path in map(Path, data.paths):
-        if path.is_file() and not os.access(path.parent, os.W_OK):
+    for disk in own.owned:
+        if disk.is_file and not os.access(Path(disk.path).parent, os.W_OK):
             raise Conflict(
-                f"host {host.name!r} is kept: its disk {path} is read-only for this process;"
+                f"host {host.name!r} is kept: its disk {disk.path} is read-only for this process;"
                 f" 'shctl hosts delete {host.name}' in a root shell removes both"
             )
 
 
-def users_of(hypervisor: Hypervisor, path: str) -> list[str]:
-    """Return the names of the hosts with this disk, running or stored, backing files included.
-
-    Whatever path they call it by: what counts is the file.
-    """
-    file = files.identity(path)
-    return sorted(host.name for host in hypervisor.domains() if _uses(hypervisor, host, file))
-
-
-def _uses(hypervisor: Hypervisor, host: Domain, file: files.Identity) -> bool:
-    with suppress(NotFound):  # a host that went in the meantime
-        return any(files.identity(path) == file for path in _disks(hypervisor, host))
-    return False
-
-
-def _disks(hypervisor: Hypervisor, host: Domain) -> Iterator[str]:
-    """Return the paths of what a host's disks are made of, running and stored."""
-    if host.hung:
-        # By libvirt 11 each reading of its XML would wait for half a minute.
-        yield from host.open_disks()
-        return
-    for xml in {host.xml(), host.xml(stored=True)}:
-        yield from _sources(hypervisor, xml)
-
-
-def _sources(hypervisor: Hypervisor, xml: str) -> Iterator[str]:
-    """Return what a domain's disks are made of, down to the last backing file."""
-    for tag in domain.source_tags(xml):
-        yield from _paths(hypervisor, tag)
-    # Stored XML does not tell of backing files. Raw disks have none, whatever a guest writes there.
-    for tag in domain.overlay_tags(xml):
-        for path in _paths(hypervisor, tag):
-            yield from files.backing_files(path)
-
-
-def _paths(hypervisor: Hypervisor, tag: str) -> Iterator[str]:
-    """Return what a source element names; one that names a volume has its path."""
-    element = etree.fromstring(tag)
-    yield from map(str, element.values())
-    if volume := element.get("volume"):
-        with suppress(NotFound):
-            yield hypervisor.pool(element.get("pool", "")).volume(volume).path
+def _may_be_there(path: str) -> bool:
+    if not path.startswith("/"):
+        return True
+    with suppress(files.Unseen):
+        return files.is_there(path)
+    return True
 
 
 def _sweep(hypervisor: Hypervisor, host: Domain, *, needed: bool) -> None:
@@ -196,7 +169,7 @@ def _sweep(hypervisor: Hypervisor, host: Domain, *, needed: bool) -> None:
             raise
 
 
-def _remove(host: Domain, owned: list[Owned]) -> None:
+def _remove(host: Domain, owned: tuple[Owned, ...]) -> None:
     """Remove disks before the domain, so that an interrupted deletion can be done again."""
     left = list(filter(None, map(_hindrance, owned)))
     if left:
@@ -208,11 +181,22 @@ def _remove(host: Domain, owned: list[Owned]) -> None:
     host.undefine()
 
 
-def _remove_old_log(hypervisor: Hypervisor, console: str | None) -> None:
-    """Remove the log of a host that was renamed, which is still called by its old name."""
+def _remove_old_log(hypervisor: Hypervisor, host: str, console: str | None) -> None:
+    """Remove the log of a host that was renamed, which is still called by its old name.
+
+    A copy of it writes to the same one.
+    """
     path = Path(console or "")
-    if path == log_path(path.stem) and hypervisor.find_domain(path.stem) is None:
+    is_ours = path.parent == LOGS and path.suffix == ".log" and names.is_file_name(path.stem)
+    if not is_ours or path.stem == host:
+        return
+    logged = (host.xml(stored=True) for host in hypervisor.domains())
+    if hypervisor.find_domain(path.stem) is None and not any(map(_logs_to(path), logged)):
         remove_log(path)
+
+
+def _logs_to(path: Path) -> Callable[[str], bool]:
+    return lambda xml: domain.mentions(xml, str(path))
 
 
 def _hindrance(disk: Owned) -> str | None:

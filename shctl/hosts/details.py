@@ -4,6 +4,7 @@ from contextlib import suppress
 from functools import lru_cache
 
 from shctl import domain, names, network
+from shctl.disks import DiskRow
 from shctl.errors import NotFound, ShctlError
 from shctl.handles import Domain
 from shctl.hosts import neighbours, supervision
@@ -80,7 +81,7 @@ def _install(data: Metadata | None) -> Install | None:
     )
 
 
-def _disk(hypervisor: Hypervisor, host: str, row: domain.DiskRow, data: Metadata | None) -> Disk:
+def _disk(hypervisor: Hypervisor, host: str, row: DiskRow, data: Metadata | None) -> Disk:
     size, owned = None, data is not None and row.path in data.paths
     # A disk in no pool has no size that could be read without asking its QEMU, which may hang.
     if row.path:

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from shctl import names
+
 LOGS = Path("/var/log/libvirt/qemu")
 # Written by libvirt itself. QEMU's own lines have their time in another form.
 _START = ": starting up libvirt version"
@@ -12,8 +14,8 @@ _END = re.compile(
 
 
 def path(host: str) -> Path:
-    """Return where libvirt lets QEMU log."""
-    return LOGS / f"{host}.log"
+    """Return where libvirt lets QEMU log; raise InvalidInput for a name that leads elsewhere."""
+    return LOGS / f"{names.file_name(host)}.log"
 
 
 def first_ending(host: str, uuid: str) -> str | None:

@@ -1,0 +1,106 @@
+"""Read disks from domain XML: where their bytes are, and what libvirt says that they stand on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lxml import etree
+
+RAW = "raw"
+_BELOW = ("backingStore", "dataStore", "mirror")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A file, device or volume below a disk, or an image that a network has.
+
+    `path` is the name of the image where there is a `protocol`, None where there is a `volume`, by
+    pool and name. `format` is None where the XML leaves it to QEMU. `complete` says that all the
+    backing files of its disk are in the XML.
+    """
+
+    path: str | None
+    volume: tuple[str, str] | None = None
+    protocol: str | None = None
+    format: str | None = None
+    complete: bool = False
+
+
+@dataclass(frozen=True)
+class DiskRow:
+    """A disk in a domain's XML.
+
+    `removable` is False for one that is not the domain's alone, or that it may only read.
+    `monitors` are those of a Ceph cluster, as (name, port).
+    """
+
+    target: str
+    path: str | None
+    volume: tuple[str, str] | None = None
+    protocol: str | None = None
+    monitors: tuple[tuple[str, str | None], ...] = ()
+    removable: bool = True
+
+
+def read(domain: etree._Element) -> tuple[DiskRow, ...]:
+    """Return the disks of a domain that hold data: no CD-ROM, no floppy."""
+    rows = domain.iterfind("devices/disk")
+    return tuple(_row(e) for e in rows if e.get("device", "disk") in ("disk", "lun"))
+
+
+def _row(disk: etree._Element) -> DiskRow:
+    target, source = disk.find("target"), disk.find("source")
+    top = _layer(source, disk.find("driver"), complete=False)
+    hosts = () if source is None else source.iterfind("host")
+    return DiskRow(
+        target="" if target is None else target.get("dev", ""),
+        path=top.path,
+        volume=top.volume,
+        protocol=top.protocol,
+        monitors=tuple((e.get("name", ""), e.get("port")) for e in hosts),
+        removable=disk.find("readonly") is None and disk.find("shareable") is None,
+    )
+
+
+def layers(domain: etree._Element) -> Iterator[Layer]:
+    """Yield what a domain's drives are made of, CD-ROMs too, as far down as the XML says."""
+    for disk in domain.iterfind("devices/disk"):
+        complete = _is_complete(disk)
+        yield _layer(disk.find("source"), disk.find("driver"), complete=complete)
+        for element in disk.iter(*_BELOW):
+            yield _layer(element.find("source"), element.find("format"), complete=complete)
+
+
+def _layer(source: etree._Element | None, kind: etree._Element | None, *, complete: bool) -> Layer:
+    given = {str(k): str(v) for k, v in ({} if source is None else source.attrib).items()}
+    named = (given.get("pool", ""), given["volume"]) if given.get("volume") else None
+    return Layer(
+        path=next(filter(None, map(given.get, ("file", "dev", "dir", "name"))), None),
+        volume=named,
+        protocol=given.get("protocol"),
+        # A directory, which QEMU makes a file system of, has no image's header.
+        format=RAW if "dir" in given else kind.get("type") if kind is not None else None,
+        complete=complete,
+    )
+
+
+def _is_complete(disk: etree._Element) -> bool:
+    """Tell whether the chain of backing files ends in an empty element, as libvirt writes it."""
+    below: etree._Element | None = disk
+    while below is not None:
+        if below.tag == "backingStore" and not len(below) and not below.get("type"):
+            return True
+        below = below.find("backingStore")
+    return False
+
+
+def other_files(domain: etree._Element) -> set[str]:
+    """Return the paths of files and devices that a domain uses for anything but a drive."""
+    texts = {e.text or "" for e in domain.iterfind("os/*")}
+    values = {
+        value
+        for device in domain.iterfind("devices/*")
+        if device.tag != "disk"
+        for source in device.iter("source")
+        for value in source.attrib.values()
+    }
+    return {str(path) for path in texts | values if str(path).startswith("/")}

@@ -1,0 +1,401 @@
+"""Scoreboard R40: a disk that something stands on is kept, whatever the image calls it.
+
+Where it cannot be found out what an image stands on, the deletion is refused.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shctl import images
+from shctl.hosts import deletion, usage
+from shctl.hypervisor import Hypervisor
+from tests.support import URI, VOLUMES, call, create, define, ok, prepare, run
+from tests.unit_service import HOME, serving_as_service
+
+BASE = VOLUMES / "base-sda"
+SHARED = Path("/var/lib/libvirt/images")  # QEMU's user can pass through it
+HOST = """<domain type='qemu'><name>{name}</name><memory>65536</memory>
+<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>{devices}</devices></domain>"""
+DISK = """<disk type='file' device='disk'><driver name='qemu' type='{kind}'/><source file='{path}'/>
+<target dev='sda' bus='scsi'/></disk>"""
+VMDK = """# Disk DescriptorFile
+version=1
+CID=12345678
+parentCID=ffffffff
+createType="monolithicFlat"
+
+# Extent description
+RW 2097152 FLAT "{base}" 0
+"""
+
+Make = Callable[[Path, Path], None]  # the image, and what it is to stand on
+
+
+def overlay(kind: str, name: str, *options: str) -> Make:
+    """Return what makes an image of a format that calls its backing file by a name."""
+
+    def make(image: Path, base: Path) -> None:
+        near = os.path.relpath(base, image.parent)
+        backing = name.replace("BASE", str(base)).replace("NEAR", near)
+        # From the image's directory, where QEMU takes relative names from.
+        call(
+            "env", "-C", str(image.parent), "qemu-img", "create", "-q", "-f", kind, "-F", "raw",
+            "-b", backing, *options, str(image), "1G",
+        )  # fmt: skip
+
+    return make
+
+
+def rebased(name: str, kind: str = "raw") -> Make:
+    """Return what makes an image with any name in it, which QEMU need not be able to open."""
+
+    def make(image: Path, base: Path) -> None:
+        backing = name.replace("BASE", str(base))
+        overlay("qcow2", "BASE")(image, base)
+        call("qemu-img", "rebase", "-u", "-fqcow2", f"-F{kind}", f"-b{backing}", str(image))
+
+    return make
+
+
+def on_a_link(image: Path, base: Path) -> None:
+    image.with_suffix(".link").symlink_to(base)
+    overlay("qcow2", "BASE")(image, image.with_suffix(".link"))
+
+
+def in_two_steps(image: Path, base: Path) -> None:
+    lower = image.with_suffix(".lower")
+    overlay("qcow2", "BASE")(lower, base)
+    call("qemu-img", "create", "-q", "-fqcow2", "-Fqcow2", f"-b{lower}", str(image))
+
+
+def with_data_file(image: Path, base: Path) -> None:
+    options = f"data_file={base},data_file_raw=on"
+    call("qemu-img", "create", "-q", "-fqcow2", "-o", options, str(image), "1G")
+
+
+def with_extent(image: Path, base: Path) -> None:
+    image.write_text(VMDK.format(base=base))
+
+
+NESTED = 'json:{"driver": "raw", "file": {"driver": "file", "filename": "BASE"}}'
+SPELLINGS = {
+    "qcow2": overlay("qcow2", "BASE"),
+    "qcow2 as it was": overlay("qcow2", "BASE", "-ocompat=0.10"),
+    "relative": overlay("qcow2", "NEAR"),
+    "file:": overlay("qcow2", "file:BASE"),
+    "json: nested": overlay("qcow2", NESTED),
+    "json: with dots": overlay("qcow2", 'json:{"driver": "raw", "file.filename": "BASE"}'),
+    "json: file": rebased('json:{"driver": "file", "filename": "BASE"}'),
+    "qed": overlay("qed", "BASE"),
+    "qcow": overlay("qcow", "BASE"),
+    "vmdk": with_extent,
+    "a link": on_a_link,
+    "two steps": in_two_steps,
+    "data file": with_data_file,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _base() -> Iterator[None]:
+    """Keep a host of which every test wants the disk."""
+    prepare()
+    create("base")
+    yield
+    ok("hosts", "delete", "--yes", "base")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a directory of no pool."""
+    path = SHARED / "r40"
+    path.mkdir(mode=0o711)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def pool(folder: Path) -> Iterator[Path]:
+    """Return the directory of a pool."""
+    call("virsh", "pool-create-as", "images", "dir", "--target", str(folder))
+    yield folder
+    call("virsh", "pool-destroy", "images")
+
+
+def host_of(image: Path, kind: str) -> None:
+    define(HOST.format(name="user", devices=DISK.format(path=image, kind=kind)))
+
+
+@pytest.fixture
+def _user() -> Iterator[None]:
+    yield
+    call("virsh", "undefine", "user", "--snapshots-metadata")
+
+
+def refused(*words: str) -> None:
+    """Check that the base's host is kept, that the failure says why, and that nothing changes."""
+    before = call("virsh", "dumpxml", "base")
+    done = run("hosts", "delete", "--yes", "base")
+    assert (done.code, done.err.count("\n")) == (4, 1), done
+    assert "host 'base' is kept" in done.err
+    assert not [word for word in words if word not in done.err], done.err
+    assert BASE.exists()
+    assert call("virsh", "dumpxml", "base") == before
+
+
+@pytest.mark.usefixtures("_user")
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_r40_image_of_a_stored_host(spelling: str, folder: Path) -> None:
+    image = folder / "image"
+    SPELLINGS[spelling](image, BASE)
+    kinds = {"qed": "qed", "qcow": "qcow", "vmdk": "vmdk"}
+    host_of(image, kinds.get(spelling, "qcow2"))
+    refused("user", str(folder))
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_r40_image_of_no_host_in_a_pool(spelling: str, pool: Path) -> None:
+    """libvirt has not looked at the pool since."""
+    SPELLINGS[spelling](pool / "image", BASE)
+    refused(str(pool), "an image of no host")
+
+
+def test_r40_image_beside_the_disk_and_in_a_pool_that_is_off(folder: Path) -> None:
+    overlay("qcow2", "BASE")(VOLUMES / "beside", BASE)
+    refused(str(VOLUMES / "beside"))
+    (VOLUMES / "beside").unlink()
+    call("virsh", "pool-define-as", "off", "dir", "--target", str(folder))
+    overlay("qcow2", "BASE")(folder / "image", BASE)
+    try:
+        refused(str(folder / "image"))
+    finally:
+        call("virsh", "pool-undefine", "off")
+
+
+@pytest.mark.usefixtures("_user")
+def test_r40_image_of_a_host_that_runs(folder: Path) -> None:
+    image = folder / "image"
+    overlay("qcow2", "BASE")(image, BASE)
+    host_of(image, "qcow2")
+    call("virsh", "start", "user")
+    refused("user")
+    # Its next start is without that image, but now it has it.
+    call("virsh", "detach-disk", "user", "sda", "--config")
+    refused("user")
+    call("virsh", "destroy", "user")
+
+
+@pytest.mark.usefixtures("_user")
+def test_r40_cdrom_and_volume_by_name(pool: Path) -> None:
+    overlay("qcow2", "BASE")(pool / "image", BASE)
+    call("virsh", "pool-refresh", "images")
+    disk = DISK.format(path="", kind="qcow2").replace("device='disk'", "device='cdrom'")
+    volume = disk.replace("file=''", "pool='images' volume='image'").replace("'file'", "'volume'")
+    define(HOST.format(name="user", devices=volume.replace("bus='scsi'", "bus='sata'")))
+    refused("user")
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_r40_external_snapshot(running: bool) -> None:
+    create("snap", *(["--start"] if running else []))
+    call("virsh", "snapshot-create-as", "snap", "s1", "--disk-only")
+    before = call("virsh", "dumpxml", "snap")
+    done = run("hosts", "delete", "--yes", "snap")
+    assert (done.code, "as after an external snapshot" in done.err) == (4, True), done
+    assert call("virsh", "dumpxml", "snap") == before
+    top = VOLUMES / "snap-sda.s1"
+    assert call("qemu-img", "info", "-U", "--backing-chain", str(top)).count("image: ") == 2
+    if running:
+        call("virsh", "blockcommit", "snap", "sda", "--active", "--pivot", "--wait")
+        top.unlink()
+        ok("hosts", "delete", "--yes", "snap")
+        return
+    call("virsh", "undefine", "snap", "--snapshots-metadata")
+    top.unlink()
+    (VOLUMES / "snap-sda").unlink()
+    Path("/var/log/shctl/console/snap.log").unlink(missing_ok=True)
+    call("virsh", "pool-refresh", "shctl")
+
+
+def going_round(image: Path, base: Path) -> None:
+    rebased(str(base), "qcow2")(image, BASE)
+    rebased(str(image), "qcow2")(base, BASE)
+
+
+def test_r40_chain_that_goes_round_has_an_end(pool: Path) -> None:
+    going_round(pool / "image", pool / "x")
+    users = usage.users_of(Hypervisor(URI), [str(BASE)])[str(BASE)]
+    assert [str(use) for use in users] == ["base"]
+
+
+def on_a_fifo(image: Path, base: Path) -> None:
+    os.mkfifo(image.with_suffix(".fifo"))
+    rebased(str(image.with_suffix(".fifo")), "qcow2")(image, base)
+
+
+def cut_off(image: Path, base: Path) -> None:
+    overlay("qcow2", "BASE")(image, base)
+    image.write_bytes(image.read_bytes()[:100])
+
+
+DARK = {
+    "network": rebased("nbd://127.0.0.1:1/x"),
+    "json: network": rebased('json:{"driver": "nbd", "host": "127.0.0.1", "port": "1"}'),
+    "json: nonsense": rebased("json:{{"),
+    "json: no file": rebased('json:{"driver": "raw", "file": "some-node"}'),
+    "fifo": on_a_fifo,
+    "cut off": cut_off,
+}
+
+
+@pytest.mark.parametrize("case", DARK)
+def test_r40_what_cannot_be_resolved_is_refused(case: str, pool: Path) -> None:
+    """And nothing is waited for, nor asked over the network."""
+    DARK[case](pool / "image", BASE)
+    begin = time.monotonic()
+    refused("it is not known what", str(pool))
+    assert time.monotonic() - begin < images.TIMEOUT
+
+
+def test_r40_chain_of_many_is_refused(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    below = BASE
+    for number in range(4):
+        overlay("qcow2", "BASE")(pool / f"image{number}", below)
+        kind = "raw" if number == 0 else "qcow2"
+        base = ["-b", str(below), "-F", kind]
+        call("qemu-img", "rebase", "-u", "-f", "qcow2", *base, str(pool / f"image{number}"))
+        below = pool / f"image{number}"
+    assert str(BASE) in images.below(str(below), "qcow2")
+    monkeypatch.setattr(images, "_DEPTH", 3)
+    with pytest.raises(images.Unresolved, match="more than 3 images"):
+        list(images.below(str(below), "qcow2"))
+
+
+def test_r40_qemu_img_that_hangs_or_is_missing(
+    pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlay("qcow2", "BASE")(pool / "image", BASE)
+    (tmp_path / "qemu-img").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "qemu-img").chmod(0o755)
+    monkeypatch.setattr(images, "TIMEOUT", 0.2)
+    for path, words in ((str(tmp_path), "does not answer"), ("/nowhere", "install qemu-utils")):
+        monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin" if path == str(tmp_path) else path)
+        with pytest.raises(images.Unresolved, match=words):
+            list(images.below(str(pool / "image"), None))
+
+
+@pytest.mark.usefixtures("_user")
+def test_r40_images_of_others_that_stand_on_nothing_of_ours_hinder_nobody(pool: Path) -> None:
+    """Nor does a raw disk whose guest wrote an image's header."""
+    for kind in ("vdi", "vhdx", "vpc", "vmdk", "qcow2", "qed"):
+        call("qemu-img", "create", "-q", "-f", kind, str(pool / kind), "1M")
+    for name, text in (("script", "#!/bin/sh\n"), ("blank", ""), ("text", "version of it")):
+        (pool / name).write_text(text)
+    (pool / "directory").mkdir()
+    (pool / "nowhere").symlink_to("gone")
+    os.mkfifo(pool / "fifo")
+    overlay("qcow2", "BASE")(pool / "guest", BASE)
+    host_of(pool / "guest", "raw")
+    create("free")
+    ok("hosts", "delete", "--yes", "free")
+    users = usage.users_of(Hypervisor(URI), [str(BASE)])[str(BASE)]
+    assert [str(use) for use in users] == ["base"]
+
+
+def test_r40_raw_disks_cost_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rack has a hundred of them."""
+    names = [f"cheap{number}" for number in range(3)]
+    for name in names:
+        create(name)
+    started: list[list[str]] = []
+
+    def run_none(argv: list[str], _path: str) -> str:
+        started.append(argv)
+        raise images.Unresolved("none is to be run")
+
+    monkeypatch.setattr(images, "_run", run_none)
+    for name in names:
+        assert deletion.delete(Hypervisor(URI), name).result == "deleted"
+    assert started == []
+
+
+# --- files that the service cannot read --------------------------------------------------------
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Return a directory that ProtectHome= hides."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    yield HOME
+    shutil.rmtree(HOME)
+
+
+@pytest.mark.usefixtures("_user")
+@pytest.mark.parametrize("kind", ["qcow2", "raw"])
+def test_r40_service_keeps_what_an_image_that_it_cannot_see_may_stand_on(
+    kind: str, home: Path, tmp_path: Path
+) -> None:
+    """A raw one may be a link to the disk."""
+    if kind == "qcow2":
+        overlay("qcow2", "BASE")(home / "image", BASE)
+    else:
+        (home / "image").symlink_to(BASE)
+    host_of(home / "image", kind)
+    refused("user")
+    with serving_as_service(tmp_path) as server:
+        reply = server.client.ask("DELETE", "/hosts/base")
+        assert server.client.ok("GET", "/hosts/base")["managed"] is True
+        assert server.client.ok("GET", "/hosts/user")["disks"][0]["size"] is None
+    assert reply.status == 409, reply
+    assert "in a root shell" in reply.json["detail"]
+    assert BASE.exists()
+
+
+def test_r40_service_and_a_pool_that_it_cannot_see(home: Path, tmp_path: Path) -> None:
+    """What libvirt sees there does for raw volumes; an image may stand on anything."""
+    call("virsh", "pool-create-as", "home", "dir", "--target", str(home))
+    try:
+        (home / "raw.iso").write_bytes(b"raw")
+        create("free")
+        with serving_as_service(tmp_path) as server:
+            assert server.client.ask("DELETE", "/hosts/free").status == 204
+            overlay("qcow2", "BASE")(home / "image", BASE)
+            reply = server.client.ask("DELETE", "/hosts/base")
+        assert (reply.status, BASE.exists()) == (409, True), reply
+        assert f"cannot look at {home / 'image'}" in reply.json["detail"]
+    finally:
+        call("virsh", "pool-destroy", "home")
+
+
+@pytest.mark.usefixtures("_user")
+def test_r40_service_and_an_image_that_a_running_qemu_owns(folder: Path, tmp_path: Path) -> None:
+    """The service cannot read it, but libvirt names all that a running host has."""
+    image = folder / "image"
+    call("qemu-img", "create", "-q", "-fqcow2", str(image), "1M")
+    image.chmod(0o600)
+    host_of(image, "qcow2")
+    call("virsh", "start", "user")
+    try:
+        assert image.stat().st_uid != 0
+        create("free")
+        with serving_as_service(tmp_path) as server:
+            assert server.client.ask("DELETE", "/hosts/free").status == 204
+    finally:
+        call("virsh", "destroy", "user")
+
+
+def test_r40_service_keeps_an_own_disk_that_it_cannot_see(home: Path, tmp_path: Path) -> None:
+    (home / "own.img").write_bytes(b"\0" * 4096)
+    host_of(home / "own.img", "raw")
+    ok("hosts", "adopt", "user", "--own-disk", str(home / "own.img"))
+    with serving_as_service(tmp_path) as server:
+        deleted = server.client.ask("DELETE", "/hosts/user")
+    assert deleted.status == 409, deleted
+    assert "in a root shell" in deleted.json["detail"]
+    assert (home / "own.img").exists()
+    ok("hosts", "delete", "--yes", "user")
+    assert not (home / "own.img").exists()
