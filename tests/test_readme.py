@@ -1,5 +1,6 @@
 """README is true: what it says to type works, and what it shows comes."""
 
+import gzip
 import json
 import shlex
 import sys
@@ -19,7 +20,7 @@ def make_tree(directory: Path) -> None:
     (images / "MANIFEST").write_text("netboot/debian-installer/amd64/linux -- kernel\n")
     image = kernel("The installer says hello", End.RESET, installs=boot_sector(FROM_DISK))
     (netboot / "linux").write_bytes(image)
-    (netboot / "initrd.gz").write_bytes(b"\0" * 512)
+    (netboot / "initrd.gz").write_bytes(gzip.compress(b"\0" * 512))
 
 
 def check_reader(told: str) -> None:
