@@ -61,6 +61,9 @@ def serve(
 
     Meanwhile it brings installations to their end: hosts start from their disks by themselves.
     Without --listen only this machine's root and the group shctl can reach it.
+
+    SIGHUP reads the TLS files again, for connections to come. SIGTERM gives requests 8 seconds to
+    end.
     """
     from shctl.config import show
 

@@ -17,6 +17,8 @@ from shctl.rest.strict import printable
 from shctl.values import Duration, NamedContent, NamedText
 
 Schema = dict[str, Any]
+# Values of one parameter: each may stand for a disk to make, or a name to look up.
+MOST = 256
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
@@ -75,12 +77,11 @@ def schema(param: click.Parameter) -> Schema:
         return {"type": "boolean"}
     if isinstance(param.type, NamedText):
         part = _CONTENT if isinstance(param.type, NamedContent) else _TEXT
-        return {"type": "object", "additionalProperties": part}
+        return {"type": "object", "additionalProperties": part, "maxProperties": MOST}
     if not param.multiple:
         return _scalar(param.type)
-    return {"type": "array", "items": _scalar(param.type)} | (
-        {"minItems": 1} if param.required else {}
-    )
+    least = {"minItems": 1} if param.required else {}
+    return {"type": "array", "items": _scalar(param.type), "maxItems": MOST, **least}
 
 
 def _scalar(kind: click.ParamType) -> Schema:
@@ -109,6 +110,8 @@ def check(field: str, value: Any, wanted: Schema) -> None:
         names = [name for choice in choices for name in _types(choice)]
         words = " or ".join(_ARTICLES.get(name, f"a {name}") for name in names)
         raise InvalidInput(f"{field}: must be {words}, not {_kind(value)}", field=field)
+    if isinstance(value, list | dict) and len(value) > MOST:
+        raise InvalidInput(f"{field}: {len(value)} of them, and {MOST} are allowed", field=field)
     for part in value if isinstance(value, list) else ():
         check(field, part, fitting[0]["items"])
     if isinstance(value, dict):

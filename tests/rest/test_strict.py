@@ -2,12 +2,15 @@
 
 import gzip
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.scoreboard import Figures
+from tests.scoreboard import Figures, rounds
 from tests.serving import JSON, Client
 from tests.support import connected, ok
 
@@ -247,3 +250,65 @@ def test_r34_injections_in_names_and_locations(client: Client, figures: Figures)
     assert taken == []
     assert not CANARY.exists()
     assert "web" not in ok("-o", "name", "hosts", "list")
+
+
+def heavy(field: str, value: str, number: int = 60_000) -> bytes:
+    """Return a body that is right but for one field, which has as many values as fit in."""
+    values = f"{value}," * (number // (len(value) + 1))
+    rest = ",".join(f'"{key}":{json.dumps(v)}' for key, v in GOOD.items() if key != field)
+    return f'{{{rest},"{field}":[{values}{value}]}}'.encode()
+
+
+def pairs(field: str, value: str = '"x"') -> bytes:
+    """Return a body in which one field is an object with as many keys as fit in."""
+    inside = ",".join(f'"{n}":{value}' for n in range(4000))
+    return changed(**{field: {}}).replace(
+        f'"{field}": {{}}'.encode(), f'"{field}":{{{inside}}}'.encode()
+    )
+
+
+WORST = {
+    "many keys": b"{" + b",".join(b'"%d":1' % n for n in range(6000)) + b"}",
+    "a duplicate at the end": b"{" + b",".join(b'"%d":1' % n for n in range(6000)) + b',"5999":1}',
+    "long numbers": b'{"memory":[' + b",".join([b"9" * 4299] * 15) + b"]}",
+    "floats": heavy("disks", "1e-300"),
+    "disks": heavy("disks", "1"),
+    "networks": heavy("networks", '"vlan10"'),
+    "unknown networks": heavy("networks", '"a"'),
+    "arrays": heavy("disks", "[]"),
+    "escapes": changed(install=True, location="http://127.0.0.1:9/", cmdline="\x1b" * 10_000),
+    "blanks": b" " * 30_000 + changed(memory=0) + b" " * 30_000,
+    "blanks inside": changed(install=True, location="http://127.0.0.1:9/", cmdline=" " * 60_000),
+    "quotes": changed(install=True, location="http://127.0.0.1:9/", cmdline='"' * 30_000),
+    "options": changed(networks=["--a" * 20_000]),
+    "a long location": changed(install=True, location="http://127.0.0.1:9/" + "../" * 20_000),
+    "a long host": changed(install=True, location="http://" + "a." * 30_000),
+    "files": pairs("inject"),
+    "values": pairs("values"),
+    "depth": b'{"disks":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+}
+
+
+def test_r43_bodies_that_are_worst_for_their_parser(client: Client, figures: Figures) -> None:
+    """Other requests are answered meanwhile as ever, and each of these is refused."""
+    over, times, wrong = threading.Event(), [0.0], []
+
+    def others() -> None:
+        while not over.is_set():
+            begin = time.monotonic()
+            assert client.ask("GET", "/").status == 200
+            times.append(time.monotonic() - begin)
+
+    with ThreadPoolExecutor(2) as pool:
+        watcher = pool.submit(others)
+        try:
+            for what, body in list(WORST.items()) * rounds(5, 1):
+                reply = client.ask("POST", "/hosts/web1", body, headers=JSON)
+                # 502: a tree's server that is not there.
+                wrong += [] if reply.status in (400, 502) else [(what, reply.status, reply.body)]
+        finally:
+            over.set()
+        watcher.result()
+    figures.limit("others", round(1000 * max(times)), 100, "ms")
+    figures.share("bad inputs refused", len(WORST) - len(wrong), len(WORST))
+    assert wrong == []
