@@ -68,15 +68,23 @@ class NamedText(click.ParamType):
 class NamedContent(NamedText):
     """A pair written NAME=TEXT whose text stands for bytes; JSON may have {"base64": ...} instead.
 
-    Bytes that are no UTF-8 are half characters in the text, as in arguments of a process.
+    Base64 stands behind a NUL, which no argument of a process and no text of a request can have.
     """
 
     def convert(  # type: ignore[override]
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, bytes]:
-        """Return name and content; fail without a name or an equals sign."""
+        """Return name and content; fail without a name or an equals sign, and for no base64."""
         name, text = super().convert(value, param, ctx)
-        return name, text.encode(errors="surrogateescape")
+        if not text.startswith("\0"):
+            return name, text.encode(errors="surrogateescape")
+        from binascii import a2b_base64  # of no use to other commands
+
+        try:
+            # Lines of 76 characters are what the base64 command writes.
+            return name, a2b_base64("".join(text[1:].split()), strict_mode=True)
+        except ValueError:
+            self.fail(f"{name[:40]} is not in base64", param, ctx)
 
 
 class InjectedFile(click.ParamType):

@@ -14,11 +14,13 @@ from pathlib import Path, PurePosixPath
 from shctl.errors import InvalidInput
 from shctl.install.addresses import is_inside
 from shctl.install.files import write_whole
+from shctl.install.magic import is_initrd
 
 PADDING = 4  # cpio's own
 # Between two archives. LZ4 has no end of its own: its decoder, in lib/decompress_unlz4.c of Linux,
 # goes on until the length of the next block, four bytes, is zero.
 GAP = b"\0" * 4
+_HEAD = 1 << 16  # bytes; zeros may stand before the first archive
 NAME_LIMIT = 4096  # the kernel's PATH_MAX, its end mark included
 TRAILER = "TRAILER!!!"
 
@@ -28,6 +30,18 @@ _MARK = re.compile(rb"@SHCTL_([A-Z0-9_]+)@")
 LEFT_ALONE = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "var/run", "var/lock"})
 # An entry sets the mode of a directory that is already there.
 DIRECTORY_MODES = {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700}
+
+
+def check_initrd(initrd: Path, name: str) -> None:
+    """Raise InvalidInput unless Linux would get from this initrd to an archive behind it."""
+    with initrd.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if not is_initrd(head):
+        raise InvalidInput(
+            f"inject: {name} is in no format that Linux unpacks, so the files would be lost;"
+            " check the location, or give another initrd",
+            field="inject",
+        )
 
 
 def append_files(initrd: Path, files: Mapping[str, bytes], target: Path) -> None:

@@ -20,9 +20,10 @@ COMPRESSIONS: Mapping[str, bytes] = {
     "lz4": b"\x02\x21\x4c\x18",  # the legacy format, the one that Linux knows
     "zstd": b"\x28\xb5\x2f\xfd",
 }
-LZ4_FRAME = b"\x04\x22\x4d\x18"
 # "newc" without and with checksums, see Documentation/driver-api/early-userspace/buffer-format.rst.
 CPIO = (b"070701", b"070702")
+
+_PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 
 # Where a file for EFI says where its PE header is, and what that begins with.
 _DOS, _PE_OFFSET, _PE = b"MZ", struct.Struct("<60xI"), b"PE\0\0"
@@ -47,12 +48,13 @@ def compression(head: bytes) -> str | None:
 
 
 def is_initrd(head: bytes) -> bool:
-    """Tell whether Linux may take a file that starts with head for an initrd.
+    """Tell whether Linux unpacks an initrd that starts with head.
 
-    It skips NULs between archives, and at the beginning as well.
+    It skips NULs between archives, and at the beginning as well. LZ4's newer format, of frames, it
+    does not know.
     """
     start = head.lstrip(b"\0")
-    return start.startswith((*CPIO, LZ4_FRAME)) or compression(start) is not None
+    return start.startswith(CPIO) or compression(start) is not None
 
 
 def kernel_flaw(head: bytes) -> str:
@@ -64,9 +66,13 @@ def kernel_flaw(head: bytes) -> str:
 
 
 def initrd_flaw(head: bytes) -> str:
-    """Return in a few words why a file that starts with head cannot be an initrd, or ""."""
+    """Return in a few words why a file that starts with head cannot be an initrd, or "".
+
+    What no magic tells may still be one: a kernel may read a format of its own.
+    """
     plain = _gunzip(head) if compression(head) == "gzip" else head
-    return "" if is_initrd(head) and not is_page(plain) else _flaw(plain, "no initrd")
+    is_other = is_kernel(head) or is_efi(head) or _is_prose(head) or not head.strip(b"\0")
+    return _flaw(plain, "no initrd") if is_other or is_page(plain) else ""
 
 
 def _gunzip(head: bytes) -> bytes:
@@ -75,6 +81,11 @@ def _gunzip(head: bytes) -> bytes:
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, KERNEL_HEAD)
     except zlib.error:
         return b""
+
+
+def _is_prose(head: bytes) -> bool:
+    """Tell whether head is text of several words, as a server's excuse is."""
+    return len(head.split(maxsplit=1)) > 1 and not head.translate(None, _PRINTABLE)
 
 
 def _flaw(head: bytes, words: str) -> str:

@@ -10,7 +10,7 @@ from shctl.errors import InvalidInput
 from shctl.install import boot, cmdline, trees
 from shctl.install.cache import Cache
 from shctl.install.fetch import Client
-from shctl.install.inject import append_files, check_names, render
+from shctl.install.inject import append_files, check_initrd, check_names, render
 from shctl.ownership import Owner
 
 SERIAL = "console=ttyS0"
@@ -87,6 +87,8 @@ def borrow(wanted: Wanted, values: Mapping[str, str], progress: Progress) -> Ite
             _borrowed(client, tree, tree.kernel, progress, kernel=True) as kernel,
             _borrowed(client, tree, tree.initrd, progress, kernel=False) as initrd,
         ):
+            if answers:
+                check_initrd(initrd, tree.initrd)
             yield Media(kernel, initrd, line, answers, tree.location)
 
 

@@ -3,7 +3,6 @@
 Only types are checked here; ranges, choices and names are left to click, which parses the argv.
 """
 
-import base64
 import re
 from collections.abc import Iterable, Mapping
 from copy import copy
@@ -185,15 +184,6 @@ def _text(value: Any) -> str:
 def _pair(field: str, name: str, value: str | Mapping[str, str]) -> str:
     if "=" in name:
         raise InvalidInput(f"{field}: {printable(name)!r} has an equals sign", field=field)
-    text = value if isinstance(value, str) else _decoded(field, name, value["base64"])
+    # See shctl.values.NamedContent.
+    text = value if isinstance(value, str) else f"\0{value['base64']}"
     return f"{name}={text}"
-
-
-def _decoded(field: str, name: str, encoded: str) -> str:
-    """Return bytes as a process finds them in its arguments, see shctl.values.NamedContent."""
-    try:
-        # Lines of 76 characters are what the base64 command writes.
-        content = base64.b64decode("".join(encoded.split()), validate=True)
-    except ValueError:
-        raise InvalidInput(f"{field}: {printable(name)} is not in base64", field=field) from None
-    return content.decode(errors="surrogateescape")

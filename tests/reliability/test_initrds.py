@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import linux
-from tests.installs import Trees, arguments, delete, log_of, serving
-from tests.support import eventually, ok, prepare
+from tests import guests, linux
+from tests.installs import Trees, arguments, delete, log_of, one_line, serving
+from tests.support import eventually, ok, prepare, run
 
 # Every byte there is, and a line end that Windows writes.
 ANSWER = bytes(range(256)) * 40 + b"\r\n"
@@ -73,4 +73,15 @@ def test_r49_linux_finds_the_answers(
     digest = hashlib.sha256(ANSWER).hexdigest()
     assert f"{digest} /answer" in told, told
     assert f"{digest} /nocloud/user-data" in told, told
+    delete("packed")
+
+
+@pytest.mark.parametrize("start", [b"\x04\x22\x4d\x18", b"x"], ids=["lz4 of frames", "unknown"])
+def test_r49_answers_that_linux_would_not_find_are_refused(start: bytes, trees: Trees) -> None:
+    location = trees.add("odd", guests.kernel("x", guests.End.HALT), start * 1000)
+    done = run(*arguments("packed", location, "--inject-text", "ks.cfg=x"))
+    assert (done.code, one_line(done)) == (2, True), done
+    assert "in no format that Linux unpacks, so the files would be lost" in done.err
+    # Without answers it is the kernel's own affair.
+    ok(*arguments("packed", location))
     delete("packed")
