@@ -8,6 +8,7 @@ import bottle
 
 from shctl import __version__, auth, openapi
 from shctl.errors import ShctlError
+from shctl.output import to_json
 from shctl.rest import core, docs, journal, parameters, replies, wsgi
 from shctl.rest.admission import Admission, NoRoute
 from shctl.rest.gate import PUBLIC, Gate, check_scope
@@ -90,7 +91,10 @@ class Server:
             self._add(route, self._command(route))
         for page in PAGES:
             self._add(page, getattr(self, f"_{page.answer}"))
-        self._description = describe(shared)
+        description = describe(shared)
+        # Both are for everyone, so they are made once.
+        self._description = f"{to_json(description, indent=None)}\n"
+        self._page = docs.page(description)
 
     def _add(self, row: Route | Page, respond: Respond) -> None:
         if row.scope not in (PUBLIC, *auth.SCOPES):
@@ -167,12 +171,11 @@ class Server:
         return replies.reply(200, text, self._core.metrics.media_type)
 
     def _openapi(self, *_: object) -> bottle.HTTPResponse:
-        return replies.data(200, self._description)
+        return replies.reply(200, self._description, replies.JSON)
 
     def _docs(self, *_: object) -> bottle.HTTPResponse:
         html = "text/html; charset=utf-8"
-        text = docs.page(self._description)
-        return replies.reply(200, text, html, Content_Security_Policy=docs.POLICY)
+        return replies.reply(200, self._page, html, Content_Security_Policy=docs.POLICY)
 
     def _write_down(self, exchange: journal.Exchange) -> None:
         method = exchange.method if exchange.route else "other"

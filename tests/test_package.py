@@ -10,7 +10,7 @@ from shutil import copy
 import pytest
 
 from shctl import __version__
-from shctl.rest import sockets
+from shctl.rest import daemon, logs, sockets
 from tests.support import ROOT
 
 DEBIAN = ROOT / "debian"
@@ -45,6 +45,16 @@ def test_socket_is_the_one_that_the_server_would_open() -> None:
     assert socket["SocketGroup"] == sockets.GROUP
     assert int(socket["SocketMode"], 8) == sockets.MODE
     assert (DEBIAN / "shctl-server.sysusers").read_text().split() == ["g", sockets.GROUP, "-", "-"]
+
+
+def test_service_is_watched_and_has_descriptors() -> None:
+    service = unit("service")["Service"]
+    # Twice as long as anything may hold up the event loop, and then some.
+    assert 10 <= int(service["WatchdogSec"]) <= 60
+    assert int(service["LimitNOFILE"]) >= 4096
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    own = daemon.DRAIN + daemon.LAST + logs.LAST
+    assert own < int(service["TimeoutStopSec"]) <= 10
 
 
 def test_service_may_write_where_the_program_writes() -> None:

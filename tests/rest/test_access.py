@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from shctl import auth
+from shctl.errors import ShctlError
 from shctl.server import PAGES, ROUTES
 from tests.scoreboard import Figures
 from tests.serving import (
@@ -150,6 +151,32 @@ def test_r35_a_deletion_counts_at_once(tls: Client) -> None:
     assert client.ask("GET", "/hosts").status == 200
     ok("tokens", "delete", "--yes", "brief")
     assert client.ask("GET", "/hosts").status in (401, 429)
+
+
+def test_r35_every_change_of_the_file_counts_at_once(tmp_path: Path) -> None:
+    """Also one that keeps its size, and comes within the same tick of the file system's clock."""
+    file = tmp_path / "tokens.json"
+    for number in range(20):
+        token = auth.create(f"t{number:02}", "read", path=file).token
+        assert auth.find(token, file)
+        auth.delete(f"t{number:02}", file)
+        assert auth.find(token, file) is None
+
+
+def test_the_file_is_read_when_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "tokens.json"
+    token = auth.create("old", "read", path=file).token
+    monkeypatch.setattr(auth, "_TICK", -1)  # as if it were an old file
+    assert auth.find(token, file)
+    with monkeypatch.context() as patch:
+        patch.setattr(auth, "_read", lambda _: pytest.fail("it was read again"))
+        assert auth.find(token, file)
+        assert auth.find("another", file) is None
+    file.chmod(0o640)
+    with pytest.raises(ShctlError, match="chmod 600"):
+        auth.find(token, file)
 
 
 def test_r35_eleventh_failure_has_to_wait(tls: Client, tokens: dict[str, str]) -> None:
