@@ -13,7 +13,8 @@ def check_memory(hypervisor: Hypervisor, name: str, wanted: int, *, starts: bool
     """
     if hypervisor.simulated:
         return
-    # Changes are made on this machine only, and libvirt has the same number.
+    # Changes are made on this machine only. What libvirt's nodeinfo calls the memory's size may be
+    # what is free (9.0 in a container), so the kernel is asked.
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
     used = hypervisor.memory_in_use() if starts else 0
     if wanted + used > total:

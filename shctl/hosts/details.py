@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from shctl import domain, names, network
 from shctl.disks import DiskRow
-from shctl.errors import NotFound, ShctlError
+from shctl.errors import Conflict, NotFound, ShctlError
 from shctl.handles import Domain
 from shctl.hosts import neighbours, supervision
 from shctl.hypervisor import Hypervisor
@@ -82,15 +82,23 @@ def _install(data: Metadata | None) -> Install | None:
 
 
 def _disk(hypervisor: Hypervisor, host: str, row: DiskRow, data: Metadata | None) -> Disk:
-    size, owned = None, data is not None and row.path in data.paths
+    path, size = row.path, None
+    owned = data is not None and path in data.paths
     # A disk in no pool has no size that could be read without asking its QEMU, which may hang.
-    if row.path:
-        with suppress(NotFound):
-            volume = hypervisor.volume_at(row.path)
-            size = volume.capacity
+    with suppress(NotFound, Conflict):  # Conflict: its pool is inactive
+        if volume := _volume(hypervisor, row):
+            path, size = path or volume.path, volume.capacity
             usual = names.volume(host, row.target)
             owned = owned or (data is not None and _lists(data, volume, usual))
-    return Disk(row.target, size, row.path, owned)
+    return Disk(row.target, size, path, owned and row.removable)
+
+
+def _volume(hypervisor: Hypervisor, row: DiskRow) -> Volume | None:
+    """Return the volume that a disk is, by its pool and name or by its path."""
+    if row.volume:
+        pool, name = row.volume
+        return hypervisor.pool(pool).volume(name)
+    return hypervisor.volume_at(row.path) if row.path else None
 
 
 def _lists(data: Metadata, volume: Volume, usual: str) -> bool:

@@ -27,6 +27,7 @@ def preview(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Pr
         if if_exists:
             return None
         raise
-    deletion.check(hypervisor, host, domain.read(host.xml(stored=True)))
-    owned = [disk for disk in details.detail(hypervisor, host).disks if disk.owned]
-    return Preview(name, host.active, len(owned), sum(disk.size or 0 for disk in owned))
+    _, own = deletion.check(hypervisor, host, domain.read(host.xml(stored=True)))
+    sizes = {disk.path: disk.size or 0 for disk in details.detail(hypervisor, host).disks}
+    size = sum(sizes.get(disk.path, 0) for disk in own.owned)
+    return Preview(name, host.active, len(own.owned), size)

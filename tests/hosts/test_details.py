@@ -8,7 +8,8 @@ import pytest
 from lxml import etree
 
 from shctl import hardware, network
-from tests.support import call, create, define, ok, prepare, run
+from tests.keyboard import at_terminal
+from tests.support import VOLUMES, call, create, define, ok, prepare, run
 
 VIRSH = ["virsh", "-q", "-c", "qemu:///system"]
 HOST = (
@@ -60,6 +61,29 @@ def test_tags_of_port_groups_are_those_that_the_start_gives(groups: str) -> None
     assert [(row["vlan"], row["trunk"]) for row in show("grouped")["interfaces"]] == off
     call(*VIRSH, "destroy", "grouped")
     call(*VIRSH, "undefine", "grouped")
+
+
+def test_disk_that_is_named_by_pool_and_volume() -> None:
+    create("vol")
+    call(*VIRSH, "vol-create-as", "shctl", "foreign-sdb", "3G")
+    volumes = "".join(
+        f"<disk type='volume' device='disk'><source pool='shctl' volume='{volume}'/>"
+        f"<target dev='{target}' bus='scsi'/></disk>"
+        for volume, target in (("vol-sda", "sda"), ("foreign-sdb", "sdb"), ("gone", "sdc"))
+    )
+    xml = call(*VIRSH, "dumpxml", "vol")
+    before, _, after = xml.partition("<disk ")
+    define(before + volumes + after.partition("</disk>")[2])
+    assert [tuple(disk.values()) for disk in show("vol")["disks"]] == [
+        ("sda", 1.0, f"{VOLUMES}/vol-sda", True),
+        ("sdb", 3.0, f"{VOLUMES}/foreign-sdb", False),
+        ("sdc", None, None, False),
+    ]
+    code, screen = at_terminal("hosts", "delete", "vol", typed=b"n\n", columns=200)
+    assert (code, "with 1 disk (1 GiB)" in screen) == (1, True), screen
+    ok("hosts", "delete", "--yes", "vol")
+    assert not (VOLUMES / "vol-sda").exists()
+    call(*VIRSH, "vol-delete", "foreign-sdb", "shctl")
 
 
 def test_memory_and_processors_now_and_at_most() -> None:
