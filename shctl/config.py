@@ -50,13 +50,23 @@ def load(path: str | None) -> dict[str, Any]:
     """
     file = path if path is not None else DEFAULT_PATH
     # Looked for first: most machines have none, and reading one takes longer than a whole list.
-    if path is None and not os.access(file, os.F_OK):
+    if path is None and not _may_be_there(file):
         return {}
     defaults: dict[str, Any] = {}
     for key, value in _flat(_parse(file)):
         _check(file, key, value)
         _put(defaults, KEYS[key][1], value)
     return defaults
+
+
+def _may_be_there(file: str) -> bool:
+    try:
+        os.stat(file)  # noqa: PTH116, pathlib takes longer
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # to read it says why it cannot be
+    return True
 
 
 def _parse(file: str) -> dict[str, Any]:

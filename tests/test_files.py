@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shctl import files
+from shctl import config, files
+from shctl.errors import InvalidInput
+from shctl.install import addresses, replies
+from shctl.install.cache import Cache
 from tests.support import environment
 from tests.unit_service import HOME, as_service
 
@@ -48,7 +51,10 @@ def test_r40_what_is_uncertain_is_not_taken_for_nothing(name: str, tmp_path: Pat
 
 PROBE = """
 import sys
-from shctl import files
+from shctl import config, files
+from shctl.errors import InvalidInput
+from shctl.install import addresses, replies
+from shctl.install.cache import Cache
 for path in sys.argv[1:]:
     try:
         files.identity(path)
@@ -79,3 +85,37 @@ def test_link_is_no_plain_file(tmp_path: Path) -> None:
     assert [files.is_plain(tmp_path / name) for name in ("a", "link", "fifo", "no")] == [
         True, False, False, False,
     ]  # fmt: skip
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Path:
+    """Return a path that nobody can look at, root included."""
+    (tmp_path / "loop").symlink_to("loop")
+    return tmp_path / "loop"
+
+
+def test_r40_local_tree_that_cannot_be_seen_is_not_called_missing(loop: Path) -> None:
+    with pytest.raises(InvalidInput, match="cannot be looked at"):
+        addresses.parse_location(str(loop), local=True)
+    for read in (replies.read_local, replies.look_local):
+        with pytest.raises(replies.FetchFailed, match="check"):
+            read(loop, loop.as_uri(), 100)
+        assert read(loop.parent / "nothing", "file:///nothing", 100).status == "missing"
+
+
+def test_r40_settings_that_cannot_be_seen_are_not_called_absent(
+    loop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "DEFAULT_PATH", str(loop))
+    with pytest.raises(InvalidInput, match="cannot read"):
+        config.load(None)
+    monkeypatch.setattr(config, "DEFAULT_PATH", str(loop.parent / "nothing"))
+    assert config.load(None) == {}
+
+
+def test_r40_cache_that_cannot_be_seen_has_no_leftovers_to_remove(loop: Path) -> None:
+    with pytest.raises(files.Unseen):
+        Cache(loop).remove_leftovers()
+    with pytest.raises(files.Unseen):
+        Cache(loop).entries()
+    assert Cache(loop.parent / "nothing").entries() == []

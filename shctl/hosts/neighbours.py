@@ -13,9 +13,11 @@ _COMPLETE = 0x2  # ATF_COM in linux/if_arp.h: somebody has answered
 def addresses() -> dict[str, tuple[str, ...]]:
     """Return IPv4 addresses by MAC address."""
     found: dict[str, tuple[str, ...]] = {}
-    if not TABLE.exists():  # a kernel without IPv4
+    try:
+        lines = TABLE.read_text().splitlines()[1:]
+    except FileNotFoundError:  # a kernel without IPv4
         return found
-    for line in TABLE.read_text().splitlines()[1:]:
+    for line in lines:
         address, _type, flags, mac, *_ = line.split()
         if int(flags, 16) & _COMPLETE:
             found[mac] = (*found.get(mac, ()), address)

@@ -1,6 +1,7 @@
 """Locations of install trees: checked, joined and shown without their secrets."""
 
 import re
+import stat
 from pathlib import Path
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
@@ -88,9 +89,18 @@ def _parse_directory(location: str, *, local: bool) -> str:
     if parts.scheme and parts.netloc not in ("", "localhost"):
         raise _refusal(location, "names another machine; use http:// for that")
     path = Path(unquote(parts.path) if parts.scheme else location)
-    if "\0" in str(path) or not path.is_dir():
+    if not _is_directory(path, location):
         raise _refusal(location, "is not a directory; give one, or mount the image first")
     return path.resolve().as_uri().rstrip("/") + "/"
+
+
+def _is_directory(path: Path, location: str) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError as error:
+        raise _refusal(location, f"cannot be looked at: {error.strerror}") from error
 
 
 def _refusal(location: str, reason: str) -> InvalidInput:

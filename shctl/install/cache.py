@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from shctl import locks
+from shctl import files, locks
 from shctl.clock import stamp
 from shctl.errors import Conflict
 from shctl.install.addresses import redact
@@ -130,7 +130,7 @@ class Cache:
 
     def leftovers(self) -> list[Path]:
         """Return what dead processes left: temporary files, halves of entries, unknown files."""
-        paths = self.directory.iterdir() if self.directory.is_dir() else ()
+        paths = files.children(self.directory)
         return sorted(path for path in paths if path.name != TAG and self._is_left(path))
 
     def remove_leftovers(self) -> list[Path]:
@@ -209,7 +209,9 @@ class Cache:
         return {key + suffix for key in keys for suffix in (".data", ".json")}
 
     def _named(self, suffix: str) -> list[Path]:
-        return [path for path in self.directory.glob(f"*{suffix}") if _is_key(path.stem)]
+        # A glob of what cannot be listed would be empty, and every entry a leftover.
+        paths = files.children(self.directory)
+        return [path for path in paths if path.suffix == suffix and _is_key(path.stem)]
 
     def _changing(
         self, path: Path, *, patience: float = 0, called: str | None = None

@@ -1,7 +1,8 @@
 """What a server or a local tree gives back."""
 
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -73,7 +74,7 @@ class FetchFailed(InstallFailed):
 
 def read_local(path: Path, url: str, limit: int) -> Reply:
     """Return a small file of a local tree."""
-    if not path.is_file():
+    if not _is_file(path, url):
         return Reply("missing")
     with _readable(path, url), path.open("rb") as stream:
         content = stream.read(limit + 1)
@@ -84,7 +85,7 @@ def read_local(path: Path, url: str, limit: int) -> Reply:
 
 def look_local(path: Path, url: str, size: int) -> Reply:
     """Return whether a file of a local tree exists, with its first bytes."""
-    if not path.is_file():
+    if not _is_file(path, url):
         return Reply("missing")
     with _readable(path, url), path.open("rb") as stream:
         return Reply("found", stream.read(size))
@@ -93,7 +94,7 @@ def look_local(path: Path, url: str, size: int) -> Reply:
 @contextmanager
 def open_local(path: Path, url: str, known: Received | None) -> Iterator[Body | None]:
     """Yield a file of a local tree, None when it is as known; time and size are its validator."""
-    if not path.is_file():
+    if not _is_file(path, url):
         raise InvalidInput(f"{url} does not exist; check the location", field="location")
     with _readable(path, url):
         stream = path.open("rb")
@@ -104,6 +105,13 @@ def open_local(path: Path, url: str, known: Received | None) -> Iterator[Body | 
             yield None
         else:
             yield Body(_pieces(stream), facts.st_size, etag)
+
+
+def _is_file(path: Path, url: str) -> bool:
+    """Tell whether a file is there; raise FetchFailed where that cannot be seen."""
+    with _readable(path, url), suppress(FileNotFoundError, NotADirectoryError, ValueError):
+        return stat.S_ISREG(path.stat().st_mode)
+    return False
 
 
 def _pieces(stream: BinaryIO) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypercorn.config import Config, Sockets
 
-from shctl import auth
+from shctl import auth, files
 from shctl.errors import InvalidInput
 from shctl.rest import connections, sockets
 
@@ -93,7 +93,7 @@ def check_files(options: Options) -> None:
         raise InvalidInput("--tls-cert and --tls-key go together")
     if options.client_ca and not options.tls:
         raise InvalidInput("--client-ca needs --tls-cert and --tls-key")
-    if auth.PATH.exists():
+    if files.is_there(auth.PATH):
         auth.check_private(auth.PATH)
     if options.tls_key:
         auth.check_private(options.tls_key)

@@ -48,9 +48,13 @@ def open_unix(path: Path) -> Listener:
 
 
 def _remove_stale(path: Path) -> None:
-    if not path.exists():
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
         return
-    if not stat.S_ISSOCK(path.lstat().st_mode):
+    except OSError as error:
+        raise ShctlError(f"cannot look at {path}: {error.strerror or error}") from error
+    if not stat.S_ISSOCK(mode):
         raise Conflict(f"{path} is no socket; it is left alone")
     with socket.socket(socket.AF_UNIX) as probe:
         try:
