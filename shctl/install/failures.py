@@ -42,11 +42,23 @@ def _explain(causes: list[BaseException], names: set[str], limits: Limits) -> tu
         return "stalled", f"nothing came for {limits.stall:g} s; retry later"
     if "ConnectionRefusedError" in names:
         return "refused", "the connection is refused; check that the server runs"
+    if short := _explain_short(causes):
+        return "too short", short
     for cause in reversed(causes):
         # Those of the system have an errno; others only look like OSError.
         if isinstance(cause, OSError) and cause.errno and cause.strerror:
             return "no connection", f"{cause.strerror}; check the URL and the server"
     return "broken off", "the answer broke off or is not HTTP; check the server and retry"
+
+
+def _explain_short(causes: list[BaseException]) -> str:
+    """Return how much of an answer came, "" for another error; urllib3 counts since version 2."""
+    from urllib3.exceptions import IncompleteRead
+
+    for cause in causes:
+        if isinstance(cause, IncompleteRead) and isinstance(cause.partial, int) and cause.expected:
+            return f"{cause.partial} of {cause.partial + cause.expected} bytes came; retry"
+    return ""
 
 
 def _explain_proxy(causes: list[BaseException], names: set[str], limits: Limits) -> str:

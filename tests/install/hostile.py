@@ -16,7 +16,7 @@ HOSTILE = {
     "stall in body": (treeserver.stall_in_body, InstallFailed, "nothing came for 0.3 s"),
     "drip headers": (treeserver.drip_headers, InstallFailed, "took too long altogether"),
     "drip body": (treeserver.drip_body, InstallFailed, "took too long altogether"),
-    "too short": (treeserver.too_short, InstallFailed, "5518 of 6518 bytes|broke off"),
+    "too short": (treeserver.too_short, InstallFailed, "5518 of 6518 bytes came"),
     "too long": (treeserver.too_long, InstallFailed, "more came than the 6518 bytes declared"),
     "too large": (treeserver.too_large, InstallFailed, "the limit is 200000"),
     "endless": (treeserver.endless, InstallFailed, "goes on after the limit"),
