@@ -12,11 +12,11 @@ python := python3-venv python3-setuptools python3-wheel python3-click python3-li
 	python3-urllib3 python3-bottle python3-hypercorn python3-prometheus-client python3-pytest \
 	python3-hypothesis python3-requests
 demo := busybox-static debian-installer-$(release)-netboot-amd64 virtinst jq
-packaging := build-essential git debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mandoc man-db mmdebstrap \
-	systemd
+packaging := build-essential git debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mmdebstrap
 # Of initrds that tests boot; Python has the others.
 compressors := lz4 lzop zstd
-packages := $(hypervisor) $(python) $(demo) $(packaging) $(compressors) openssl ansible-core curl chromium
+tested := $(hypervisor) $(python) $(demo) $(compressors) mandoc man-db systemd openssl ansible-core curl chromium
+packages := $(tested) $(packaging)
 # libvirt-python comes as source from PyPI.
 newest := gcc pkg-config libvirt-dev python3-dev
 
@@ -24,10 +24,10 @@ newest := gcc pkg-config libvirt-dev python3-dev
 venv := /usr/bin/python3 -m venv --system-site-packages
 pip := .venv/bin/python -m pip --quiet --disable-pip-version-check install --no-deps
 
-.PHONY: help setup lint test test-package test-newest bench scoreboard deb man demo shell clean
+.PHONY: help setup lint test test-package test-newest test-debian13 bench scoreboard deb man demo shell clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
 		while IFS=$$'\t' read -r name text; do printf '  make %-14s%s\n' "$$name" "$$text"; done
 
 setup: .venv/.ready ## Install what is missing: packages and a virtual environment in .venv
@@ -120,6 +120,11 @@ quick := --ignore=tests/reliability --ignore=tests/test_throwaway.py --ignore=te
 test-newest: setup .venv-newest/.ready ## Run the quick tests on the newest libraries from PyPI
 	HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis \
 		tools/throwaway .venv-newest/bin/python -m pytest -p no:cacheprovider $(quick)
+
+# Nothing is this machine's but the kernel.
+test-debian13: setup ## Run the quick tests in a clean Debian 13, with all that is Debian 13's
+	$(sudo) .venv/bin/python -m tests.package.quick trixie \
+		$(subst installer-$(release)-,installer-13-,$(tested)) -- $(quick)
 
 deb: setup ## Build the Debian packages into dist, and hold them against lintian
 	tools/deb dist

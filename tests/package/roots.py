@@ -17,6 +17,7 @@ TOOLS = (
     "bash-completion", "curl", "fish", "iproute2", "jq", "man-db", "openssl", "zsh",
 )  # fmt: skip
 PATIENCE = 600  # seconds
+MAKING = 1200  # seconds; a system with QEMU and a browser takes 100 on an idle machine
 # Services do not start: there is no systemd, and the throw-away hypervisor has daemons of its own.
 NO_SERVICES = "#!/bin/sh\nexit 101\n"
 
@@ -74,20 +75,26 @@ def _os_release() -> dict[str, str]:
     return {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
 
 
-def make(suite: str, path: Path, packages: Iterable[Path]) -> Root:
-    """Make a smallest Debian system, and install the packages with what they depend on."""
-    bootstrap = [
+def bootstrap(suite: str, path: Path, packages: Iterable[str]) -> Root:
+    """Make a smallest Debian system with these packages, from where this one gets its own."""
+    command = [
         "mmdebstrap", "--quiet", "--variant=apt", "--components=main",
-        "--skip=cleanup/apt/lists", f"--include={','.join(TOOLS)}", f"--keyring={KEYRING}",
+        "--skip=cleanup/apt/lists", f"--include={','.join(packages)}", f"--keyring={KEYRING}",
         *(f"--aptopt={file}" for file in sorted(OPTIONS.iterdir())),
         '--aptopt=APT::Install-Recommends "false"',
         "--dpkgopt=force-unsafe-io", suite, str(path), mirror(),
     ]  # fmt: skip
-    subprocess.run(bootstrap, check=True, timeout=PATIENCE, capture_output=True)
-    root = Root(suite, path)
+    done = subprocess.run(command, check=False, timeout=MAKING, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     policy = path / "usr/sbin/policy-rc.d"
     policy.write_text(NO_SERVICES)
     policy.chmod(0o755)
+    return Root(suite, path)
+
+
+def make(suite: str, path: Path, packages: Iterable[Path]) -> Root:
+    """Make a smallest Debian system, and install the packages with what they depend on."""
+    root = bootstrap(suite, path, TOOLS)
     (path / "opt/dist").mkdir()
     for package in packages:
         shutil.copy(package, path / "opt/dist")

@@ -1,0 +1,53 @@
+"""Run tests in a clean Debian of another release, on its own libvirt, Open vSwitch and Python.
+
+    python -m tests.package.quick SUITE PACKAGE... -- PYTEST_ARGUMENT...
+
+`make test-debian13` runs it. The checkout is copied below a directory that only root enters.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.package import roots
+from tests.package.roots import PROJECT, Root
+
+COPY = "root/shctl"
+# The quick tests leave out what is slow; of that, these differ between releases.
+ROWS = ["tests/reliability", "-k", "r01 or r20 or r41"]
+PYTEST = 'cd /root/shctl && exec tools/throwaway python3 -m pytest -p no:cacheprovider "$@"'
+KEEP_OUT = shutil.ignore_patterns(
+    ".git", ".venv*", "build", "dist", "__pycache__", "*.egg-info", ".*_cache"
+)
+
+
+def main(suite: str, *words: str) -> int:
+    """Run both sets of tests, and return the first exit status that is none of success."""
+    packages, arguments = words[: words.index("--")], words[words.index("--") + 1 :]
+    with made(suite, packages) as root:
+        return test(root, *arguments) or test(root, *ROWS)
+
+
+@contextmanager
+def made(suite: str, packages: tuple[str, ...]) -> Iterator[Root]:
+    """Make the system with a copy of the checkout, and remove both."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="shctl-") as directory:
+        Path(directory).chmod(0o755)
+        root = roots.bootstrap(suite, Path(directory) / suite, packages)
+        (root.path / "root").chmod(0o700)
+        shutil.copytree(PROJECT, root.path / COPY, ignore=KEEP_OUT, symlinks=True)
+        yield root
+
+
+def test(root: Root, *arguments: str) -> int:
+    """Run pytest in there, and return its exit status."""
+    argv = root.argv("sh", "-c", PYTEST, "pytest", *arguments)
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
