@@ -49,10 +49,21 @@ def _users(hypervisor: Hypervisor, paths: Collection[str]) -> dict[str, list[Use
     found: dict[str, list[Use]] = {path: [] for path in paths}
     wanted = {identity(hypervisor, path): path for path in paths}
     for use in _uses(hypervisor, paths):
-        path = use.path if use.path in found else wanted.get(identity(hypervisor, use.path))
+        path = use.path if use.path in found else _named(hypervisor, use.path, wanted)
         if path is not None:
             found[path].append(use)
     return found
+
+
+def _named(hypervisor: Hypervisor, path: str, wanted: dict[files.Identity, str]) -> str | None:
+    """Return which of the wanted files another path names, None for none of them."""
+    try:
+        return wanted.get(identity(hypervisor, path))
+    except files.Unseen:
+        # Whatever device that is, such as a CD-ROM drive, it is no file.
+        if path.startswith("/dev/") and all(known[0] == "file" for known in wanted):
+            return None
+        raise
 
 
 def identity(hypervisor: Hypervisor, path: str) -> files.Identity:

@@ -388,6 +388,17 @@ def test_r40_service_and_an_image_that_a_running_qemu_owns(folder: Path, tmp_pat
         call("virsh", "destroy", "user")
 
 
+@pytest.mark.usefixtures("_user")
+def test_r40_service_is_not_hindered_by_a_device_that_it_cannot_see(tmp_path: Path) -> None:
+    """As /dev/sr0: it is no file, so it is not the disk."""
+    disk = DISK.format(path="/dev/shctl-sr0", kind="raw")
+    disk = disk.replace("type='file'", "type='block'").replace("file=", "dev=")
+    define(HOST.format(name="user", devices=disk))
+    create("free")
+    with serving_as_service(tmp_path) as server:
+        assert server.client.ask("DELETE", "/hosts/free").status == 204
+
+
 def test_r40_service_keeps_an_own_disk_that_it_cannot_see(home: Path, tmp_path: Path) -> None:
     (home / "own.img").write_bytes(b"\0" * 4096)
     host_of(home / "own.img", "raw")
