@@ -200,11 +200,14 @@ class LazyGroup(Group):
 Ask = Callable[..., str]
 
 
-def confirmed(ask: Ask) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def confirmed(
+    ask: Ask, *, refuses: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add --yes, without which a person is asked and a program is refused.
 
     `ask` takes what the command takes. It raises what would refuse the deletion, and returns the
     question with the facts, or nothing where nothing is to go. REST has no --yes: DELETE says it.
+    Without `refuses` a program goes on: nothing that it could lose is deleted.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -212,17 +215,20 @@ def confirmed(ask: Ask) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def run(*args: Any, yes: bool, **given: Any) -> Any:
             session = click.get_current_context().find_object(Session)
             if session and session.local and not yes:
-                _confirm(session, partial(ask, *args, **given))
+                _confirm(session, partial(ask, *args, **given), refuses=refuses)
             return function(*args, **given)
 
-        text = "Do not ask; needed where nobody can be asked."
+        needed = "; needed where nobody can be asked" if refuses else ""
+        text = f"Do not ask{needed}."
         return click.option("-y", "--yes", cls=LocalOption, is_flag=True, help=text)(run)
 
     return decorate
 
 
-def _confirm(session: Session, ask: Callable[[], str]) -> None:
+def _confirm(session: Session, ask: Callable[[], str], *, refuses: bool) -> None:
     if session.ask is None:
+        if not refuses:
+            return
         raise InvalidInput("refusing to delete without --yes: there is no terminal to ask at")
     question = ask()
     if question and not session.ask(question):

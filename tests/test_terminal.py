@@ -156,16 +156,22 @@ def test_r51_what_is_refused_is_not_asked_about() -> None:
 def test_r51_without_a_terminal_nothing_is_deleted(output: str, figures: Figures) -> None:
     create("kept")
     ok("networks", "create", "kept", "--bridge", "br0", "--vlan", "7")
-    ok("tokens", "create", "kept", "--scope", "read")
-    for kind, more in product(("hosts", "networks", "tokens"), ([], ["--if-exists"])):
+    for kind, more in product(("hosts", "networks"), ([], ["--if-exists"])):
         done = run("-o", output, kind, "delete", "kept", *more)
         assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
         assert "refusing to delete without --yes" in done.err
         assert output != "json" or json.loads(done.err)["status"] == 400
         figures.share(REFUSED, 1, 1)
-    for kind in ("hosts", "networks", "tokens"):
+    for kind in ("hosts", "networks"):
         assert "kept" in ok("-o", "name", kind, "list").split()
         assert "kept" in ok(kind, "delete", "--yes", "kept")
+
+
+def test_without_a_terminal_tokens_are_revoked() -> None:
+    """That loses no data, and a script that revokes one must not stop at a question."""
+    for more in ([], ["--yes"]):
+        ok("tokens", "create", "brief", "--scope", "read")
+        assert "brief" in ok("tokens", "delete", "brief", *more)
     Path("/var/lib/shctl/tokens.json").unlink()
 
 
