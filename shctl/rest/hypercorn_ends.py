@@ -20,7 +20,8 @@ class _Server(tcp_server.TCPServer):
             await self.protocol.handle(Closed())
 
     async def _stop_keep_alive_timeout(self) -> None:
-        await super()._stop_keep_alive_timeout()
+        older: Any = super()  # newer versions have no such method, and call none
+        await older._stop_keep_alive_timeout()
         # Else it starts no second time, and a connection that had one request may idle for ever.
         self._keep_alive_timeout_handle: Any = None
 
