@@ -195,7 +195,7 @@ def test_transient_host_goes_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> N
     create("goes", "--start")
     call("virsh", "undefine", "goes")
 
-    def wait(condition: Callable[[], bool], _seconds: float) -> bool:
+    def wait(condition: Callable[[], bool], _seconds: float, **_: object) -> bool:
         call("virsh", "destroy", "goes")
         return condition()
 
