@@ -12,7 +12,8 @@ python := python3-venv python3-setuptools python3-wheel python3-click python3-li
 	python3-urllib3 python3-bottle python3-hypercorn python3-prometheus-client python3-pytest \
 	python3-hypothesis python3-requests
 demo := busybox-static debian-installer-$(release)-netboot-amd64 virtinst jq
-packaging := build-essential git debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mmdebstrap
+packaging := build-essential git debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mmdebstrap \
+	systemd-container
 # Of initrds that tests boot; Python has the others.
 compressors := lz4 lzop zstd
 tested := $(hypervisor) $(python) $(demo) $(compressors) mandoc man-db systemd openssl ansible-core curl chromium

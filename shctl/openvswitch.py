@@ -114,7 +114,9 @@ def _atom(value: Any) -> Any:
 
 
 def _vsctl(*arguments: str, timeout: int = TIMEOUT) -> str:
-    argv = ["ovs-vsctl", f"--timeout={timeout}", "--format=json", *arguments]
+    # What fails is in our own error; the system's log would have it twice, and not as JSON.
+    quiet = "--verbose=syslog:off"
+    argv = ["ovs-vsctl", f"--timeout={timeout}", quiet, "--format=json", *arguments]
     try:
         # The outer limit only matters when ovs-vsctl itself cannot be scheduled or hangs.
         done = subprocess.run(

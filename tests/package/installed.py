@@ -8,20 +8,24 @@ import json
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from shctl import __version__
 from tests.keyboard import TAB, running
-from tests.package import roots
+from tests.package import booted, roots
+from tests.package.booted import Machine, eventually
 from tests.package.roots import PROJECT, Root
 from tests.test_readme import check_reader, make_tree
 
 SUITES = ("bookworm", "trixie")
 PROMPT = "ready> "
 NEWER = ("/opt/dist/newer-shctl.deb", "/opt/dist/newer-shctl-server.deb")
+HOST = {"memory": 64, "disks": [1], "networks": ["lab"], "start": True}
 DISK = "var/lib/shctl/volumes/web1-sda"
 # What the program makes while it is used.
 USED = (
@@ -103,6 +107,105 @@ def test_units_start_at_boot(root: Root) -> None:
         "multi-user.target.wants/shctl.service",
         "sockets.target.wants/shctl.socket",
     }
+
+
+@pytest.fixture
+def machine(root: Root, tmp_path: Path) -> Iterator[Machine]:
+    """Boot a system, in which packages have put their services, with its own systemd."""
+    with booted.booting(root, tmp_path / "console") as machine:
+        bridge = "add-br br0 -- set bridge br0 datapath_type=netdev"
+        machine.run("ovs-vsctl", *bridge.split())
+        machine.run("useradd", "--groups", "shctl", "member")
+        yield machine
+
+
+def test_services_run_under_systemd(machine: Machine) -> None:
+    """One boot for all of it: what the unit says holds, and the server works like that."""
+    units = ("shctl.socket", "shctl.service", "libvirtd", "openvswitch-switch")
+    eventually(lambda: machine.attempt("systemctl", "is-active", *units).returncode == 0, 60)
+    assert machine.property("shctl-ports.service", "Result") == "success"
+    check_confinement(machine)
+    check_guest(machine)
+    check_people(machine)
+    check_activation(machine)
+    check_journal(machine)
+    check_watchdog(machine)
+
+
+def check_confinement(machine: Machine) -> None:
+    pid = machine.property("shctl.service", "MainPID")
+    status = machine.run("cat", f"/proc/{pid}/status")
+    assert re.findall("^Cap(?:Prm|Eff|Bnd|Amb):\t(.*)$", status, re.MULTILINE) == [16 * "0"] * 4
+    assert re.findall("^(?:NoNewPrivs|Seccomp):\t(.*)$", status, re.MULTILINE) == ["1", "2"]
+    limits = machine.run("cat", f"/proc/{pid}/limits")
+    limit = machine.property("shctl.service", "LimitNOFILE")
+    assert re.search(f"^Max open files +{limit} +{limit} ", limits, re.MULTILINE)
+    inside = ("nsenter", f"--target={pid}", "--mount")
+    machine.run("touch", "/root/secret", "/tmp/shown")
+    assert machine.run(*inside, "ls", "/root", "/home", "/tmp").split() == [
+        "/home:", "/root:", "/tmp:",
+    ]  # fmt: skip
+    assert machine.attempt(*inside, "touch", "/etc/shctl/x").returncode != 0
+
+
+def check_guest(machine: Machine) -> None:
+    """Make a network and a host that runs, and remove both."""
+    network, host = '{"bridge": "br0", "vlan": 20}', json.dumps(HOST)
+    assert json.loads(machine.request("/networks/lab", "--json", network)[1])["vlan"] == 20
+    created = json.loads(machine.request("/hosts/web1", "--json", host)[1])
+    assert (created.get("state"), created.get("detail")) == ("running", None)
+    assert json.loads(machine.request("/doctor")[1]) == []
+    for path in ("/hosts/web1", "/networks/lab"):
+        assert machine.request(path, "-X", "DELETE") == (0, "")
+
+
+def check_people(machine: Machine) -> None:
+    """The socket's group is the credential."""
+    assert machine.request("/hosts", user="member") == (0, "[]\n")
+    assert machine.request("/hosts", user="nobody") == (7, "")
+
+
+def check_activation(machine: Machine) -> None:
+    machine.run("systemctl", "stop", "shctl.service")
+    assert machine.property("shctl.service", "ActiveState") == "inactive"
+    assert machine.request("/hosts") == (0, "[]\n")
+    assert machine.property("shctl.service", "ActiveState") == "active"
+    assert machine.property("shctl.service", "Result") == "success"
+
+
+def check_journal(machine: Machine) -> None:
+    """All that the server and what it runs write is JSON; operating.md's line finds audits."""
+    machine.run("systemctl", "stop", "openvswitch-switch", "ovs-vswitchd", "ovsdb-server")
+    assert json.loads(machine.request("/healthz")[1])["openvswitch"] is False
+    machine.run("systemctl", "start", "openvswitch-switch")
+    found = re.search("^journalctl .*$", (PROJECT / "docs/operating.md").read_text(), re.MULTILINE)
+    assert found is not None
+
+    def audits() -> list[str]:
+        lines = machine.run("sh", "-euc", found[0]).splitlines()
+        return [json.loads(line)["path"] for line in lines]
+
+    eventually(lambda: audits()[-2:] == ["/hosts/web1", "/networks/lab"], 10)
+    own = machine.run("journalctl", "_SYSTEMD_UNIT=shctl.service", "-o", "cat")
+    assert all(json.loads(line)["log"] for line in own.splitlines())
+
+
+def check_watchdog(machine: Machine) -> None:
+    """A server whose event loop stands still is replaced; one whose loop turns is left alone."""
+    assert machine.property("shctl.service", "WatchdogUSec") not in ("", "0", "infinity")
+    folder = "/run/systemd/system/shctl.service.d"
+    # The unit's own half minute would take this test as long.
+    quick = r"[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n"
+    machine.run("sh", "-euc", f"mkdir {folder}; printf '{quick}' >{folder}/quick.conf")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", "shctl.service")
+    pid = machine.property("shctl.service", "MainPID")
+    time.sleep(4)
+    assert machine.property("shctl.service", "MainPID") == pid
+    machine.run("kill", "-STOP", pid)
+    eventually(lambda: machine.property("shctl.service", "NRestarts") == "1", 30)
+    eventually(lambda: machine.request("/hosts") == (0, "[]\n"), 30)
+    assert machine.property("shctl.service", "MainPID") not in (pid, "0")
 
 
 def test_day_with_the_server(root: Root) -> None:

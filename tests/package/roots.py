@@ -14,7 +14,8 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 OPTIONS = Path("/etc/apt/apt.conf.d")
 # What the tests use and a smallest system does not have; it is no part of what is tested.
 TOOLS = (
-    "bash-completion", "curl", "fish", "iproute2", "jq", "man-db", "openssl", "zsh",
+    "bash-completion", "curl", "dbus", "fish", "iproute2", "jq", "man-db", "openssl",
+    "systemd-sysv", "zsh",
 )  # fmt: skip
 PATIENCE = 600  # seconds
 MAKING = 1200  # seconds; a system with QEMU and a browser takes 100 on an idle machine
