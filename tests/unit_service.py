@@ -3,13 +3,15 @@
 systemd does not run in a throw-away; unshare and setpriv stand for the parts that matter here.
 """
 
+import configparser
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.serving import Running, serving
-from tests.support import ROOT, SHCTL
+from tests.support import ROOT, SHCTL, call
 
 # What ProtectHome= hides, but for a directory that this checkout or its Python stands in.
 _HIDDEN = ["/home", "/root", "/run/user"]
@@ -39,3 +41,96 @@ def serving_as_service(directory: Path, *options: str, **env: str) -> Iterator[R
     """Run a server as the service is run; see tests.serving.serving."""
     with serving(directory, *options, command=as_service(*SHCTL), **env) as running:
         yield running
+
+
+_TEMPORARY = ("/tmp/", "/var/tmp/")
+UNIT = ROOT / "debian/shctl-server.shctl.service"
+# ProtectSystem=strict but for what the unit names, PrivateTmp=yes, and as many descriptors as
+# systemd gives by default. Directories of the test stay as they are, for the server's socket.
+_STRICT = """
+kept=$1; shift
+number=0
+for directory in $kept; do
+    number=$((number + 1))
+    mkdir -p /run/kept$number && mount -n --bind "$directory" /run/kept$number || exit 125
+done
+for directory in /tmp /var/tmp; do
+    mount -n -t tmpfs -o mode=1777 private "$directory" || exit 125
+done
+for directory in $1 $kept; do mkdir -p "$directory" || exit 125; done
+for directory in $1; do mount -n --bind "$directory" "$directory" || exit 125; done
+while read -r _ path _; do
+    case " $1 /dev /proc /sys /tmp /var/tmp " in *" $path "*) continue ;; esac
+    case $path in /dev/* | /proc/* | /sys/* | /run/kept*) continue ;; esac
+    # What lies below another one that covers it is no mount point any more.
+    mount -n -o remount,bind,ro "$path" 2>/dev/null
+done </proc/self/mounts
+number=0
+for directory in $kept; do
+    number=$((number + 1))
+    mount -n --move /run/kept$number "$directory" || exit 125
+done
+shift
+ulimit -n 1024
+exec "$@"
+"""
+
+
+def as_unit(directory: Path, *argv: str) -> list[str]:
+    """Return the command that runs another one like as_service, and with all else of the unit."""
+    places = [ROOT.resolve(), Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()]
+    near = [path for path in places if path.as_posix().startswith(_TEMPORARY)]
+    kept = [directory, *(path for path in near if path.parent not in near)]
+    strict = ["bash", "-c", _STRICT, "strict", " ".join(map(str, kept)), " ".join(_writable())]
+    # Mounts come first: what has no capability mounts nothing.
+    return [
+        *as_service()[:4],
+        _SCRIPT.replace("exec ", f"exec {shlex.join(strict)} "),
+        *as_service(*argv)[5:],
+    ]
+
+
+def _writable() -> list[str]:
+    parser = configparser.RawConfigParser(strict=False, interpolation=None)
+    parser.read(UNIT)
+    unit = parser["Service"]
+    assert (unit["ProtectSystem"], unit["PrivateTmp"]) == ("strict", "yes")
+    tops = {"State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log", "Runtime": "/run"}
+    found = [f"{top}/{unit[f'{kind}Directory']}" for kind, top in tops.items()]
+    return found + [path.removeprefix("-") for path in unit["ReadWritePaths"].split()]
+
+
+@contextmanager
+def serving_as_unit(directory: Path, *options: str, **env: str) -> Iterator[Running]:
+    """Run a server as its unit does; see tests.serving.serving."""
+    with serving(directory, *options, command=as_unit(directory, *SHCTL), **env) as running:
+        yield running
+
+
+_ONE = """
+mkdir -p /run/var && mount --rbind /var /run/var && mount -t tmpfs -o mode=755 var /var
+cd /run/var
+for path in *; do
+    case $path in
+        lib | cache) mkdir "/var/$path" ;;
+        *) if [ -L "$path" ]; then cp -a "$path" /var; else rebind "$path"; fi ;;
+    esac
+done
+for path in lib/* cache/*; do
+    case $path in
+        */shctl) cp -a "$path" "/var/$path" ;;
+        *) [ ! -d "$path" ] || rebind "$path" ;;
+    esac
+done
+"""
+
+
+@contextmanager
+def one_file_system() -> Iterator[None]:
+    """Have cache and state on one file system, as on most machines; hosts are to be none."""
+    rebind = 'rebind() { mkdir "/var/$1" && mount --rbind "/run/var/$1" "/var/$1"; }'
+    call("bash", "-euc", f"{rebind}\n{_ONE}")
+    try:
+        yield
+    finally:
+        call("umount", "-l", "/var", "/run/var")
