@@ -44,6 +44,8 @@ def split(given: str) -> tuple[str, str]:
         return name, file
     if given == STANDARD_INPUT:
         raise _refusal("standard input needs a name: NAME=-")
+    if sign and not os.path.lexists(given):
+        raise _refusal(f"{given} does not exist; a NAME before = is relative and without . and ..")
     _check_named(given)
     return Path(given).name, given
 

@@ -108,6 +108,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         ("a=", "not of the form NAME=FILE"),
         ("/no/such", "/no/such does not exist"),
         ("a=b=c", "b=c does not exist"),
+        ("../a=/etc/hosts", "a NAME before = is relative and without . and .."),
         ("", "does not exist"),
         ("a\0", "cannot read"),
     ],
