@@ -1,7 +1,12 @@
-"""Times as shctl stores and shows them: UTC, as RFC 3339 writes it, so that text sorts as time."""
+"""Times as shctl stores and shows them: UTC, as RFC 3339 writes it, so that text sorts as time.
 
+And time that nobody sets: seconds since the machine was booted.
+"""
+
+from contextlib import suppress
 from datetime import UTC, datetime
-from time import time
+from pathlib import Path
+from time import CLOCK_BOOTTIME, clock_gettime, time
 
 
 def now(ahead: float = 0) -> str:
@@ -12,3 +17,17 @@ def now(ahead: float = 0) -> str:
 def stamp(seconds: float) -> str:
     """Return the time `seconds` after 1970 began."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def boot_id() -> str | None:
+    """Return what names this boot of the machine (random(4)), None where that cannot be read."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return None
+
+
+def uptime() -> float:
+    """Return the seconds since the machine was booted, its sleep included (proc_uptime(5))."""
+    with suppress(OSError, ValueError):
+        return float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+    return clock_gettime(CLOCK_BOOTTIME)

@@ -9,20 +9,10 @@ from typing import Any
 from shctl.binding import api, translated
 from shctl.errors import Conflict, NotFound, ShctlError
 from shctl.rows import Network
+from shctl.states import reason_word, state_word
 
 AGENT = 5  # seconds that a guest's agent may take for an answer
 HUNG = 1000  # milliseconds that QEMU may take for an answer to libvirt
-
-# virsh's words, by virDomainState.
-_STATES = (
-    "no state", "running", "idle", "paused", "in shutdown", "shut off", "crashed", "pmsuspended",
-)  # fmt: skip
-
-# Why a domain is shut off, by virDomainShutoffReason.
-_ENDINGS = (
-    "unknown", "shutdown", "destroyed", "crashed", "migrated", "saved", "failed", "snapshot",
-    "daemon",
-)  # fmt: skip
 
 
 class Domain:
@@ -39,15 +29,27 @@ class Domain:
     @property
     def state(self) -> str:
         """Return virsh's word for the state; raise NotFound when the domain has gone."""
+        return self.condition[0]
+
+    @property
+    def reason(self) -> str | None:
+        """Return virsh's words for why the domain is in its state, None where that is unknown."""
+        return self.condition[1]
+
+    @property
+    def condition(self) -> tuple[str, str | None]:
+        """Return state and reason, as they are at one moment."""
         with self._doing("read the state of"):
-            return state_word(*self._handle.state())
+            state, reason = self._handle.state()
+        return state_word(state, reason), reason_word(state, reason)
 
     @property
     def ending(self) -> str:
         """Return how the domain's last QEMU ended: shutdown, destroyed, crashed, unknown, ..."""
         with self._doing("read the state of"):
             state, reason = self._handle.state()
-        return _ENDINGS[reason] if state == api.VIR_DOMAIN_SHUTOFF else "unknown"
+        told = reason_word(state, reason) if state == api.VIR_DOMAIN_SHUTOFF else None
+        return told or "unknown"
 
     @property
     def active(self) -> bool:
@@ -105,6 +107,17 @@ class Domain:
         """Let the guest's processors run."""
         with self._doing("resume"):
             self._handle.resume()
+
+    def wake(self) -> None:
+        """Wake a guest that sleeps (ACPI S3)."""
+        with self._doing("wake"):
+            self._handle.pMWakeup()
+
+    def disk_errors(self) -> dict[str, bool]:
+        """Return the disks that QEMU could not write or read, and whether space was missing."""
+        with self._doing("look at the disks of"):
+            told = self._handle.diskErrors()
+        return {name: why == api.VIR_DOMAIN_DISK_ERROR_NO_SPACE for name, why in told.items()}
 
     def shut_down(self) -> None:
         """Ask the guest to shut down, as a short press on the power button does."""
@@ -190,10 +203,13 @@ class Domain:
         kind, stored = api.VIR_DOMAIN_METADATA_ELEMENT, api.VIR_DOMAIN_AFFECT_CONFIG
         if self.active:
             both = stored | api.VIR_DOMAIN_AFFECT_LIVE
-            # Refused when it has just stopped; what is stored is then all there is.
+            # Refused when it has just stopped, and what is stored is then all there is; or when
+            # nothing is stored.
             with suppress(Conflict), self._doing("write metadata of"):
                 self._handle.setMetadata(kind, element, key, uri, both)
                 return
+            if not self.persistent:
+                stored = api.VIR_DOMAIN_AFFECT_LIVE
         with self._doing("write metadata of"):
             self._handle.setMetadata(kind, element, key, uri, stored)
 
@@ -272,14 +288,6 @@ class NetworkHandle:
         """Remove the network; gone already is fine (a transient one goes when it stops)."""
         with suppress(NotFound), self._doing("undefine"):
             self._handle.undefine()
-
-
-def state_word(state: int, reason: int) -> str:
-    """Return virsh's word for a state."""
-    # A QEMU that was killed leaves "shut off" with the reason "crashed".
-    if state == api.VIR_DOMAIN_SHUTOFF and reason == api.VIR_DOMAIN_SHUTOFF_CRASHED:
-        return "crashed"
-    return _STATES[state]
 
 
 def yes_no(value: object) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 from shctl.binding import api, prepare, translated
 from shctl.deadline import within
 from shctl.errors import InvalidInput, NotFound, ShctlError, Unreachable
-from shctl.handles import Domain, NetworkHandle, state_word, yes_no
+from shctl.handles import Domain, NetworkHandle, yes_no
 from shctl.pools import Pool, Volume
 from shctl.rows import Host, Network
+from shctl.states import state_word
 
 OPEN_TIMEOUT = 10.0  # seconds
 KEEPALIVE = (5, 2)  # seconds between probes, probes that may stay unanswered

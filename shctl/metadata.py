@@ -8,13 +8,14 @@ from itertools import islice
 from lxml import etree
 
 from shctl import names
-from shctl.clock import now
+from shctl.clock import boot_id, now, uptime
 
 URI = "urn:shctl:host:1"
 KEY = "shctl"
 _HOST = f"{{{URI}}}host"
 
 INSTALLING, FINISHING, INSTALLED, FAILED = "installing", "finishing", "installed", "failed"
+DEADLINE = "deadline"
 _PHASES = (INSTALLING, FINISHING, INSTALLED, FAILED)
 
 # Whoever may define domains may write anything here, so that nothing of it is without bounds.
@@ -37,6 +38,11 @@ class Installation:
 
     `phase` is installing; finishing, once the installer has stopped cleanly and until the host
     has been started from its disk; installed; or failed, with a reason.
+
+    `boot` names the boot of the machine in which it began, and `until` is the uptime in seconds
+    at which its time is over: clocks are set, that is not. `cause` is DEADLINE from when the
+    deadline has passed until its installer has ended or was asked to. `unchecked` says why it is
+    not certain that the installer has written to a disk.
     """
 
     phase: str
@@ -45,6 +51,10 @@ class Installation:
     location: str | None = None
     ended: str | None = None
     reason: str | None = None
+    boot: str | None = None
+    until: int | None = None
+    cause: str | None = None
+    unchecked: str | None = None
 
     @property
     def open(self) -> bool:
@@ -52,14 +62,28 @@ class Installation:
         return self.phase in (INSTALLING, FINISHING)
 
     @property
+    def late(self) -> bool:
+        """Tell whether it failed by its deadline alone, so that its installer may still end."""
+        return self.phase == FAILED and self.cause == DEADLINE
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether the installation may still come further."""
+        return self.open or self.late
+
+    @property
     def overdue(self) -> bool:
         """Tell whether the deadline is past."""
+        if self.boot and self.until is not None and self.boot == boot_id():
+            return uptime() > self.until
         return now() > self.deadline
 
-    def move(self, phase: str, reason: str | None = None) -> "Installation":
+    def move(
+        self, phase: str, reason: str | None = None, cause: str | None = None
+    ) -> "Installation":
         """Return the installation in its next phase."""
         ended = now() if phase in (INSTALLED, FAILED) else None
-        return replace(self, phase=phase, reason=reason, ended=ended)
+        return replace(self, phase=phase, reason=reason, ended=ended, cause=cause)
 
 
 @dataclass(frozen=True)
@@ -105,7 +129,8 @@ def _fill(root: etree._Element, metadata: Metadata) -> None:
     for path in metadata.paths:
         etree.SubElement(root, "disk", path=path)
     if metadata.install:
-        told = {key: value for key, value in vars(metadata.install).items() if value is not None}
+        known = vars(metadata.install).items()
+        told = {key: str(value) for key, value in known if value is not None}
         etree.SubElement(root, "install", told)
 
 
@@ -169,4 +194,12 @@ def _read_install(element: etree._Element) -> Installation:
         location=_words(element, "location"),
         ended=_time(element, "ended"),
         reason=_words(element, "reason"),
+        boot=_words(element, "boot"),
+        until=_seconds(element.get("until", "")),
+        cause=_words(element, "cause"),
+        unchecked=_words(element, "unchecked"),
     )
+
+
+def _seconds(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,12}", text) else None

@@ -51,16 +51,18 @@ class HostDetail:
     """All about one host; `memory` in MiB, `created` in UTC as RFC 3339 writes it.
 
     `memory` and `cpus` are what it has now: a balloon or a hot-plug may change them up to
-    `max_memory` and `max_cpus`.
+    `max_memory` and `max_cpus`. `reason` says why it is in its state, in virsh's words; None where
+    that is unknown.
     """
 
     columns: ClassVar[tuple[str, ...]] = (
-        "name", "state", "id", "managed", "memory", "max_memory", "cpus", "max_cpus", "firmware",
-        "autostart", "created", "console", "install", "disks", "interfaces",
+        "name", "state", "reason", "id", "managed", "memory", "max_memory", "cpus", "max_cpus",
+        "firmware", "autostart", "created", "console", "install", "disks", "interfaces",
     )  # fmt: skip
     id: str
     name: str
     state: str
+    reason: str | None
     managed: bool
     memory: int
     max_memory: int

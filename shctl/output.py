@@ -8,7 +8,13 @@ import click
 from shctl.text import clean
 
 UNITS = {"memory": "MiB", "max_memory": "MiB", "size": "GiB"}
-_COLOURS = {"running": "green", "active": "green", "crashed": "red", "paused": "yellow"}
+_COLOURS = {
+    "running": "green",
+    "active": "green",
+    "crashed": "red",
+    "paused": "yellow",
+    "pmsuspended": "yellow",
+}
 
 
 def render(data: Any, output: str) -> str:

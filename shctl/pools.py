@@ -104,6 +104,17 @@ class Volume:
         with translated(f"cannot look at volume {self.name!r}"):
             return int(self._handle.info()[1]) / 2**30
 
+    def read(self, length: int) -> bytes:
+        """Return how the volume begins, at most `length` bytes; libvirt reads it."""
+        with translated(f"cannot read volume {self.name!r}"):
+            stream = self._handle.connect().newStream()
+            self._handle.download(stream, 0, min(length, int(self._handle.info()[1])))
+            data = bytearray()
+            while piece := stream.recv(2**16):
+                data += piece
+            stream.finish()
+        return bytes(data)
+
     def delete(self) -> None:
         """Remove the volume and what is in it; gone already is fine."""
         with suppress(NotFound), translated(f"cannot delete volume {self.name!r}"):

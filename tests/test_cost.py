@@ -167,7 +167,7 @@ def test_list_of_hosts_needs_no_more_than_its_own_modules() -> None:
     found = modules_after("--connect", "test:///default", "hosts", "list")
     assert ours(found) == {
         *FACE, "commands", "commands.hosts", "hypervisor", "binding", "handles", "pools",
-        "deadline", "rows", "output",
+        "deadline", "rows", "states", "output",
     }  # fmt: skip
 
 

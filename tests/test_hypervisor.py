@@ -151,7 +151,7 @@ def test_removing_what_has_gone_is_fine(real: Hypervisor) -> None:
 
 def test_states_are_virshs_words(real: Hypervisor) -> None:
     """The door's list against libvirt's own constants."""
-    from shctl.handles import state_word
+    from shctl.states import state_word
 
     words = {
         libvirt.VIR_DOMAIN_RUNNING: "running",

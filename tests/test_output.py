@@ -19,8 +19,8 @@ HOSTS = [Host("1", "a", "running"), Host("22", "longer-name", "shut off")]
 DISK = Disk("sda", 1.5, "/v/a-sda", owned=True)
 PORT = Interface("vlan10", "52:00:00:00:00:01", 10, (), "vnet0", ("192.0.2.1",))
 DETAIL = HostDetail(
-    id="1", name="a", state="running", managed=True, memory=512, max_memory=1024, cpus=1,
-    max_cpus=2, firmware="bios", autostart=False, created=None, console=None, install=None,
+    id="1", name="a", state="running", reason="booted", managed=True, memory=512, max_memory=1024,
+    cpus=1, max_cpus=2, firmware="bios", autostart=False, created=None, console=None, install=None,
     disks=(DISK,), interfaces=(PORT,),
 )  # fmt: skip
 
@@ -46,6 +46,7 @@ def test_sheet_with_tables_inside() -> None:
     assert plain(DETAIL).splitlines() == [
         "NAME        a",
         "STATE       running",
+        "REASON      booted",
         "ID          1",
         "MANAGED     yes",
         "MEMORY      512 MiB",

@@ -13,6 +13,8 @@ from shctl.model import Finding
 _CHECKS = {
     "interrupted creations and deletions": hosts.interrupted,
     "installations": hosts.installs_open,
+    "definitions of hosts that are installed": hosts.installs_redefined,
+    "hosts that stand still": hosts.stuck,
     "pools": hosts.pools_inactive,
     "volumes of hosts": hosts.volumes_missing,
     "volumes without host": hosts.volumes_left,

@@ -8,10 +8,10 @@ from shctl import storage
 from shctl.doctor.looks import Found, is_so, look, read
 from shctl.errors import NotFound
 from shctl.handles import Domain
-from shctl.hosts import deletion, usage
+from shctl.hosts import deletion, redefined, stalls, usage
 from shctl.hosts import supervision as installs
 from shctl.hypervisor import Hypervisor
-from shctl.metadata import FINISHING, OwnedVolume
+from shctl.metadata import FINISHING, INSTALLED, OwnedVolume
 from shctl.model import Finding
 from shctl.pools import Pool
 
@@ -44,8 +44,35 @@ def _is_over(host: Domain) -> bool:
     data = read(host).metadata
     if data is None or data.install is None:
         return False
+    if data.install.late:
+        return not host.active
     over = data.install.phase == FINISHING or data.install.overdue or not host.active
     return data.install.open and over
+
+
+def installs_redefined(hypervisor: Hypervisor) -> Found:
+    """Find hosts that another program redefined or undefined while they were being installed."""
+    for host, _ in look(hypervisor).hosts:
+        with suppress(NotFound):
+            if problem := _redefined(host):
+                remedy = f"correct its definition with 'virsh edit {host.name}', or delete it"
+                yield Finding("host", host.name, problem, remedy), None
+
+
+def _redefined(host: Domain) -> str | None:
+    data = installs.known(host)
+    # What somebody makes of a host that has been installed is no longer about its installer.
+    if data is None or data.install is None or data.install.phase == INSTALLED or host.hung:
+        return None
+    return redefined.problem(host)
+
+
+def stuck(hypervisor: Hypervisor) -> Found:
+    """Find hosts whose guest stands still though nobody wanted that, as on a full disk."""
+    for host in hypervisor.domains():
+        with suppress(NotFound):
+            if (stall := stalls.find(hypervisor, host)) and stall.wrong:
+                yield Finding("host", host.name, f"it {stall.why}", stall.remedy), None
 
 
 def pools_inactive(hypervisor: Hypervisor) -> Found:

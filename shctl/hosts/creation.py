@@ -245,7 +245,10 @@ def _reservation(request: Request, *, kvm: bool, location: str | None) -> domain
 def _installation(wanted: media.Wanted | None, location: str | None) -> Installation | None:
     if wanted is None:
         return None
-    return Installation(INSTALLING, clock.now(), clock.now(wanted.timeout), location)
+    return Installation(
+        INSTALLING, clock.now(), clock.now(wanted.timeout), location,
+        boot=clock.boot_id(), until=int(clock.uptime() + wanted.timeout),
+    )  # fmt: skip
 
 
 def _make_disks(

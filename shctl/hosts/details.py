@@ -21,7 +21,7 @@ def show(hypervisor: Hypervisor, name: str) -> HostDetail:
     """
     host = hypervisor.domain(name)
     read = domain.read(host.xml())
-    if read.metadata and read.metadata.install and read.metadata.install.open:
+    if read.metadata and read.metadata.install and read.metadata.install.pending:
         # What hinders the start stands in the installation's reason, and hides nothing else.
         with suppress(ShctlError):
             supervision.settle(hypervisor, name)
@@ -36,10 +36,12 @@ def detail(hypervisor: Hypervisor, host: Domain) -> HostDetail:
 
 def _detail(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> HostDetail:
     data = read.metadata
+    state, reason = host.condition
     return HostDetail(
         id=host.uuid,
         name=host.name,
-        state=host.state,
+        state=state,
+        reason=reason,
         managed=data is not None,
         memory=read.memory,
         max_memory=read.max_memory,

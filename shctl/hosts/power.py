@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
-from shctl import domain, locks, openvswitch, ports, presence
+from shctl import domain, locks, metadata, openvswitch, ports, presence
 from shctl.deadline import within
 from shctl.errors import Conflict, NotFound, TimedOut
 from shctl.handles import Domain
+from shctl.hosts import redefined, stalls
 from shctl.hypervisor import Hypervisor
 from shctl.metadata import Installation
 from shctl.model import Outcome
@@ -16,10 +18,15 @@ from shctl.undo import Undo
 STOP_TIMEOUT = 60.0  # seconds
 _INTERVAL = 0.1  # seconds
 _PATIENCE = 20.0  # seconds that QEMU may take for what it does at once
+_WAKING = 5.0  # seconds
+_RETRY = 1.0  # seconds in which QEMU does again what a full disk kept it from
 
 
 def start(hypervisor: Hypervisor, name: str) -> Outcome:
-    """Start a host, or resume a paused one; one that runs already is left alone."""
+    """Start a host, resume a paused one, wake a sleeping one; leave one that runs alone.
+
+    Raises NoSpace when it pauses again since a disk is full, Conflict when it cannot run.
+    """
     with locks.hold("host", name):
         host = hypervisor.domain(name)
         if not host.active:
@@ -28,23 +35,52 @@ def start(hypervisor: Hypervisor, name: str) -> Outcome:
 
 
 def ensure_on(hypervisor: Hypervisor, host: Domain) -> str:
-    """Start a host that is off, resume a paused one, leave any other alone; return which it was.
+    """Start a host that is off, get a paused or sleeping one going; return which it was.
 
     To be called with the host's lock held.
     """
-    if host.state == "paused":
-        check_ports(hypervisor, host)
-        _ask(host, host.resume)
-        return "resumed"
-    if host.active:
-        return "already running"
-    power_on(hypervisor, host)
-    return "started"
+    if not host.active:
+        power_on(hypervisor, host)
+        return "started"
+    state = host.state
+    if state == "paused":
+        return _resume(hypervisor, host)
+    if state == "pmsuspended":
+        return _wake(hypervisor, host)
+    _check_going(hypervisor, host)
+    return "already running"
+
+
+def _resume(hypervisor: Hypervisor, host: Domain) -> str:
+    check_ports(hypervisor, host)
+    stuck = stalls.is_stuck(host)
+    _ask(host, host.resume)
+    # libvirt takes the guest for running until QEMU has failed at the same place again.
+    if stuck:
+        wait_until(lambda: stalls.is_stuck(host), _RETRY)
+    _check_going(hypervisor, host)
+    return "resumed"
+
+
+def _wake(hypervisor: Hypervisor, host: Domain) -> str:
+    check_ports(hypervisor, host)
+    _ask(host, host.wake)
+    wait_until(lambda: host.state != "pmsuspended", _WAKING)
+    _check_going(hypervisor, host)
+    return "woken"
+
+
+def _check_going(hypervisor: Hypervisor, host: Domain) -> None:
+    """Raise what keeps a host's guest from running."""
+    if stall := stalls.find(hypervisor, host):
+        raise stall.error(host.name)
 
 
 def check_whole(host: Domain) -> None:
     """Raise Conflict for a host whose creation or deletion was interrupted."""
-    data = domain.read(host.xml(stored=True)).metadata
+    xml = host.xml(stored=True)
+    redefined.check(host, xml)
+    data = domain.read(xml).metadata
     if data and not data.complete:
         raise Conflict(
             f"host {host.name!r} is incomplete: its creation or deletion was interrupted;"
@@ -68,7 +104,11 @@ def power_on(hypervisor: Hypervisor, host: Domain, *, installer: str | None = No
             lambda: hypervisor.launch_paused(installer) if installer else host.start_paused(),
             lambda _: host.destroy(),
         )
-        check_ports(hypervisor, host)
+        running = host.xml()
+        if not installer:
+            # What runs counts: somebody may have redefined the host in the meantime.
+            redefined.check(host, running)
+        check_ports(hypervisor, host, running)
         _ask(host, host.resume)
 
 
@@ -105,17 +145,20 @@ def check_ports_free(host: Domain, rows: list[openvswitch.PortRow]) -> None:
         )
 
 
-def check_ports(hypervisor: Hypervisor, host: Domain) -> None:
-    """Raise Conflict unless Open vSwitch has each of the host's ports with its tags."""
-    if wrong := wrong_port(hypervisor, host):
+def check_ports(hypervisor: Hypervisor, host: Domain, xml: str | None = None) -> None:
+    """Raise Conflict unless Open vSwitch has each of the host's ports with its tags.
+
+    `xml` is the host's as it runs, for who has it already.
+    """
+    if wrong := wrong_port(hypervisor, host, xml):
         raise Conflict(f"host {host.name!r} may not run: {wrong}, then start the host again")
 
 
-def wrong_port(hypervisor: Hypervisor, host: Domain) -> str | None:
+def wrong_port(hypervisor: Hypervisor, host: Domain, xml: str | None = None) -> str | None:
     """Say what is wrong with the ports of a running host, or return None."""
     if hypervisor.simulated:
         return None
-    wanted = [row for row in domain.read(host.xml()).interfaces if row.switched]
+    wanted = [row for row in domain.read(xml or host.xml()).interfaces if row.switched]
     rows = {row.name: row for row in openvswitch.ports()} if wanted else {}
     return next(filter(None, (_fault(row, rows) for row in wanted)), None)
 
@@ -156,8 +199,11 @@ def stop(
     host = hypervisor.domain(name)
     if not host.active:
         return Outcome(name, "already shut off")
-    if (install := _installation(host)) and install.open:
-        return _stop_installer(host, force=force)
+    if install := _installation(host):
+        if install.open:
+            return _stop_installer(host, force=force)
+        if install.late:
+            _give_up(host)
     if not force or timeout:
         _shut_down(host, force=force, seconds=STOP_TIMEOUT if timeout is None else timeout)
     if not _is_off(host):
@@ -178,6 +224,15 @@ def _installation(host: Domain) -> Installation | None:
     return read.metadata.install if read.installer and read.metadata else None
 
 
+def _give_up(host: Domain) -> None:
+    """Note that an installer that is late was asked to stop: its end is no success any more."""
+    with locks.hold("host", host.name):
+        data = domain.read(host.xml(stored=True)).metadata
+        if data and data.install and data.install.late:
+            element = metadata.text(replace(data, install=replace(data.install, cause=None)))
+            host.set_metadata(element, metadata.URI, metadata.KEY)
+
+
 def _stop_installer(host: Domain, *, force: bool) -> Outcome:
     """End an installation, which only `force` does: a clean stop would count as its success."""
     if not force:
@@ -191,6 +246,8 @@ def _stop_installer(host: Domain, *, force: bool) -> Outcome:
 def _shut_down(host: Domain, *, force: bool, seconds: float) -> None:
     if not force:
         _check_awake(host)
+    elif host.state == "pmsuspended":
+        return  # libvirt refuses to ask it
     end = time.monotonic() + seconds
     with suppress(TimedOut):  # a QEMU that hangs
         _ask(host, host.shut_down, seconds)
@@ -222,7 +279,7 @@ def reboot(hypervisor: Hypervisor, name: str, *, force: bool = False) -> Outcome
             else f"host {name!r} still runs its installer, which has failed;"
             f" 'shctl hosts stop {name} --force' ends that"
         )
-    if force:
+    if force and host.state != "pmsuspended":  # it would be neither asleep nor awake
         _ask(host, host.reset)
         return Outcome(name, "reset")
     _check_awake(host)
@@ -240,10 +297,16 @@ def _ask(host: Domain, deed: Callable[[], None], seconds: float = _PATIENCE) -> 
 
 
 def _check_awake(host: Domain) -> None:
-    if host.state == "paused":
+    state, reason = host.condition
+    if state == "paused":
         raise Conflict(
-            f"host {host.name!r} is paused and would not notice;"
+            f"host {host.name!r} is paused ({reason or 'reason unknown'}) and would not notice;"
             f" 'shctl hosts start {host.name}' resumes it, --force does without it"
+        )
+    if state == "pmsuspended":
+        raise Conflict(
+            f"host {host.name!r} sleeps and would not notice; 'shctl hosts start {host.name}' wakes"
+            f" it, 'shctl hosts stop {host.name} --force' powers it off"
         )
 
 

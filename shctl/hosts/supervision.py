@@ -12,10 +12,18 @@ from dataclasses import replace
 from shctl import domain, locks, metadata
 from shctl.errors import NotFound, ShctlError
 from shctl.handles import Domain
-from shctl.hosts import power, qemulog
+from shctl.hosts import power, qemulog, redefined, stalls, written
 from shctl.hypervisor import Hypervisor
 from shctl.install.boot import remove_boot_files
-from shctl.metadata import FAILED, FINISHING, INSTALLED, INSTALLING, Installation, Metadata
+from shctl.metadata import (
+    DEADLINE,
+    FAILED,
+    FINISHING,
+    INSTALLED,
+    INSTALLING,
+    Installation,
+    Metadata,
+)
 
 _CRASH = "QEMU ended before the installer did; its log is {log}"
 _REASONS = {
@@ -23,12 +31,16 @@ _REASONS = {
     "failed": _CRASH,
     "destroyed": "the host was powered off before the installer had ended",
 }
+_LOST = "another program redefined the host during its installation"
+_AGAIN = (
+    "another program redefined the host during its installation, and started its installer again"
+)
 
 
 def settle_open(
     hypervisor: Hypervisor, failed: Callable[[str, Exception], None] = lambda *_: None
 ) -> list[str]:
-    """Settle every open installation; return the names of those that stay open.
+    """Settle every open installation; return the names of those that may still come further.
 
     A host whose start fails stays open, and is tried again by whoever comes next. `failed` is
     called with its name and the error; no error of one host keeps the others waiting.
@@ -44,7 +56,7 @@ def settle_open(
             failed(name, error)
             still.append(name)
         else:
-            if install and install.open:
+            if install and install.pending:
                 still.append(name)
     return still
 
@@ -68,16 +80,16 @@ def settle(
     `patience` is for others who are at work on the host, in seconds; Busy when that is over.
     """
     host = hypervisor.domain(name)
-    data = _stored(host)
-    if data is None or data.install is None or not data.install.open or hypervisor.hindrance():
+    data = known(host)
+    if data is None or data.install is None or not data.install.pending or hypervisor.hindrance():
         return data.install if data else None
     # Who only looks must not wait for a lock, nor make others wait.
-    if data.install.phase == INSTALLING and _is_under_way(host) and not data.install.overdue:
+    if not _may_come_further(host, data.install):
         return data.install
     with locks.hold("host", name, patience=patience):
         host = hypervisor.domain(name)
-        data = _stored(host)
-        if data is None or data.install is None or not data.install.open or not data.complete:
+        data = known(host)
+        if data is None or data.install is None or not data.install.pending or not data.complete:
             return data.install if data else None
         return _advance(hypervisor, host, data, data.install)
 
@@ -88,8 +100,21 @@ def _stored(host: Domain) -> Metadata | None:
     return domain.read(xml).metadata if metadata.URI in xml else None
 
 
-def _is_under_way(host: Domain) -> bool:
-    return host.active and domain.read(host.xml()).installer
+def known(host: Domain) -> Metadata | None:
+    """Return the host's metadata, from the installer that runs where what is stored has lost it."""
+    data = _stored(host)
+    if data or not host.active or host.hung:
+        return data
+    xml = host.xml()
+    running = domain.read(xml).metadata if metadata.URI in xml else None
+    return running if running and running.install and running.install.open else None
+
+
+def _may_come_further(host: Domain, install: Installation) -> bool:
+    if install.phase == FINISHING or not redefined.runs_installer(host):
+        return True
+    overdue = install.open and install.overdue
+    return overdue or not host.persistent or _stored(host) is None
 
 
 def _advance(
@@ -97,12 +122,13 @@ def _advance(
 ) -> Installation:
     if install.phase == FINISHING:
         return _start_installed(hypervisor, host, data, install)
-    if _is_under_way(host):
-        return _judge_running(host, data, install)
+    if redefined.runs_installer(host):
+        return _judge_running(hypervisor, host, data, install)
     ending = _ending(host)
     if ending == "shutdown":
-        install = _record(host, data, install.move(FINISHING))
-        return _start_installed(hypervisor, host, data, install)
+        return _judge_ended(hypervisor, host, data, install)
+    if install.late:
+        return _record(host, data, replace(install, cause=None))
     reason = _REASONS.get(ending, "it is not known how the installer ended; QEMU's log is {log}")
     return _fail(host, data, install, reason.format(log=qemulog.path(host.name)))
 
@@ -116,16 +142,38 @@ def _ending(host: Domain) -> str:
     return qemulog.first_ending(host.name, host.uuid) or host.ending
 
 
-def _judge_running(host: Domain, data: Metadata, install: Installation) -> Installation:
-    if not install.overdue:
+def _judge_running(
+    hypervisor: Hypervisor, host: Domain, data: Metadata, install: Installation
+) -> Installation:
+    if not host.persistent or _stored(host) is None:
+        # It would be lost when the installer ends, and with it what belongs to the host.
+        return _fail(host, data, install, redefined.problem(host) or _LOST)
+    if install.late or not install.overdue:
         return install
     reason = f"deadline: the installer had not ended by {install.deadline}"
-    return _fail(host, data, install, reason)
+    if stall := stalls.find(hypervisor, host):
+        reason += f"; the host {stall.why}; {stall.remedy}"
+    return _fail(host, data, install, reason, DEADLINE)
+
+
+def _judge_ended(
+    hypervisor: Hypervisor, host: Domain, data: Metadata, install: Installation
+) -> Installation:
+    """Go on from a clean end of the installer: that alone is no success."""
+    if problem := redefined.problem(host):
+        return _fail(host, data, install, problem)
+    verdict = written.judge(hypervisor, host.xml(stored=True))
+    if verdict.fault:
+        return _fail(host, data, install, verdict.fault)
+    install = replace(install.move(FINISHING), unchecked=verdict.unseen)
+    return _start_installed(hypervisor, host, data, _record(host, data, install))
 
 
 def _start_installed(
     hypervisor: Hypervisor, host: Domain, data: Metadata, install: Installation
 ) -> Installation:
+    if problem := redefined.problem(host):
+        return _fail(host, data, install, problem)
     try:
         # Whoever began to finish may have been killed after the start, or in the middle of it.
         power.ensure_on(hypervisor, host)
@@ -133,12 +181,22 @@ def _start_installed(
         reason = f"the installer has ended, but the host does not start: {error}"
         _record(host, data, replace(install, reason=reason))
         raise
-    return _close(host, data, install.move(INSTALLED))
+    if redefined.runs_installer(host):
+        return _fail(host, data, install, _AGAIN)
+    return _close(host, data, install.move(INSTALLED, _remark(install)))
 
 
-def _fail(host: Domain, data: Metadata, install: Installation, reason: str) -> Installation:
+def _remark(install: Installation) -> str | None:
+    if install.unchecked is None:
+        return None
+    return f"whether the installer wrote to a disk could not be checked: {install.unchecked}"
+
+
+def _fail(
+    host: Domain, data: Metadata, install: Installation, reason: str, cause: str | None = None
+) -> Installation:
     """Record the failure and leave the host as it is, for a look."""
-    return _close(host, data, install.move(FAILED, reason))
+    return _close(host, data, install.move(FAILED, reason, cause))
 
 
 def _record(host: Domain, data: Metadata, install: Installation) -> Installation:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from shctl import locks
 from shctl.errors import Conflict, InstallFailed, TimedOut, Unreachable
-from shctl.hosts import details, power, supervision
+from shctl.hosts import details, power, stalls, supervision
 from shctl.hypervisor import Hypervisor
 from shctl.metadata import FAILED, INSTALLED, Installation
 from shctl.model import HostDetail
@@ -25,7 +25,8 @@ def wait(hypervisor: Hypervisor, name: str, wanted: str, timeout: float = TIMEOU
     """Wait until the host is running, stopped, installed or has an address; return it.
 
     `timeout` in seconds. An installation that ends meanwhile is brought to its end. Raises
-    NotFound, TimedOut, InstallFailed, Conflict when it can never become true, and Unreachable.
+    NotFound, TimedOut, InstallFailed, Conflict when it can never become true, NoSpace when a full
+    disk holds the host up, and Unreachable.
     """
 
     def holds() -> bool:
@@ -33,13 +34,25 @@ def wait(hypervisor: Hypervisor, name: str, wanted: str, timeout: float = TIMEOU
             install = supervision.settle(hypervisor, name, patience=0)
         except locks.Busy:
             return False
-        return _CONDITIONS[wanted](hypervisor, name, install)
+        if _CONDITIONS[wanted](hypervisor, name, install):
+            return True
+        _check_writable(hypervisor, name)
+        return False
 
     if not power.wait_until(_patient(holds), timeout):
         host = hypervisor.domain(name)
         lacks = "has no address" if wanted == "address" else f"is not {wanted}"
-        raise TimedOut(f"host {name!r} {lacks} after {timeout:g} s; it is {host.state}")
+        state, reason = host.condition
+        told = f"{state} ({reason})" if reason else state
+        raise TimedOut(f"host {name!r} {lacks} after {timeout:g} s; it is {told}")
     return details.show(hypervisor, name)
+
+
+def _check_writable(hypervisor: Hypervisor, name: str) -> None:
+    """Raise what a disk error is to whoever waits: nothing comes of it until somebody acts."""
+    host = hypervisor.domain(name)
+    if stalls.is_stuck(host) and (stall := stalls.find(hypervisor, host)):
+        raise stall.error(name)
 
 
 def _patient(holds: Callable[[], bool]) -> Callable[[], bool]:

@@ -16,7 +16,7 @@ from shctl.rest.core import Core
 from shctl.rest.gate import Gate
 from shctl.rest.route import Page, Route
 from shctl.server import ROUTES, Server
-from tests.guests import End, kernel
+from tests.guests import End, boot_sector, kernel
 from tests.install.treeparts import images
 from tests.install.treeserver import KERNEL, TreeServer
 from tests.installs import log_of
@@ -62,7 +62,7 @@ def mirror() -> Iterator[Mirror]:
     hosts = Path("/etc/hosts")
     names = hosts.read_text()
     hosts.write_text(f"{names}127.0.0.1 {MIRROR}\n")
-    installer = kernel("The installer says hello", End.POWER_OFF)
+    installer = kernel("The installer says hello", End.POWER_OFF, installs=boot_sector("From disk"))
     with Mirror() as server:
         files = images(f"{TREE}/current/images/", "ubuntu")
         server.files = {path: installer if data == KERNEL else data for path, data in files.items()}

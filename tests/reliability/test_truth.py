@@ -1,0 +1,215 @@
+"""Scoreboard R47: installers that write nothing, deadlines that pass, clocks that are wrong."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from shctl import clock
+from shctl.metadata import FAILED, INSTALLING, Installation
+from tests.guests import End, boot_sector, kernel
+from tests.installs import (
+    FROM_DISK,
+    SAY,
+    Trees,
+    arguments,
+    begin,
+    boots_from_disk,
+    failure,
+    install_of,
+    log_of,
+    serving,
+    starts,
+    virsh,
+    wait_until_off,
+)
+from tests.support import ROOT, VOLUMES, eventually, ok, prepare, run, state
+
+HOURS = 3 * 3600  # seconds
+OVERLAY = Path("/var/lib/libvirt/images/overlay.qcow2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rack() -> None:
+    prepare()
+
+
+@pytest.fixture
+def trees() -> Iterator[Trees]:
+    with serving() as trees:
+        yield trees
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """Return a name that no other test uses: the log of QEMU goes on when its host has gone."""
+    name = f"t-{uuid4().hex[:8]}"
+    yield name
+    ok("hosts", "delete", name, "--yes", "--if-exists")
+
+
+# --- an installer that writes nothing -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [End.RESET, End.POWER_OFF])
+@pytest.mark.parametrize("finisher", ["wait", "start", "doctor"])
+def test_r47_installer_that_writes_nothing(
+    name: str, end: End, finisher: str, trees: Trees
+) -> None:
+    begin(name, trees.add("idle", kernel(SAY, end)))
+    wait_until_off(name)
+    if finisher == "start":
+        # It starts from its disk as it is asked to, but that is no installation.
+        ok("hosts", "start", name)
+    elif finisher == "doctor":
+        ok("doctor", "--fix")
+    assert "the installer ended without writing to a disk" in failure(name)
+    assert state(name) == ("running" if finisher == "start" else "shut off")
+    assert (VOLUMES / f"{name}-sda").exists()
+
+
+def test_r47_installer_that_writes_no_boot_sector(name: str, trees: Trees) -> None:
+    done = run(*arguments(name, trees.add("data", kernel(SAY, installs=b"x" * 512)), "--wait"))
+    assert (done.code, "without writing a boot sector" in done.err) == (7, True)
+    assert (state(name), starts(name)) == ("shut off", 1)
+
+
+def test_r47_any_disk_counts(name: str, trees: Trees) -> None:
+    begin(name, trees.add("second", kernel(SAY, after=1)), "--disk", "1")
+    with (VOLUMES / f"{name}-sdb").open("r+b") as disk:
+        disk.write(boot_sector(FROM_DISK))
+    ok("hosts", "wait", name, "--for", "installed")
+    assert install_of(name)["reason"] is None
+
+
+def test_r47_what_cannot_be_seen_is_said(name: str, trees: Trees) -> None:
+    """Somebody took a snapshot meanwhile, so that what is written lies in another format."""
+    begin(name, trees.add("seen", kernel(SAY, End.RESET, installs=boot_sector(FROM_DISK))))
+    eventually(lambda: SAY in log_of(name))
+    wait_until_off(name)
+    virsh(
+        "snapshot-create-as", name, "before", "--disk-only",
+        "--diskspec", f"sda,file={OVERLAY}",
+    )  # fmt: skip
+    try:
+        ok("hosts", "wait", name, "--for", "installed")
+        assert "could not be checked: disk sda: its format is not raw" in install_of(name)["reason"]
+        eventually(lambda: boots_from_disk(name))
+    finally:
+        virsh("destroy", name)
+        virsh("snapshot-delete", name, "before", "--metadata")
+        stored = virsh("dumpxml", "--inactive", name)
+        stored = stored.replace(str(OVERLAY), str(VOLUMES / f"{name}-sda"))
+        redefine(stored.replace("type='qcow2'", "type='raw'"))
+        OVERLAY.unlink()
+
+
+def redefine(xml: str) -> None:
+    argv = ["virsh", "-q", "-c", "qemu:///system", "define", "/dev/stdin"]
+    subprocess.run(argv, input=xml, text=True, check=True, timeout=60, capture_output=True)
+
+
+# --- a deadline that has passed -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("finisher", ["show", "start", "doctor"])
+def test_r47_installer_that_ends_well_after_its_deadline(
+    name: str, finisher: str, trees: Trees
+) -> None:
+    begin(name, trees.of(End.RESET, after=2), "--install-timeout", "1")
+    assert "deadline" in failure(name)
+    assert (state(name), starts(name)) == ("running", 1)
+    wait_until_off(name)
+    ok(*{
+        "show": ["hosts", "show", name],
+        "start": ["hosts", "start", name],
+        "doctor": ["doctor", "--fix"],
+    }[finisher])  # fmt: skip
+    install = install_of(name)
+    assert (install["phase"], install["reason"]) == ("installed", None)
+    eventually(lambda: boots_from_disk(name))
+    assert (boots_from_disk(name), starts(name)) == (1, 2)
+
+
+@pytest.mark.parametrize("by", ["stop", "stop --force", "virsh destroy"])
+def test_r47_installer_that_was_stopped_after_its_deadline(
+    name: str, by: str, trees: Trees
+) -> None:
+    """What ends it is not its own success, even if it ends well when it was asked to."""
+    begin(name, trees.of(End.RESET, after=2), "--install-timeout", "1")
+    assert "deadline" in failure(name)
+    if by == "virsh destroy":
+        virsh("destroy", name)
+    elif by == "stop":
+        ok("hosts", "stop", name, "--timeout", "30")
+    else:
+        ok("hosts", "stop", name, "--force")
+    wait_until_off(name)
+    assert install_of(name)["phase"] == "failed"
+    assert (state(name), starts(name)) == ("shut off", 1)
+    assert ok("doctor") == ""
+
+
+def test_r47_installer_that_writes_nothing_after_its_deadline(name: str, trees: Trees) -> None:
+    begin(name, trees.add("slow", kernel(SAY, after=2)), "--install-timeout", "1")
+    assert "deadline" in failure(name)
+    wait_until_off(name)
+    assert "without writing to a disk" in failure(name)
+
+
+# --- clocks that are set ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> dict[int, dict[str, str]]:
+    """Return environments in which Python's clock is wrong, by that many seconds."""
+    code = "import os, time\nright = time.time\n"
+    code += "time.time = lambda: right() + int(os.environ['WRONG_BY'])\n"
+    (tmp_path / "sitecustomize.py").write_text(code)
+    path = f"{tmp_path}:{ROOT}"
+    return {by: {"PYTHONPATH": path, "WRONG_BY": str(by)} for by in (-HOURS, HOURS)}
+
+
+@pytest.mark.parametrize("by", [-HOURS, HOURS])
+def test_r47_clock_is_wrong_for_a_look(
+    name: str, by: int, wrong: dict[int, dict[str, str]], trees: Trees
+) -> None:
+    begin(name, trees.of(End.RESET, after=2))
+    done = run("-o", "json", "hosts", "show", name, **wrong[by])
+    assert (done.json["install"]["phase"], done.json["install"]["reason"]) == ("installing", None)
+    assert run("doctor", **wrong[by]).out == ""
+    wait = ["hosts", "wait", name, "--for", "installed", "--timeout"]
+    assert run(*wait, "0", **wrong[by]).code == 5
+    assert run(*wait, "30", **wrong[by]).code == 0
+    eventually(lambda: boots_from_disk(name))
+    assert starts(name) == 2
+
+
+@pytest.mark.parametrize("by", [-HOURS, HOURS])
+def test_r47_clock_is_wrong_at_the_creation(
+    name: str, by: int, wrong: dict[int, dict[str, str]], trees: Trees
+) -> None:
+    done = run(*arguments(name, trees.of(End.HALT), "--install-timeout", "3"), **wrong[by])
+    assert done.code == 0
+    assert install_of(name)["phase"] == "installing"
+    # The time that it has is what it was given, no more and no less.
+    assert "deadline" in failure(name)
+
+
+def installation(**given: object) -> Installation:
+    return Installation(INSTALLING, clock.now(), **given)  # type: ignore[arg-type]
+
+
+def test_r47_deadlines_by_uptime_and_by_clock() -> None:
+    past, future = clock.now(-60), clock.now(60)
+    boot, now = clock.boot_id(), int(clock.uptime())
+    assert installation(deadline=future, boot=boot, until=now - 1).overdue
+    assert not installation(deadline=past, boot=boot, until=now + 60).overdue
+    # In another boot of the machine that number says nothing.
+    assert installation(deadline=past, boot="another", until=now + 60).overdue
+    assert not installation(deadline=future, boot="another", until=now - 1).overdue
+    # What an earlier shctl wrote.
+    assert installation(deadline=past).overdue
+    assert not Installation(FAILED, clock.now(), past, reason="deadline: ...").pending
