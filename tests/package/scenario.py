@@ -29,7 +29,7 @@ OLD_HOST = f"""
 <devices><disk type='file'><source file='{OLD}'/><target dev='sda' bus='scsi'/></disk></devices>
 </domain>
 """
-# All is read-only but what is named, and /proc has processes alone.
+# All is read-only but what is named.
 CONFINE = """
 for path; do
     [ "$path" != -- ] || break
@@ -42,7 +42,6 @@ while read -r _ path _; do
     case $path in /dev/* | /proc/* | /sys/*) continue ;; esac
     mount -o remount,bind,ro "$path"
 done </proc/self/mounts
-mount -t proc -o subset=pid proc /proc
 while [ "$1" != -- ]; do shift; done
 shift
 exec "$@"
@@ -78,7 +77,7 @@ def without_powers(argv: list[str]) -> list[str]:
 def confined(argv: list[str]) -> list[str]:
     """Return a command line that sees of the files what the service would."""
     settings = unit("shctl.service")
-    assert (settings["ProtectSystem"], settings["ProcSubset"]) == ("strict", "pid")
+    assert (settings["ProtectSystem"], settings["ProtectProc"]) == ("strict", "invisible")
     tops = {"State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log", "Runtime": "/run"}
     writable = [f"{top}/{settings[f'{kind}Directory']}" for kind, top in tops.items()]
     writable += [path.removeprefix("-") for path in settings["ReadWritePaths"].split()]
