@@ -15,7 +15,7 @@ import pytest
 from shctl import auth
 from shctl.cli import MEMBERS, root
 from shctl.command import Command
-from shctl.hosts import power, waiting
+from shctl.hosts import stopping, waiting
 from shctl.install import media
 from shctl.rest import sockets
 from shctl.values import Duration
@@ -78,7 +78,7 @@ def test_declarations_say_what_the_modules_do_that_they_are_too_early_to_import(
     assert list(option("tokens create", "scope").type.choices) == list(auth.SCOPES)
     assert seconds("hosts wait", "timeout") == waiting.TIMEOUT
     assert seconds("hosts create", "install_timeout") == media.Wanted.timeout
-    assert f"[default: {power.STOP_TIMEOUT:g}]" in option("hosts stop", "timeout").help
+    assert f"[default: {stopping.STOP_TIMEOUT:g}]" in option("hosts stop", "timeout").help
     assert option("serve", "path").default == str(sockets.DEFAULT_PATH)
 
 

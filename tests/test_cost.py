@@ -11,7 +11,7 @@ import libvirt
 import pytest
 
 from shctl import networks, openvswitch
-from shctl.hosts import creation, details, power
+from shctl.hosts import creation, details, power, stopping
 from shctl.hypervisor import Hypervisor
 from tests.support import URI, environment, modules_after, ok, prepare
 
@@ -117,7 +117,7 @@ def test_start_and_stop(
     assert calls.total() <= 9, dict(calls)
     assert len(processes) == 2
     calls.clear()
-    power.stop(hypervisor, host, force=True)
+    stopping.stop(hypervisor, host, force=True)
     assert calls.total() <= 5, dict(calls)
 
 

@@ -10,7 +10,7 @@ from lxml import etree
 
 from shctl import names
 from shctl.errors import Conflict
-from shctl.hosts import power
+from shctl.hosts import power, stopping
 from shctl.hypervisor import Hypervisor
 from shctl.openvswitch import PortRow
 from tests.guests import boot_sector
@@ -199,8 +199,8 @@ def test_transient_host_goes_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> N
         call("virsh", "destroy", "goes")
         return condition()
 
-    monkeypatch.setattr(power, "wait_until", wait)
-    assert power.stop(Hypervisor(URI), "goes").result == "shut off"
+    monkeypatch.setattr(stopping, "wait_until", wait)
+    assert stopping.stop(Hypervisor(URI), "goes").result == "shut off"
     call("virsh", "vol-delete", "goes-sda", "shctl")
     (LOGS / "goes.log").unlink()
 

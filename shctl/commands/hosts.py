@@ -265,7 +265,7 @@ def stop_hosts(
     session: Session, names: tuple[str, ...], force: bool, timeout: float | None
 ) -> list[Outcome]:
     """Shut hosts down and wait until they are off."""
-    from shctl.hosts.power import stop
+    from shctl.hosts.stopping import stop
 
     def act(name: str) -> Outcome:
         return stop(session.hypervisor, name, force=force, timeout=timeout)
@@ -279,7 +279,7 @@ def stop_hosts(
 @click.pass_obj
 def reboot_hosts(session: Session, names: tuple[str, ...], force: bool) -> list[Outcome]:
     """Reboot running hosts."""
-    from shctl.hosts.power import reboot
+    from shctl.hosts.stopping import reboot
 
     return for_each(names, lambda name: reboot(session.hypervisor, name, force=force))
 

@@ -11,7 +11,7 @@ from shutil import rmtree
 import pytest
 
 from shctl.errors import TimedOut
-from shctl.hosts import power
+from shctl.hosts import power, stopping
 from shctl.hypervisor import Hypervisor
 from tests.scoreboard import Figures
 from tests.support import (
@@ -73,7 +73,7 @@ def test_r16_hung_qemu_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> 
     hypervisor = Hypervisor(URI)
     with stopped(qemu_pid("hangs")):
         with pytest.raises(TimedOut, match="QEMU of host 'hangs' does not answer"):
-            power.reboot(hypervisor, "hangs", force=True)
+            stopping.reboot(hypervisor, "hangs", force=True)
         done = run("hosts", "stop", "hangs", "--timeout", "0.5")
         assert (done.code, "still running" in done.err) == (5, True)
         ok("hosts", "stop", "hangs", "--timeout", "0.5", "--force")
