@@ -65,7 +65,7 @@ def is_dynamic(conf: bytes) -> bool:
 
 
 def read_owner(capabilities: str) -> Owner | None:
-    """Return QEMU's user and group from libvirt's capabilities, None where they are not told."""
+    """Return QEMU's user and group from libvirt's capabilities, None where it does not say."""
     for model in etree.fromstring(capabilities).iterfind("host/secmodel"):
         if model.findtext("model") == "dac":
             for label in model.iterfind("baselabel"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shctl.errors import InvalidInput
 
-# Of all files together: QEMU and the guest hold them in memory, beside the initrd itself.
+# Of all files together: QEMU and the guest hold them in memory, with the initrd itself.
 MAX_BYTES = 64 << 20
 STANDARD_INPUT = "-"
 # NAME is relative and without . and .., so what begins like this can be a path alone.

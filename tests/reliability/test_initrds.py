@@ -72,10 +72,10 @@ def test_r49_linux_finds_the_answers(
     monkeypatch.chdir(tmp_path)
     ok(*arguments("packed", location, "--memory", "256", *(f"--inject={file}" for file in given)))
     eventually(lambda: re.search("that is all|ended with|panic", log_of("packed")), 120)
-    told = log_of("packed")
+    log = log_of("packed")
     digest = hashlib.sha256(ANSWER).hexdigest()
-    assert f"{digest} /answer" in told, told
-    assert f"{digest} /nocloud/user-data" in told, told
+    assert f"{digest} /answer" in log, log
+    assert f"{digest} /nocloud/user-data" in log, log
     delete("packed")
 
 

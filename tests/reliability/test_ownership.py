@@ -79,7 +79,7 @@ def test_r31_r50_installer_of_the_service_reads_its_answers(trees: Trees, tmp_pa
     delete("owned")
 
 
-def test_r31_file_that_qemu_may_not_open_is_told() -> None:
+def test_r31_file_that_qemu_may_not_open_is_named() -> None:
     """A disk from before the setting is root's."""
     assert (VOLUMES / "old-sda").stat().st_uid == 0
     done = run("hosts", "start", "old")
