@@ -69,10 +69,15 @@ def test_man_finds_the_pages(root: Root) -> None:
 
 def test_settings_come_from_the_installed_file(root: Root) -> None:
     assert "/etc/shctl/shctl.toml" not in root.run("shctl", "config", "show")
-    assert root.attempt("sh", "-c", "echo x >/etc/shctl/shctl.toml; shctl config show").stderr == (
+    settings = root.path / "etc/shctl/shctl.toml"
+    kept = settings.read_text()
+    settings.write_text("x\n")
+    assert root.attempt("shctl", "config", "show").stderr == (
         "shctl: /etc/shctl/shctl.toml: Expected '=' after a key in a key/value pair"
         " (at line 1, column 2)\n"
     )
+    # The server does not start with such a file.
+    settings.write_text(kept)
 
 
 @pytest.mark.parametrize("shell", ["bash -l -i", "zsh -f -i"])
