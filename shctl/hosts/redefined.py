@@ -16,7 +16,7 @@ from shctl.install import boot
 
 def faults(xml: str) -> list[str]:
     """Return why a stored definition would not start an installed host from its disk."""
-    root = etree.fromstring(xml)
+    root = domain.parse(xml)
     kernel, first = root.findtext("os/kernel"), _first_device(root)
     found = []
     if kernel:
@@ -35,19 +35,20 @@ def _first_device(root: etree._Element) -> str:
     devices = root.findall("os/boot")
     if devices:
         return str(devices[0].get("dev"))
-    ordered = [e for e in root.iterfind("devices/*[boot]") if _order(e)]
+    ordered = [e for e in root.iterfind("devices/*[boot]") if order(e)]
     if not ordered:
         return "hd"  # what libvirt takes without any
-    first = min(ordered, key=_order)
+    first = min(ordered, key=order)
     if first.tag != "disk":
         return "network" if first.tag == "interface" else str(first.tag)
     device = first.get("device", "disk")
     return "hd" if device in ("disk", "lun") else device
 
 
-def _order(element: etree._Element) -> int:
-    order = element.find("boot")
-    text = order.get("order", "") if order is not None else ""
+def order(element: etree._Element) -> int:
+    """Return when a device is booted by its own `<boot order=...>`, 0 for one without."""
+    boot = element.find("boot")
+    text = boot.get("order", "") if boot is not None else ""
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
 
 
@@ -72,7 +73,7 @@ def problem(host: Domain) -> str | None:
 def check(host: Domain, xml: str) -> None:
     """Raise Conflict for a definition that boots the host's own installer."""
     # Parsing is what costs, and hardly any host has a kernel.
-    kernel = etree.fromstring(xml).findtext("os/kernel", "") if "<kernel>" in xml else ""
+    kernel = domain.parse(xml).findtext("os/kernel", "") if "<kernel>" in xml else ""
     if kernel.startswith(f"{boot.directory(host.name)}/"):
         raise Conflict(
             f"host {host.name!r} would boot its installer again: another program stored the kernel"

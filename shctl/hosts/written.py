@@ -1,7 +1,7 @@
 """Look whether there is something to boot from on a host's disks, once its installer has ended.
 
-The BIOS boots a disk by the signature that ends its first sector. UEFI takes a partition table,
-whose first sector ends in the same way: a GPT has a protective one (UEFI 2.10, 5.2.3).
+What the two firmwares boot is in shctl.hosts.bootable. SeaBIOS boots one hard disk, the first in
+the boot order, and turns to no other (bcv_prepboot() in src/boot.c); of UEFI any disk will do.
 """
 
 import os
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from shctl import domain
 from shctl.deadline import within
 from shctl.errors import NotFound, ShctlError, TimedOut, Unreachable
+from shctl.hosts import bootable, redefined
 from shctl.hypervisor import Hypervisor
 
 _HEAD = 2**20  # bytes at the start of a disk that are looked at
 _PATIENCE = 20.0  # seconds that storage may take to give them
-_SIGNATURE = (510, b"\x55\xaa")
-_GPT = (512, b"EFI PART")
 
 
 @dataclass(frozen=True)
@@ -40,34 +40,45 @@ class _Disk:
 
 
 def judge(hypervisor: Hypervisor, xml: str) -> Verdict:
-    """Say whether one of a domain's disks can be booted; raise Unreachable without libvirt."""
-    unseen, blank = [], True
-    for disk in _disks(xml):
+    """Say whether a domain can boot from its disks; raise Unreachable without libvirt."""
+    uefi = domain.read(xml).firmware == "uefi"
+    heads: dict[str, bytes] = {}
+    unseen: dict[str, str] = {}
+    disks = _disks(xml)
+    for disk in disks:
         try:
-            head = _head(hypervisor, disk)
+            heads[disk.target] = _head(hypervisor, disk)
         except Unreachable:
             raise
         except (ShctlError, OSError) as error:
-            unseen.append(f"disk {disk.target}: {error}")
-            continue
-        if is_bootable(head):
-            return Verdict()
-        blank = blank and not any(head)
-    if unseen:
-        return Verdict(unseen="; ".join(unseen))
-    if blank:
-        return Verdict("the installer ended without writing to a disk")
-    return Verdict("the installer ended without writing a boot sector or partition table to a disk")
+            unseen[disk.target] = f"disk {disk.target}: {error}"
+    good = [target for target, head in heads.items() if bootable.is_bootable(head, uefi=uefi)]
+    tried = [disk.target for disk in (disks if uefi else disks[:1])]
+    if set(good) & set(tried):
+        return Verdict()
+    if hidden := [unseen[target] for target in tried if target in unseen]:
+        return Verdict(unseen="; ".join(hidden))
+    return Verdict(_fault(heads, good, whole=not unseen))
 
 
-def is_bootable(head: bytes) -> bool:
-    """Tell whether a disk that begins so has a boot sector or a partition table."""
-    return any(head[at : at + len(magic)] == magic for at, magic in (_SIGNATURE, _GPT))
+def _fault(heads: dict[str, bytes], good: list[str], *, whole: bool) -> str:
+    """Say why no disk can be booted that is tried; `whole` if all could be seen."""
+    if whole and not any(map(any, heads.values())):
+        return "the installer ended without writing to a disk"
+    if good:
+        first = next(iter(heads))
+        return (
+            f"the installer ended without writing a boot sector to disk {first}, the only one that"
+            f" the BIOS boots; it wrote one to disk {good[0]}"
+        )
+    return "the installer ended without writing a boot sector or partition table to a disk"
 
 
 def _disks(xml: str) -> list[_Disk]:
-    found = etree.fromstring(xml).iterfind("devices/disk")
-    return [_disk(e) for e in found if e.get("device", "disk") in ("disk", "lun")]
+    """Return a domain's disks, those first that are booted first."""
+    found = domain.parse(xml).iterfind("devices/disk")
+    disks = [e for e in found if e.get("device", "disk") in ("disk", "lun")]
+    return [_disk(e) for e in sorted(disks, key=lambda e: redefined.order(e) or 10**9)]
 
 
 def _disk(element: etree._Element) -> _Disk:

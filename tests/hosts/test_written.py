@@ -1,6 +1,7 @@
 """Whether a disk can be booted, by how it begins."""
 
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,18 @@ def nothing_left() -> None:
     """Spare each test a look at the hypervisor, which none of these touches."""
 
 
-GPT = bytes(510) + b"\x55\xaa" + b"EFI PART"
+SIGNATURE = b"\x55\xaa"
+MBR_ENTRY = b"\x80\0\0\0\x83".ljust(16, b"\0")
+TABLE = bytes(446) + MBR_ENTRY.ljust(64, b"\0") + SIGNATURE
+# The protective entry, then a header with 128 entries of 128 bytes from block 2 on.
+EMPTY_GPT = (bytes(446) + b"\0\0\0\0\xee".ljust(64, b"\0") + SIGNATURE) + (
+    b"EFI PART".ljust(72, b"\0") + struct.pack("<QII", 2, 128, 128)
+).ljust(512, b"\0")
+GPT = EMPTY_GPT + b"\x28\x73\x2a\xc1".ljust(128, b"\x01")
+PARTED = bytes.fromhex("fab800108ed0bc00b0b800008ed88ec0")
+FAT = b"\xeb\x3c\x90mkfs.fat".ljust(54, b"\0") + b"FAT16   \x0e\x1f"
+FAT = (FAT + b"This is not a bootable disk.").ljust(510, b"\0") + SIGNATURE
+EXT4 = bytes(1024 + 56) + b"\x53\xef"
 LVM = bytes(512) + b"LABELONE"
 DISK = (
     "<disk type='file'><driver type='{format}'/><source file='{path}'/><target dev='{target}'/>"
@@ -31,8 +43,9 @@ class Rack:
         raise NotFound(path)
 
 
-def judge(*disks: str) -> written.Verdict:
-    xml = f"<domain><devices>{''.join(disks)}</devices></domain>"
+def judge(*disks: str, uefi: bool = False, more: str = "") -> written.Verdict:
+    system = "<os firmware='efi'/>" if uefi else "<os/>"
+    xml = f"<domain>{system}{more}<devices>{''.join(disks)}</devices></domain>"
     return written.judge(Rack(), xml)  # type: ignore[arg-type]
 
 
@@ -43,14 +56,46 @@ def disk(path: Path, content: bytes | None = b"", target: str = "sda", kind: str
     return DISK.format(path=path, target=target, format=kind)
 
 
-@pytest.mark.parametrize(
-    "head", [boot_sector("x"), GPT, bytes(512) + b"EFI PART"], ids=["sector", "gpt", "gpt alone"]
-)
-def test_r47_what_boots(head: bytes, tmp_path: Path) -> None:
-    assert judge(disk(tmp_path / "a", head)) == written.Verdict()
-    # The one that boots may be any of several.
-    blank, other = disk(tmp_path / "b"), disk(tmp_path / "a", head, "sdb")
-    assert judge(blank, other) == written.Verdict()
+BOOTABLE = {
+    "sector": (boot_sector("x"), True, False),
+    "table alone": (TABLE, False, True),
+    "table of parted's": (PARTED.ljust(446, b"\0") + TABLE[446:], True, True),
+    "empty table": (bytes(510) + SIGNATURE, False, False),
+    "empty table of parted's": (PARTED.ljust(510, b"\0") + SIGNATURE, False, False),
+    "gpt": (GPT, False, True),
+    "gpt with code": (b"\xeb\x63" + GPT[2:], True, True),
+    "empty gpt": (EMPTY_GPT, False, False),
+    "gpt without its mbr": (bytes(512) + GPT[512:], False, False),
+    "gpt elsewhere": (EMPTY_GPT[:584] + struct.pack("<QII", 2**40, 128, 128), False, True),
+    "fat": (FAT, False, True),
+    "ext4": (EXT4, False, False),
+    "nothing": (b"", False, False),
+}
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+@pytest.mark.parametrize("kind", BOOTABLE)
+def test_r47_what_boots(kind: str, firmware: str, tmp_path: Path) -> None:
+    head, *wanted = BOOTABLE[kind]
+    uefi = firmware == "uefi"
+    verdict = judge(disk(tmp_path / "a", head), uefi=uefi)
+    assert (verdict == written.Verdict()) == wanted[uefi]
+    assert verdict.unseen is None
+
+
+def test_r47_the_bios_boots_the_first_disk_alone(tmp_path: Path) -> None:
+    blank, other = disk(tmp_path / "b"), disk(tmp_path / "a", boot_sector("x"), "sdb")
+    fault = judge(blank, other).fault
+    assert fault is not None
+    assert "to disk sda, the only one that the BIOS boots; it wrote one to disk sdb" in fault
+    assert judge(blank, other.replace("</disk>", "<boot order='1'/></disk>")) == written.Verdict()
+    # UEFI looks at all of them.
+    assert judge(blank, disk(tmp_path / "c", GPT, "sdb"), uefi=True) == written.Verdict()
+
+
+def test_r47_disks_of_a_domain_with_deep_metadata(tmp_path: Path) -> None:
+    deep = "<metadata>" + "<a>" * 400 + "</a>" * 400 + "</metadata>"
+    assert judge(disk(tmp_path / "a", boot_sector("x")), more=deep) == written.Verdict()
 
 
 def test_r47_what_does_not_boot(tmp_path: Path) -> None:
@@ -70,5 +115,7 @@ def test_r47_what_cannot_be_seen_is_neither(tmp_path: Path) -> None:
         assert verdict.fault is None
         assert verdict.unseen is not None
         assert "sda" in verdict.unseen
-    # But one that boots is enough.
-    assert judge(missing, disk(tmp_path / "b", GPT, "sdb")) == written.Verdict()
+    # But to UEFI one that boots is enough, and to the BIOS the first one is.
+    good = disk(tmp_path / "b", GPT, "sdb")
+    assert judge(missing, good, uefi=True) == written.Verdict()
+    assert judge(disk(tmp_path / "c", boot_sector("x")), missing) == written.Verdict()

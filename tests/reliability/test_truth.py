@@ -76,12 +76,19 @@ def test_r47_installer_that_writes_no_boot_sector(name: str, trees: Trees) -> No
     assert (state(name), starts(name)) == ("shut off", 1)
 
 
-def test_r47_any_disk_counts(name: str, trees: Trees) -> None:
+def test_r47_second_disk_alone_boots_nothing(name: str, trees: Trees) -> None:
     begin(name, trees.add("second", kernel(SAY, after=1)), "--disk", "1")
     with (VOLUMES / f"{name}-sdb").open("r+b") as disk:
         disk.write(boot_sector(FROM_DISK))
-    ok("hosts", "wait", name, "--for", "installed")
-    assert install_of(name)["reason"] is None
+    assert "the only one that the BIOS boots" in failure(name)
+    assert (state(name), starts(name)) == ("shut off", 1)
+
+
+def test_r47_partition_table_alone_boots_nothing(name: str, trees: Trees) -> None:
+    table = (bytes(446) + b"\x80\0\0\0\x83").ljust(510, b"\0") + b"\x55\xaa"
+    done = run(*arguments(name, trees.add("table", kernel(SAY, installs=table)), "--wait"))
+    assert (done.code, "without writing a boot sector" in done.err) == (7, True)
+    assert (state(name), starts(name)) == ("shut off", 1)
 
 
 def test_r47_what_cannot_be_seen_is_said(name: str, trees: Trees) -> None:
