@@ -46,19 +46,22 @@ def users_of(hypervisor: Hypervisor, paths: Collection[str]) -> dict[str, list[U
 
 
 def _users(hypervisor: Hypervisor, paths: Collection[str]) -> dict[str, list[Use]]:
-    found: dict[str, list[Use]] = {path: [] for path in paths}
-    wanted = {identity(hypervisor, path): path for path in paths}
+    # Two of the paths may name one file, as a host's XML and its metadata may.
+    wanted = {path: identity(hypervisor, path) for path in paths}
+    found: dict[files.Identity, list[Use]] = {file: [] for file in wanted.values()}
     for use in _uses(hypervisor, paths):
-        path = use.path if use.path in found else _named(hypervisor, use.path, wanted)
-        if path is not None:
-            found[path].append(use)
-    return found
+        file = wanted.get(use.path) or _identity(hypervisor, use.path, found)
+        if file in found:
+            found[file].append(use)
+    return {path: found[file] for path, file in wanted.items()}
 
 
-def _named(hypervisor: Hypervisor, path: str, wanted: dict[files.Identity, str]) -> str | None:
-    """Return which of the wanted files another path names, None for none of them."""
+def _identity(
+    hypervisor: Hypervisor, path: str, wanted: Collection[files.Identity]
+) -> files.Identity | None:
+    """Return the identity of a file, None for an unseen one that is none of the wanted files."""
     try:
-        return wanted.get(identity(hypervisor, path))
+        return identity(hypervisor, path)
     except files.Unseen:
         # Whatever device that is, such as a CD-ROM drive, it is no file.
         if path.startswith("/dev/") and all(known[0] == "file" for known in wanted):

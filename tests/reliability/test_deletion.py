@@ -211,6 +211,27 @@ def test_r06_disk_that_another_host_has_by_another_path(alias: Path) -> None:
     ok("hosts", "delete", "--yes", "x")
 
 
+@pytest.mark.usefixtures("_other")
+@pytest.mark.parametrize("folder", ["volumes/../volumes", "link"])
+def test_r06_own_disk_by_another_path_that_another_host_has(folder: str) -> None:
+    """The host's XML and its metadata name one file by two paths."""
+    create("x")
+    disk, link = VOLUMES / "x-sda", VOLUMES.parent / "link"
+    link.symlink_to(VOLUMES)
+    xml = call("virsh", "dumpxml", "--inactive", "x")
+    define(xml.replace(str(disk), f"{VOLUMES.parent}/{folder}/x-sda"))
+    define(OTHER.format(DISK.format(disk)))
+    disk.write_bytes(b"shared")
+    done = run("hosts", "delete", "--yes", "x")
+    assert (done.code, "also used by other" in done.err) == (4, True), done
+    assert content(disk) == b"shared"
+    define(OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>"))
+    ok("hosts", "delete", "--yes", "x")
+    assert not disk.exists()
+    link.unlink()
+    call("virsh", "pool-refresh", "shctl")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """Return the directory of pool `images`, whose `image` stands on host x's disk by two steps."""
