@@ -23,7 +23,7 @@ class _Hung:
 _hung = _Hung()
 
 
-class _Call(Generic[T]):
+class Call(Generic[T]):
     """A call in a thread of its own."""
 
     def __init__(self, function: Callable[[], T]) -> None:
@@ -52,7 +52,23 @@ class _Call(Generic[T]):
                 self._errors.clear()
                 self._answers.clear()
 
-    def is_late(self, seconds: float) -> bool:
+    def within(self, seconds: float, late: ShctlError) -> T:
+        """Return what the call has returned, raise what it has raised, or raise `late`.
+
+        The call goes on when it is late; its thread is a daemon, so that it never keeps the process
+        from ending.
+        """
+        try:
+            if self._is_late(seconds):
+                raise late
+        finally:
+            # An error and a frame that it came through would keep each other.
+            del late
+        if self._errors:
+            raise self._errors.pop()
+        return self._answers.pop()
+
+    def _is_late(self, seconds: float) -> bool:
         """Tell whether there is no answer after so long; nobody waits for it then."""
         if self._done.wait(seconds):
             return False
@@ -61,28 +77,26 @@ class _Call(Generic[T]):
             _hung.number += self._abandoned
             return self._abandoned
 
-    def result(self) -> T:
-        """Return what the call has returned, or raise what it has raised."""
-        if self._errors:
-            raise self._errors.pop()
-        return self._answers.pop()
+
+def begin(function: Callable[[], T]) -> Call[T]:
+    """Begin a call in a thread; raise Unreachable while many calls hang, or without threads."""
+    if _hung.number >= MOST_HUNG:
+        raise Unreachable(f"{MOST_HUNG} calls hang already; see whether libvirtd answers")
+    call = Call(function)
+    try:
+        call.start()
+    except RuntimeError as error:
+        raise Unreachable("no more threads can be started; try again") from error
+    return call
 
 
 def within(seconds: float, function: Callable[[], T], late: ShctlError) -> T:
     """Run a call in a thread and return its answer, or raise what it raises.
 
-    Raises `late` when there is no answer in time. The call goes on then; its thread is a daemon,
-    so that it never keeps the process from ending. Raises Unreachable at once while very many
-    calls hang like that.
+    Raises `late` when there is no answer in time, and what begin raises.
     """
-    if _hung.number >= MOST_HUNG:
-        raise Unreachable(f"{MOST_HUNG} calls hang already; see whether libvirtd answers")
-    call = _Call(function)
-    call.start()
-    if not call.is_late(seconds):
-        return call.result()
     try:
-        raise late
+        return begin(function).within(seconds, late)
     finally:
-        # An error and a frame that it came through would keep each other.
+        # See Call.within.
         del late

@@ -48,6 +48,16 @@ def test_hung_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert within(5, lambda: 3, LATE) == 3
 
 
+def refuse_to_start(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_no_thread_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", refuse_to_start)
+    with pytest.raises(Unreachable, match="no more threads"):
+        within(5, lambda: 3, LATE)
+
+
 class Handle:
     """What a call may hold, such as a connection."""
 

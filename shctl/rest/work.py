@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from shctl import presence
-from shctl.deadline import within
+from shctl.deadline import begin
 from shctl.errors import ShctlError, TimedOut, Unreachable
 
 T = TypeVar("T")
@@ -59,8 +59,13 @@ class Work:
             finally:
                 self._leave(subject, caller)
 
+        try:
+            call = begin(and_leave)
+        except BaseException:
+            self._leave(subject, caller)
+            raise
         late = f"no answer within {seconds:g} s; what was begun goes on, so look before repeating"
-        return within(seconds, and_leave, TimedOut(late))
+        return call.within(seconds, TimedOut(late))
 
     def _enter(self, subject: str, caller: str) -> None:
         with self._places:
