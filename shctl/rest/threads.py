@@ -31,12 +31,12 @@ class Threads(ThreadPoolExecutor):
         """Run a function in one of the threads."""
         future: Future[Any] = Future()
         with self._changed:
-            self._tasks.append((future, copy_context(), partial(fn, *args, **kwargs)))
-            if len(self._tasks) > self._idle and self._number < self._most:
-                self._number += 1
+            if len(self._tasks) >= self._idle and self._number < self._most:
+                # First, for it fails where the system has no thread left.
                 threading.Thread(target=self._run, name="request", daemon=True).start()
-            else:
-                self._changed.notify()
+                self._number += 1
+            self._tasks.append((future, copy_context(), partial(fn, *args, **kwargs)))
+            self._changed.notify()
         return future
 
     def _run(self) -> None:

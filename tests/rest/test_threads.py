@@ -43,3 +43,16 @@ def test_context_and_errors_come_along() -> None:
     assert pool.submit(who.get).result(HANG) == "nobody"
     with pytest.raises(ZeroDivisionError):
         pool.submit(lambda: 1 // 0).result(HANG)
+
+
+def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool, done = Threads(1), threading.Event()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            pool.submit(done.set)
+    assert pool.submit(lambda: 5).result(HANG) == 5
+    assert not done.is_set()
