@@ -133,7 +133,8 @@ def notify(state: str) -> None:
     """Tell systemd a state such as READY=1, where it wants to know; see sd_notify(3)."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, suppress(OSError):
+        # OSError also where there is no descriptor left: the next heartbeat may have one.
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
             # The event loop calls this, and a full queue is no reason to stand still.
             channel.settimeout(_NOTIFY_TIME)
             # A leading @ stands for the abstract name space.

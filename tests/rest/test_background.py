@@ -1,6 +1,8 @@
 """R42: nothing that goes wrong ends the thread that brings installations to their end."""
 
+import errno
 import logging
+import socket
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +13,7 @@ from shctl import binding
 from shctl.errors import Unreachable
 from shctl.hosts import supervision
 from shctl.hypervisor import Hypervisor
-from shctl.rest import background
+from shctl.rest import background, sockets
 from tests.support import HANG
 
 
@@ -78,3 +80,17 @@ def test_r42_events_of_libvirt_survive_failures(
     assert over.wait(HANG)
     assert [record.name for record in caplog.records] == ["libvirt", "libvirt"]
     assert caplog.records[0].levelno == logging.ERROR
+
+
+def test_r42_heartbeat_outlives_a_lack_of_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end would have systemd kill a server that still answers."""
+    tried: list[object] = []
+
+    def refuse(*arguments: object) -> socket.socket:
+        tried.append(arguments)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
+    monkeypatch.setattr(socket, "socket", refuse)
+    sockets.notify("WATCHDOG=1")
+    assert len(tried) == 1
