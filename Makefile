@@ -16,7 +16,7 @@ packaging := build-essential git debhelper dh-python pybuild-plugin-pyproject dp
 	systemd-container
 # Of initrds that tests boot; Python has the others.
 compressors := lz4 lzop zstd
-tested := $(hypervisor) $(python) $(demo) $(compressors) mandoc man-db systemd openssl ansible-core curl chromium
+tested := $(hypervisor) $(python) $(demo) $(compressors) locales mandoc man-db systemd openssl ansible-core curl chromium
 packages := $(tested) $(packaging)
 # libvirt-python comes as source from PyPI.
 newest := gcc pkg-config libvirt-dev python3-dev
