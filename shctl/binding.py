@@ -3,9 +3,10 @@
 import errno
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
+from typing import Any
 
 import libvirt as api
 
@@ -19,7 +20,7 @@ from shctl.errors import (
     Unreachable,
 )
 
-__all__ = ["api", "prepare", "translated"]
+__all__ = ["api", "prepare", "receive", "translated"]
 
 EVENT_PAUSE = 0.02  # seconds
 EVENT_FAILED = 1.0  # seconds before the next try
@@ -60,6 +61,23 @@ def translated(what: str) -> Iterator[None]:
         yield
     except api.libvirtError as error:
         raise _meaning(error)(f"{what}: {_message(error)}") from error
+
+
+def receive(connection: Any, begin: Callable[[Any], object]) -> bytes:
+    """Return all that comes by a stream of libvirt's, once `begin` has been called with it."""
+    stream = connection.newStream()
+    data = bytearray()
+    try:
+        begin(stream)
+        while piece := stream.recv(2**16):
+            data += piece
+        stream.finish()
+    except BaseException:
+        # libvirtd would keep its end open as long as the connection lasts.
+        with suppress(api.libvirtError):
+            stream.abort()
+        raise
+    return bytes(data)
 
 
 def _meaning(error: api.libvirtError) -> type[ShctlError]:

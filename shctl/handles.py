@@ -6,7 +6,7 @@ Handles are looked up anew for each command, because an object of a lost connect
 from contextlib import suppress
 from typing import Any
 
-from shctl.binding import api, translated
+from shctl.binding import api, receive, translated
 from shctl.errors import Conflict, NotFound, ShctlError
 from shctl.rows import Network
 from shctl.states import reason_word, state_word
@@ -30,11 +30,6 @@ class Domain:
     def state(self) -> str:
         """Return virsh's word for the state; raise NotFound when the domain has gone."""
         return self.condition[0]
-
-    @property
-    def reason(self) -> str | None:
-        """Return virsh's words for why the domain is in its state, None where that is unknown."""
-        return self.condition[1]
 
     @property
     def condition(self) -> tuple[str, str | None]:
@@ -177,19 +172,9 @@ class Domain:
     def screenshot(self) -> bytes:
         """Return a picture of the first screen, in a format of QEMU's choice."""
         with self._doing("take a picture of"):
-            stream = self._handle.connect().newStream()
-            try:
-                self._handle.screenshot(stream, 0)
-                picture = bytearray()
-                while piece := stream.recv(2**16):
-                    picture += piece
-                stream.finish()
-            except BaseException:
-                # libvirtd would keep its end open as long as the connection lasts.
-                with suppress(ShctlError), translated("cannot end the stream"):
-                    stream.abort()
-                raise
-        return bytes(picture)
+            return receive(
+                self._handle.connect(), lambda stream: self._handle.screenshot(stream, 0)
+            )
 
     def console(self) -> "Console":
         """Open the serial console; raise Conflict when somebody else has it open."""

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
-from shctl.binding import api, translated
+from shctl.binding import api, receive, translated
 from shctl.errors import Conflict, NotFound
 
 
@@ -107,13 +107,10 @@ class Volume:
     def read(self, length: int) -> bytes:
         """Return how the volume begins, at most `length` bytes; libvirt reads it."""
         with translated(f"cannot read volume {self.name!r}"):
-            stream = self._handle.connect().newStream()
-            self._handle.download(stream, 0, min(length, int(self._handle.info()[1])))
-            data = bytearray()
-            while piece := stream.recv(2**16):
-                data += piece
-            stream.finish()
-        return bytes(data)
+            wanted = min(length, int(self._handle.info()[1]))
+            return receive(
+                self._handle.connect(), lambda stream: self._handle.download(stream, 0, wanted)
+            )
 
     def delete(self) -> None:
         """Remove the volume and what is in it; gone already is fine."""

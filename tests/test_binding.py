@@ -1,0 +1,55 @@
+"""Streams of libvirt's: libvirtd keeps its end of one until somebody ends it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import libvirt
+import pytest
+
+from shctl.binding import receive, translated
+from shctl.errors import ShctlError
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Spare each test a look at the hypervisor, which none of these touches."""
+
+
+class Stream:
+    """A stream with pieces, which fails where there are no more of them."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces: Iterator[bytes] = iter(pieces)
+        self.ends: list[str] = []
+
+    def newStream(self) -> "Stream":  # noqa: N802, libvirt's
+        return self
+
+    def recv(self, _: int) -> bytes:
+        try:
+            return next(self._pieces)
+        except StopIteration:
+            raise libvirt.libvirtError("the disk is broken") from None
+
+    def finish(self) -> None:
+        self.ends.append("finish")
+
+    def abort(self) -> None:
+        self.ends.append("abort")
+        raise libvirt.libvirtError("it has ended already")
+
+
+def test_all_pieces_are_received() -> None:
+    stream, begun = Stream(b"a", b"b", b""), list[Any]()
+    assert receive(stream, begun.append) == b"ab"
+    assert (begun, stream.ends) == ([stream], ["finish"])
+
+
+def test_stream_that_fails_is_ended() -> None:
+    stream = Stream(b"a")
+    with (
+        pytest.raises(ShctlError, match="cannot read it: the disk is broken"),
+        translated("cannot read it"),
+    ):
+        receive(stream, lambda _: None)
+    assert stream.ends == ["abort"]
