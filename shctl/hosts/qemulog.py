@@ -1,15 +1,19 @@
 """What the log of a host's QEMU says; it outlives libvirtd, which forgets how a domain ended."""
 
+import os
 import re
 from pathlib import Path
 
 from shctl import names
 
 LOGS = Path("/var/log/libvirt/qemu")
+# Bytes at the log's end that are read, four times what virtlogd lets it grow to by itself. QEMU
+# writes there as well, and without virtlogd nothing bounds it.
+MOST = 8 * 2**20
 # Written by libvirt itself. QEMU's own lines have their time in another form.
-_START = ": starting up libvirt version"
+_START = b": starting up libvirt version"
 _END = re.compile(
-    r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\+0000: shutting down, reason=(\w+)", re.MULTILINE
+    rb"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\+0000: shutting down, reason=(\w+)", re.MULTILINE
 )
 
 
@@ -26,11 +30,18 @@ def first_ending(host: str, uuid: str) -> str | None:
     "unknown" that it will not: nobody saw that QEMU end, and another one has started since.
     """
     try:
-        text = path(host).read_text(encoding="utf-8", errors="replace")
+        log = _end(path(host))
     except OSError:
         return None
-    _, _, after = text.partition(f"-uuid {uuid} ")
+    _, _, after = log.partition(f"-uuid {uuid} ".encode())
     its_own, another, _ = after.partition(_START)
     if end := _END.search(its_own):
-        return end[1]
+        return end[1].decode()
     return "unknown" if another else None
+
+
+def _end(log: Path) -> bytes:
+    with log.open("rb") as stream:
+        length = stream.seek(0, os.SEEK_END)
+        stream.seek(max(length - MOST, 0))
+        return stream.read(MOST)

@@ -172,3 +172,18 @@ def test_first_ending(
     (tmp_path / "web1.log").write_text(LOG)
     assert qemulog.first_ending("web1", uuid) == ending
     assert qemulog.first_ending("web2", uuid) is None
+
+
+def test_only_the_end_of_a_long_log_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands before counts as not there, and libvirt's own word holds."""
+    monkeypatch.setattr(qemulog, "LOGS", tmp_path)
+    monkeypatch.setattr(qemulog, "MOST", len(LOG))
+    log = tmp_path / "web1.log"
+    log.write_text(LOG)
+    assert qemulog.first_ending("web1", "aaaa") == "destroyed"
+    with log.open("a") as stream:
+        stream.write("x" * 200)
+    assert qemulog.first_ending("web1", "aaaa") is None
+    assert qemulog.first_ending("web1", "bbbb") == "shutdown"
