@@ -181,7 +181,7 @@ def _in_options(path: str, options: object) -> Iterator[str]:
             continue
         for key, value in node.items():
             last = key.rpartition(".")[2]
-            if last == "driver" and value not in _LOCAL:
+            if last == "driver" and not (isinstance(value, str) and value in _LOCAL):
                 raise Unresolved(f"{path} stands on an image of QEMU's driver {str(value)[:40]!r}")
             if last == "filename":
                 yield str(value)

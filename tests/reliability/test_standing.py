@@ -5,7 +5,6 @@ Where it cannot be found out what an image stands on, the deletion is refused.
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -136,8 +135,11 @@ def _user() -> Iterator[None]:
     call("virsh", "undefine", "user", "--snapshots-metadata")
 
 
-def refused(*words: str) -> None:
-    """Check that the base's host is kept, that the failure says why, and that nothing changes."""
+def refused(*words: str) -> str:
+    """Check that the base's host is kept, that the failure says why, and that nothing changes.
+
+    Returns what it says.
+    """
     before = call("virsh", "dumpxml", "base")
     done = run("hosts", "delete", "--yes", "base")
     assert (done.code, done.err.count("\n")) == (4, 1), done
@@ -145,6 +147,7 @@ def refused(*words: str) -> None:
     assert not [word for word in words if word not in done.err], done.err
     assert BASE.exists()
     assert call("virsh", "dumpxml", "base") == before
+    return done.err
 
 
 @pytest.mark.usefixtures("_user")
@@ -246,6 +249,7 @@ DARK = {
     "network": rebased("nbd://127.0.0.1:1/x"),
     "json: network": rebased('json:{"driver": "nbd", "host": "127.0.0.1", "port": "1"}'),
     "json: nonsense": rebased("json:{{"),
+    "json: odd driver": rebased('json:{"driver": {"driver": "file"}, "filename": "/x"}'),
     "json: no file": rebased('json:{"driver": "raw", "file": "some-node"}'),
     "fifo": on_a_fifo,
     "cut off": cut_off,
@@ -256,9 +260,7 @@ DARK = {
 def test_r40_what_cannot_be_resolved_is_refused(case: str, pool: Path) -> None:
     """And nothing is waited for, nor asked over the network."""
     DARK[case](pool / "image", BASE)
-    begin = time.monotonic()
-    refused("it is not known what", str(pool))
-    assert time.monotonic() - begin < images.TIMEOUT
+    assert "does not answer" not in refused("it is not known what", str(pool))
 
 
 def test_r40_chain_of_many_is_refused(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
