@@ -16,8 +16,9 @@ _SAFELY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEX
 
 def resolve(path: Path, host: str) -> Path:
     """Return a log's path with its directories resolved; raise Conflict outside of _PLACES."""
-    found = path.parent.resolve() / path.name
-    if not any(found.is_relative_to(place.resolve()) for place in _PLACES):
+    # Not resolve(), which some versions of Python end by RuntimeError where links go round.
+    found = Path(os.path.realpath(path.parent)) / path.name
+    if not any(found.is_relative_to(os.path.realpath(place)) for place in _PLACES):
         places = " and ".join(map(str, _PLACES))
         raise Conflict(f"the log of host {host!r} is {path}; shctl reads logs below {places} only")
     return found

@@ -208,7 +208,9 @@ def test_r48_other_files_are_not_read(path: str, more: list[str]) -> None:
         assert (done.code, done.out, done.err.count("\n")) == (4, "", 1)
 
 
-@pytest.mark.parametrize("kind", ["link", "fifo", "socket", "device", "directory", "linked parent"])
+@pytest.mark.parametrize(
+    "kind", ["link", "fifo", "socket", "device", "directory", "linked parent", "link to itself"]
+)
 @pytest.mark.parametrize("more", [[], ["-f"]])
 def test_r48_only_regular_files_are_logs(kind: str, more: list[str], tmp_path: Path) -> None:
     SERIAL.parent.mkdir(parents=True, exist_ok=True)
@@ -226,7 +228,7 @@ def test_r48_only_regular_files_are_logs(kind: str, more: list[str], tmp_path: P
     elif kind == "directory":
         SERIAL.mkdir()
     else:
-        SERIAL.symlink_to(tmp_path)
+        SERIAL.symlink_to(tmp_path if kind == "linked parent" else SERIAL)
         path = SERIAL / "secret"
     try:
         with logging_to(str(path)) as host:
