@@ -8,7 +8,7 @@ import re
 
 from lxml import etree
 
-from shctl import domain, metadata
+from shctl import domain, metadata, names
 from shctl.errors import Conflict
 from shctl.handles import Domain
 from shctl.install import boot
@@ -74,7 +74,8 @@ def check(host: Domain, xml: str) -> None:
     """Raise Conflict for a definition that boots the host's own installer."""
     # Parsing is what costs, and hardly any host has a kernel.
     kernel = domain.parse(xml).findtext("os/kernel", "") if "<kernel>" in xml else ""
-    if kernel.startswith(f"{boot.directory(host.name)}/"):
+    # A host with another name has no boot files, and libvirt may well start it.
+    if names.is_file_name(host.name) and kernel.startswith(f"{boot.directory(host.name)}/"):
         raise Conflict(
             f"host {host.name!r} would boot its installer again: another program stored the kernel"
             f" {kernel} in its definition; 'virsh edit {host.name}' removes it, with initrd and"

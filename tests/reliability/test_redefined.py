@@ -2,12 +2,14 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from lxml import etree
 
+from shctl.hosts import redefined
 from tests.guests import End
 from tests.installs import (
     SAY,
@@ -222,3 +224,10 @@ def test_r52_redefined_in_the_hand_over(name: str, trees: Trees) -> None:
     assert starts(name) == 2  # the second one was virsh's
     ok("hosts", "delete", name, "--yes")
     ok("networks", "delete", NETWORK, "--yes")
+
+
+@pytest.mark.parametrize("name", ["..", "with\ttab", "n" * 300])
+def test_r52_host_of_any_name_may_have_a_kernel(name: str) -> None:
+    """Such a name is that of no host of shctl's."""
+    host: Any = SimpleNamespace(name=name)
+    redefined.check(host, "<domain><os><kernel>/boot/vmlinuz</kernel></os></domain>")
