@@ -1,7 +1,6 @@
 """Delete hosts with what is theirs, and nothing else."""
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -190,13 +189,15 @@ def _remove_old_log(hypervisor: Hypervisor, host: str, console: str | None) -> N
     is_ours = path.parent == LOGS and path.suffix == ".log" and names.is_file_name(path.stem)
     if not is_ours or path.stem == host:
         return
-    logged = (host.xml(stored=True) for host in hypervisor.domains())
-    if hypervisor.find_domain(path.stem) is None and not any(map(_logs_to(path), logged)):
+    others = (_logs_to(path, other) for other in hypervisor.domains())
+    if hypervisor.find_domain(path.stem) is None and not any(others):
         remove_log(path)
 
 
-def _logs_to(path: Path) -> Callable[[str], bool]:
-    return lambda xml: domain.mentions(xml, str(path))
+def _logs_to(path: Path, host: Domain) -> bool:
+    with suppress(NotFound):  # a host that went in the meantime
+        return domain.mentions(host.xml(stored=True), str(path))
+    return False
 
 
 def _hindrance(disk: Owned) -> str | None:

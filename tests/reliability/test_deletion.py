@@ -9,9 +9,14 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 
+from shctl.errors import NotFound
+from shctl.hosts import deletion
+from shctl.hosts.console import LOGS
 from shctl.hypervisor import Hypervisor
 from tests.scoreboard import rounds
 from tests.serving import Client, serving
@@ -321,3 +326,17 @@ def test_r06_volume_of_another_that_is_called_like_ours_is_kept() -> None:
     gone = json.loads(ok("-o", "json", "hosts", "delete", "--yes", "x"))
     assert gone[0]["kept"] == [str(VOLUMES / "y-sda")]
     ok("hosts", "delete", "--yes", "y")
+
+
+def test_r06_a_host_that_goes_meanwhile_keeps_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deletion is through by then, and must not end as a failure."""
+    gone: Any = SimpleNamespace(xml=lambda **_: _raise(NotFound("no host 'gone'")))
+    hypervisor: Any = SimpleNamespace(domains=lambda: [gone], find_domain=lambda _: None)
+    removed: list[Path] = []
+    monkeypatch.setattr(deletion, "remove_log", removed.append)
+    deletion._remove_old_log(hypervisor, "new", str(LOGS / "old.log"))
+    assert removed == [LOGS / "old.log"]
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
