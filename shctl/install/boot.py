@@ -95,4 +95,5 @@ def remove_boot_files(host: str) -> None:
     try:
         rmtree(path)
     except OSError as error:
-        raise ShctlError(f"cannot remove the boot files {path}: {error.strerror}") from error
+        reason = error.strerror or error  # of a symbolic link rmtree says it in its own words
+        raise ShctlError(f"cannot remove the boot files {path}: {reason}") from error
