@@ -47,11 +47,24 @@ def finish(hypervisor: Hypervisor, name: str) -> None:
 def is_interrupted(host: Domain) -> bool:
     """Tell whether a host is ours and incomplete, which is normal while its lock is held."""
     data = domain.read(host.xml(stored=True)).metadata
-    if data is None or data.complete:
+    if data is None or data.complete or _runs_complete(host):
         return False
     # A copy of an old host has its metadata, in which no UUID says so; but not its name.
     names_own = (volume.name.startswith(names.volume(host.name, "sd")) for volume in data.volumes)
     return data.uuid is not None or all(names_own)
+
+
+def _runs_complete(host: Domain) -> bool:
+    """Tell whether a host runs that was complete when it started.
+
+    Another program may have stored again what it read while the host was being created.
+    """
+    if not host.active:
+        return False
+    if host.hung:
+        return True  # its XML would wait for QEMU, and what cannot be seen is not decided
+    data = domain.read(host.xml()).metadata
+    return data is not None and data.complete
 
 
 def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:

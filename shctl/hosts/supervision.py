@@ -103,18 +103,26 @@ def _stored(host: Domain) -> Metadata | None:
 def known(host: Domain) -> Metadata | None:
     """Return the host's metadata, from the installer that runs where what is stored has lost it."""
     data = _stored(host)
-    if data or not host.active or host.hung:
+    if (data and data.complete) or not host.active or host.hung:
         return data
     xml = host.xml()
     running = domain.read(xml).metadata if metadata.URI in xml else None
-    return running if running and running.install and running.install.open else None
+    if running and running.complete and running.install and running.install.open:
+        return running
+    return data
 
 
 def _may_come_further(host: Domain, install: Installation) -> bool:
     if install.phase == FINISHING or not redefined.runs_installer(host):
         return True
     overdue = install.open and install.overdue
-    return overdue or not host.persistent or _stored(host) is None
+    return overdue or _is_lost(host)
+
+
+def _is_lost(host: Domain) -> bool:
+    """Tell whether another program undefined the host, or stored it without what is known of it."""
+    stored = _stored(host) if host.persistent else None
+    return stored is None or not stored.complete
 
 
 def _advance(
@@ -145,7 +153,7 @@ def _ending(host: Domain) -> str:
 def _judge_running(
     hypervisor: Hypervisor, host: Domain, data: Metadata, install: Installation
 ) -> Installation:
-    if not host.persistent or _stored(host) is None:
+    if _is_lost(host):
         # It would be lost when the installer ends, and with it what belongs to the host.
         return _fail(host, data, install, redefined.problem(host) or _LOST)
     if install.late or not install.overdue:

@@ -179,6 +179,18 @@ def test_r52_metadata_lost(name: str, looks: bool, trees: Trees) -> None:
     ok("doctor", "--fix")
 
 
+def test_r52_stored_as_it_was_during_its_creation(name: str, trees: Trees) -> None:
+    """A copy that was read in the middle of the creation says that this was interrupted."""
+    begin(name, trees.of(End.HALT))
+    root = stored(name)
+    root.find("metadata/{urn:shctl:host:1}host").set("complete", "no")
+    define(root)
+    ok("doctor", "--fix")
+    assert state(name) == "running"
+    assert "another program redefined the host" in failure(name)
+    assert "complete" not in stored(name).find("metadata/{urn:shctl:host:1}host").attrib
+
+
 def test_r52_undefined(name: str, trees: Trees) -> None:
     begin(name, trees.of(End.HALT))
     virsh("undefine", name)
