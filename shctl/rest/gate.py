@@ -126,7 +126,7 @@ def check_scope(caller: Caller, scope: str) -> None:
 
 
 class Failures:
-    """The times of failures by address, for the last minute."""
+    """The times of failures in the last minute, by address; of very many the latest are kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -136,17 +136,16 @@ class Failures:
         """Count a failure; return how many seconds to wait once there are too many, else 0."""
         now = time.monotonic()
         with self._lock:
+            # The event loop counts, so it looks through no more than one; who came last is last.
+            times = self._times.pop(address, None) or deque(maxlen=FAILURES)
             if len(self._times) >= _MOST_ADDRESSES:
-                self._forget(now)
-            times = self._times.setdefault(address, deque(maxlen=FAILURES))
+                del self._times[next(iter(self._times))]
+            self._times[address] = times
             oldest = times[0] if len(times) == FAILURES else now - WINDOW
             if now - oldest < WINDOW:
                 return int(WINDOW - (now - oldest)) + 1
             times.append(now)
             return 0
-
-    def _forget(self, now: float) -> None:
-        self._times = {a: t for a, t in self._times.items() if now - t[-1] < WINDOW}
 
 
 def _network(address: str) -> str:

@@ -1,0 +1,30 @@
+"""Failures are counted by address, of which there may be very many."""
+
+import pytest
+
+from shctl.rest import gate
+from shctl.rest.gate import FAILURES, Failures
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Spare each test a look at the hypervisor, which none of these touches."""
+
+
+def test_too_many_failures_of_one_address() -> None:
+    failures = Failures()
+    assert [failures.add("a") for _ in range(FAILURES)] == [0] * FAILURES
+    assert 0 < failures.add("a") <= gate.WINDOW + 1
+    assert failures.add("b") == 0
+
+
+def test_r42_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attacker with a network of IPv6 has as many as it likes; the latest ones count."""
+    monkeypatch.setattr(gate, "_MOST_ADDRESSES", 4)
+    failures = Failures()
+    for _ in range(FAILURES):
+        failures.add("guesses")
+    for number in range(20):
+        assert failures.add(f"other {number}") == 0
+        assert failures.add("guesses")
+    assert len(failures._times) == 4
