@@ -49,8 +49,9 @@ def settle_open(
     for host in hypervisor.domains():
         name = host.name
         try:
-            install = settle(hypervisor, name)
-        except locks.Busy:  # whoever is at work on it goes on with it
+            # Whoever is at work on it goes on with it, and others need not wait for that.
+            install = settle(hypervisor, name, patience=0)
+        except locks.Busy:
             still.append(name)
         except Exception as error:
             failed(name, error)
@@ -81,7 +82,7 @@ def settle(
     """
     host = hypervisor.domain(name)
     data = known(host)
-    if data is None or data.install is None or not data.install.pending or hypervisor.hindrance():
+    if data is None or data.install is None or not _is_pending(data) or hypervisor.hindrance():
         return data.install if data else None
     # Who only looks must not wait for a lock, nor make others wait.
     if not _may_come_further(host, data.install):
@@ -89,9 +90,14 @@ def settle(
     with locks.hold("host", name, patience=patience):
         host = hypervisor.domain(name)
         data = known(host)
-        if data is None or data.install is None or not data.install.pending or not data.complete:
+        if data is None or data.install is None or not _is_pending(data):
             return data.install if data else None
         return _advance(hypervisor, host, data, data.install)
+
+
+def _is_pending(data: Metadata) -> bool:
+    """Tell whether a host has an installation to go on with: one that is being created has not."""
+    return data.complete and data.install is not None and data.install.pending
 
 
 def _stored(host: Domain) -> Metadata | None:

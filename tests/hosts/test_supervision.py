@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from shctl import locks
-from shctl.hosts import qemulog
+from shctl import locks, metadata
+from shctl.hosts import qemulog, supervision
+from shctl.hypervisor import Hypervisor
 from tests.guests import End
 from tests.installs import (
     arguments,
@@ -21,7 +23,7 @@ from tests.installs import (
     virsh,
     wait_until_off,
 )
-from tests.support import daemon, environment, eventually, ok, prepare, run, state
+from tests.support import URI, daemon, environment, eventually, ok, prepare, run, state
 
 NETWORK = "once"
 
@@ -100,6 +102,21 @@ def test_others_at_work_are_waited_for_no_longer_than_asked(ended: str) -> None:
     with locks.hold("host", ended):
         done = run("hosts", "wait", ended, "--for", "installed", "--timeout", "0.5")
     assert (done.code, one_line(done)) == (5, True)
+    virsh("net-start", NETWORK)
+
+
+def test_host_that_is_being_created_is_not_waited_for(ended: str) -> None:
+    hypervisor = Hypervisor(URI)
+    host = hypervisor.domain(ended)
+    data = supervision.known(host)
+    assert data
+    half = metadata.text(replace(data, complete=False))
+    host.set_metadata(half, metadata.URI, metadata.KEY)
+    with locks.hold("host", ended):
+        install = supervision.settle(hypervisor, ended, patience=0)
+        assert install
+        assert install.open
+    host.set_metadata(metadata.text(data), metadata.URI, metadata.KEY)
     virsh("net-start", NETWORK)
 
 

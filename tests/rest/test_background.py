@@ -49,7 +49,8 @@ def test_r42_one_host_does_not_keep_others_waiting(monkeypatch: pytest.MonkeyPat
     settled: list[str] = []
     failed: list[tuple[str, str]] = []
 
-    def settle(_: Any, name: str) -> None:
+    def settle(_: Any, name: str, *, patience: float) -> None:
+        assert patience == 0, "somebody may be at work on it for long"
         if name == "b":
             raise ValueError("its XML is strange")
         settled.append(name)
