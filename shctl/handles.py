@@ -43,8 +43,8 @@ class Domain:
         """Return how the domain's last QEMU ended: shutdown, destroyed, crashed, unknown, ..."""
         with self._doing("read the state of"):
             state, reason = self._handle.state()
-        told = reason_word(state, reason) if state == api.VIR_DOMAIN_SHUTOFF else None
-        return told or "unknown"
+        words = reason_word(state, reason) if state == api.VIR_DOMAIN_SHUTOFF else None
+        return words or "unknown"
 
     @property
     def active(self) -> bool:
@@ -111,8 +111,8 @@ class Domain:
     def disk_errors(self) -> dict[str, bool]:
         """Return the disks that QEMU could not write or read, and whether space was missing."""
         with self._doing("look at the disks of"):
-            told = self._handle.diskErrors()
-        return {name: why == api.VIR_DOMAIN_DISK_ERROR_NO_SPACE for name, why in told.items()}
+            errors = self._handle.diskErrors()
+        return {name: why == api.VIR_DOMAIN_DISK_ERROR_NO_SPACE for name, why in errors.items()}
 
     def shut_down(self) -> None:
         """Ask the guest to shut down, as a short press on the power button does."""

@@ -44,7 +44,7 @@ def _has_partition(head: bytes) -> bool:
 
 
 def _entries(sector: bytes) -> list[bytes]:
-    """Return the four entries of a partition table; byte 0 tells of activity, byte 4 the type."""
+    """Return the four entries of a partition table: byte 0 marks an active one, 4 is the type."""
     ends = range(_TABLE, _TABLE + _ENTRY * _ENTRIES, _ENTRY)
     return [sector[at : at + _ENTRY] for at in ends]
 

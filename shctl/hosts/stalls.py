@@ -43,18 +43,18 @@ def find(hypervisor: Hypervisor, host: Domain) -> Stall | None:
     state, reason = host.condition
     start = f"'shctl hosts start {host.name}'"
     off = f"'shctl hosts stop {host.name} --force' powers it off"
-    wrong, told = reason in _WRONG, reason or "reason unknown"
+    wrong, words = reason in _WRONG, reason or "reason unknown"
     if (state, reason) == ("paused", IO_ERROR):
         return _failed_disk(hypervisor, host, start)
     if state == "pmsuspended":
         return Stall("sleeps (pmsuspended)", f"{start} wakes it, {off}")
     # A host whose QEMU has crashed is called so too.
     if (state == "crashed" and host.active) or (state, reason) == ("paused", "crashed"):
-        return Stall(f"stands still: its guest has crashed ({told})", off, wrong=wrong)
+        return Stall(f"stands still: its guest has crashed ({words})", off, wrong=wrong)
     if state == "paused":
         passing = reason in _PASSING
         remedy = "wait until what is at work on it is through" if passing else f"{start} resumes it"
-        return Stall(f"is paused ({told})", remedy, wrong=wrong)
+        return Stall(f"is paused ({words})", remedy, wrong=wrong)
     return None
 
 

@@ -103,12 +103,12 @@ def _of_host(hypervisor: Hypervisor, host: Domain, paths: Collection[str]) -> It
     layers, others = _layers(hypervisor, host)
     # These are compared as text: they are sockets and terminals of running hosts, as a rule.
     yield from (Use(path, host) for path in paths if path in others)
-    told = {layer.path for layer in layers if layer.complete}
+    certain = {layer.path for layer in layers if layer.complete}
     for layer in dict.fromkeys(replace(layer, complete=False) for layer in layers):
         if layer.path is None:
             continue
         yield Use(layer.path, host)
-        for path in _below(host, layer, certain=layer.path in told):
+        for path in _below(host, layer, certain=layer.path in certain):
             yield Use(path, host, layer.path)
 
 

@@ -43,8 +43,8 @@ def wait(hypervisor: Hypervisor, name: str, wanted: str, timeout: float = TIMEOU
         host = hypervisor.domain(name)
         lacks = "has no address" if wanted == "address" else f"is not {wanted}"
         state, reason = host.condition
-        told = f"{state} ({reason})" if reason else state
-        raise TimedOut(f"host {name!r} {lacks} after {timeout:g} s; it is {told}")
+        now = f"{state} ({reason})" if reason else state
+        raise TimedOut(f"host {name!r} {lacks} after {timeout:g} s; it is {now}")
     return details.show(hypervisor, name)
 
 

@@ -46,7 +46,7 @@ class Answer:
 
     @property
     def length(self) -> int | None:
-        """Return the length that the body is to have, where that is told."""
+        """Return the length that the body is to have, None where the server leaves it open."""
         text = self.header("Content-Length") or ""
         chunked = self.header("Transfer-Encoding") is not None
         is_number = text.isascii() and text.isdigit()

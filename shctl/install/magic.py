@@ -60,7 +60,7 @@ def is_initrd(head: bytes) -> bool:
 def kernel_flaw(head: bytes) -> str:
     """Return in a few words why a file that starts with head cannot be a kernel, or "".
 
-    Those for EFI alone are kernels of other architectures, or of no use here: that is told later.
+    Those for EFI alone are kernels of other architectures, or of no use here: that comes out later.
     """
     return "" if is_kernel(head) or is_efi(head) else _flaw(head, "no kernel")
 
