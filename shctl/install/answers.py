@@ -89,8 +89,9 @@ def _open(file: str, limit: int) -> bytes:
 
 
 def _read_standard_input(limit: int) -> bytes:
-    # None where a caller has closed it.
-    return sys.stdin.buffer.read(limit + 1) if sys.stdin else b""
+    if sys.stdin is None:  # whoever called has closed it
+        raise _refusal("standard input is closed; give it a file, or name one")
+    return sys.stdin.buffer.read(limit + 1)
 
 
 def _unreadable(file: str, error: OSError | ValueError) -> InvalidInput:

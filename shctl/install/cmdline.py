@@ -7,12 +7,13 @@ _WORD = re.compile(r'(?:[^ "]|"[^"]*(?:"|$))+')
 
 
 def split(line: str) -> tuple[str, str]:
-    """Return what Linux reads of a command line, and the rest, from a lone -- on.
+    """Return what Linux reads of a command line, and the rest, from a lone -- or an open quote on.
 
     What follows -- is for init alone, see parse_args() in kernel/params.c.
     """
     for word in _WORD.finditer(line):
-        if word[0] in ("--", '"--"'):
+        # An open quote takes in all that stands behind it.
+        if word[0] in ("--", '"--"') or word[0].count('"') % 2:
             return line[: word.start()].rstrip(" "), line[word.start() :]
     return line, ""
 

@@ -14,7 +14,7 @@ from shctl.install.addresses import local_path, redact
 from shctl.install.checks import Checksum
 from shctl.install.connections import Answer, Connections
 from shctl.install.files import write_whole
-from shctl.install.magic import KERNEL_HEAD, initrd_flaw, is_kernel
+from shctl.install.magic import KERNEL_HEAD, initrd_flaw, is_kernel, kernel_length
 from shctl.install.replies import (
     Body,
     FetchFailed,
@@ -109,6 +109,9 @@ class Client:
                 received, head = _store(url, body, stream, checksum, progress)
                 if kernel and not is_kernel(head):
                     raise _junk(url, "an x86 Linux kernel")
+                if kernel and received.length < (least := kernel_length(head)):
+                    short = f"it ends after {received.length} bytes, its header speaks of {least}"
+                    raise FetchFailed(url, "too short", f"{short}; retry, or look at the tree")
                 if initrd and initrd_flaw(head):
                     raise _junk(url, "an initrd")
                 return received

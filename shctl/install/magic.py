@@ -9,6 +9,7 @@ from shctl.install.texts import is_page
 # The boot sector's magic and that of the setup header, see Documentation/arch/x86/boot.rst.
 KERNEL_MAGIC: Mapping[int, bytes] = {0x1FE: b"\x55\xaa", 0x202: b"HdrS"}
 KERNEL_HEAD = 0x206
+_ROUNDED = 4096  # bytes that the header may count too many
 
 # What Linux unpacks an initrd with, see lib/decompress.c in its source; the longest that is sure.
 COMPRESSIONS: Mapping[str, bytes] = {
@@ -32,6 +33,13 @@ _DOS, _PE_OFFSET, _PE = b"MZ", struct.Struct("<60xI"), b"PE\0\0"
 def is_kernel(head: bytes) -> bool:
     """Tell whether a file that starts with head (KERNEL_HEAD bytes) is an x86 Linux kernel."""
     return all(head[at : at + len(magic)] == magic for at, magic in KERNEL_MAGIC.items())
+
+
+def kernel_length(head: bytes) -> int:
+    """Return how many bytes a kernel that starts with head has at least."""
+    # setup_sects, 4 where it is 0, and syssize in 16 bytes, see Documentation/arch/x86/boot.rst.
+    sectors, size = head[0x1F1] or 4, int.from_bytes(head[0x1F4:0x1F8], "little")
+    return (sectors + 1) * 512 + size * 16 - _ROUNDED
 
 
 def is_efi(head: bytes) -> bool:
@@ -84,8 +92,9 @@ def _gunzip(head: bytes) -> bytes:
 
 
 def _is_prose(head: bytes) -> bool:
-    """Tell whether head is text of several words, as a server's excuse is."""
-    return len(head.split(maxsplit=1)) > 1 and not head.translate(None, _PRINTABLE)
+    """Tell whether head is text of several words or JSON, as a server's excuse is."""
+    is_excuse = len(head.split(maxsplit=1)) > 1 or head.startswith((b"{", b"["))
+    return is_excuse and not head.translate(None, _PRINTABLE)
 
 
 def _flaw(head: bytes, words: str) -> str:

@@ -99,6 +99,12 @@ class BoundedResponse(http.client.HTTPResponse):
             raise http.client.HTTPException("a chunk of less than no bytes")
         return size
 
+    def _read_and_discard_trailer(self) -> None:
+        """Read what stands behind the last chunk; http.client would read it without end."""
+        head = Head(self.fp)
+        while head.readline(MOST_HEADERS) not in (b"\r\n", b"\n", b""):
+            pass
+
 
 class PatientResponse(BoundedResponse):
     """A reply that looks for one byte more than it declared, so that surplus shows."""

@@ -14,6 +14,8 @@ FAMILIES = (
 )
 PXEBOOT = "images/pxeboot/"
 
+_SIGN = re.compile("[=:]")
+
 Sections = Mapping[str, Mapping[str, str]]
 
 
@@ -56,8 +58,9 @@ def parse_treeinfo(lines: Iterable[str]) -> TreeInfo | None:
 def _read(lines: Iterable[str]) -> Sections:
     """Return keys and values by section; of keys that come twice the last counts.
 
-    Keys are kept as they are written, for under [checksums] they are paths. What is neither a
-    section nor "key = value" is skipped, and so is all that stands before the first section.
+    Keys under [checksums] are paths; those of other sections may be written in capitals. What is
+    neither a section nor "key = value" or "key: value" is skipped, and so is all that stands before
+    the first section.
     """
     sections: dict[str, dict[str, str]] = {}
     section: dict[str, str] = {}
@@ -65,9 +68,11 @@ def _read(lines: Iterable[str]) -> Sections:
         if line.startswith("[") and line.endswith("]"):
             section = sections.setdefault(line[1:-1], {})
         elif not line.startswith(("#", ";")):
-            key, sign, value = line.partition("=")
-            if sign:
-                section[key.rstrip()] = value.lstrip()
+            key, *value = _SIGN.split(line, 1)
+            if value:
+                section[key.rstrip()] = value[0].lstrip()
+    for name in sections.keys() - {"checksums"}:
+        sections[name] = {key.lower(): value for key, value in sections[name].items()}
     return sections
 
 

@@ -21,6 +21,7 @@ HOSTILE = {
     "too large": (treeserver.too_large, InstallFailed, "the limit is 200000"),
     "endless": (treeserver.endless, InstallFailed, "goes on after the limit"),
     "endless negative chunk": (treeserver.negative_chunk, InstallFailed, "is not HTTP"),
+    "endless trailers": (treeserver.endless_trailers, InstallFailed, "is not HTTP"),
     "long headers": (treeserver.long_headers(LONG), InstallFailed, "broke off or is not HTTP"),
     "many headers": (treeserver.long_headers(b"A: b\r\n" * 90), InstallFailed, "is not HTTP"),
     "long redirect": (
@@ -38,6 +39,11 @@ HOSTILE = {
     "redirect to nonsense": (treeserver.redirect("http://[::1"), InstallFailed, "not a URL"),
     "redirect, endless body": (treeserver.endless_redirect_body, InstallFailed, "refused"),
     "junk kernel": (treeserver.serve(b"junk"), InstallFailed, "not an x86 Linux kernel"),
+    "short kernel": (
+        treeserver.serve(treeserver.SHORT_KERNEL.ljust(30_000, b".")),
+        InstallFailed,
+        "it ends after 30000 bytes",
+    ),
     "gzip": (treeserver.compressed(KERNEL), InstallFailed, "not an x86 Linux kernel"),
     "not HTTP": (treeserver.not_http, InstallFailed, "broke off or is not HTTP"),
 }

@@ -17,7 +17,8 @@ from shctl.install.cmdline import join, split
         ('a "--" b', "a", '"--" b'),
         ("a --- b --c c-- d=--", "a --- b --c c-- d=--", ""),
         ('a="x -- y" -- z', 'a="x -- y"', "-- z"),
-        ('a="x -- y', 'a="x -- y', ""),
+        ('a="x -- y', "", 'a="x -- y'),
+        ('a b="x" c"', 'a b="x"', 'c"'),
     ],
 )
 def test_split(line: str, ours: str, for_init: str) -> None:
@@ -25,7 +26,8 @@ def test_split(line: str, ours: str, for_init: str) -> None:
 
 
 def test_long_lines_take_no_time() -> None:
-    assert split('"' * 200_001 + " a" * 100_000)[1] == ""
+    assert split('"' * 200_001 + " a" * 100_000)[0] == ""
+    assert split('"' * 200_000 + " a" * 100_000)[1] == ""
 
 
 def test_join_leaves_out_what_is_empty() -> None:

@@ -47,7 +47,15 @@ def test_r53_download_that_is_no_initrd(
     assert list(tmp_path.iterdir()) == []
 
 
-TEXT_MODES = ["stall in headers", "stall in body", "drip headers", "drip body", "endless", "500"]
+TEXT_MODES = [
+    "stall in headers",
+    "stall in body",
+    "drip headers",
+    "drip body",
+    "endless",
+    "endless trailers",
+    "500",
+]
 
 
 @pytest.mark.parametrize("name", TEXT_MODES)

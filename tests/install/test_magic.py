@@ -53,6 +53,7 @@ def test_what_may_be_an_initrd(head: bytes) -> None:
         (b"\0" * 600, "no initrd"),
         (b"<!DOCTYPE html>", "a web page"),
         (b"404 page not found\n", "no initrd"),
+        (b'{"error":"not_found"}', "no initrd"),
         (KERNEL, "no initrd"),
         (EFI, "no initrd"),
     ],

@@ -233,3 +233,21 @@ def test_checksums_of_a_treeinfo_keep_their_paths() -> None:
     info = parse_treeinfo(text.splitlines())
     assert info
     assert list(info.checksums) == ["A/b"]
+
+
+@pytest.mark.parametrize("sign", [" = ", "=", ": ", ":"])
+@pytest.mark.parametrize("capitals", [False, True])
+def test_r53_treeinfo_as_ini_files_may_be_written(sign: str, capitals: bool) -> None:
+    kernel, initrd, family, arch = "kernel", "initrd", "family", "arch"
+    if capitals:
+        kernel, initrd, family, arch = "Kernel", "INITRD", "Family", "Arch"
+    info = parse_treeinfo(
+        [
+            "[general]", f"{family}{sign}Fedora", f"{arch}{sign}x86_64",
+            "[images-x86_64]", f"{kernel}{sign}images/K", f"{initrd}{sign}images/I",
+            "[checksums]", f"images/K{sign}sha256:{'0' * 64}",
+        ]
+    )  # fmt: skip
+    assert info is not None
+    assert (info.kind, info.kernel, info.initrd) == ("fedora", "images/K", "images/I")
+    assert list(info.checksums) == ["images/K"]

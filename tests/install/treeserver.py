@@ -15,6 +15,9 @@ INITRD = (b"070701" + b"%08X" * 13 % (*[0] * 4, 1, *[0] * 6, 11, 0) + b"TRAILER!
 )
 
 
+SHORT_KERNEL = (b"\0" * 0x1F1 + b"\x1f\0\0\0\x08").ljust(0x1FE, b"\0") + b"\x55\xaa\0\0HdrS"
+
+
 def make_kernel(text: bytes = b"") -> bytes:
     """Return the least that passes for a bzImage, with text at its end."""
     return b"\0" * 0x1FE + b"\x55\xaa\0\0HdrS" + text.ljust(6000, b".")
@@ -176,6 +179,13 @@ def negative_chunk(handler: Handler) -> None:
     with suppress(OSError):
         while not handler.server.closing.is_set():
             handler.wfile.write(b"\0" * 65536)
+
+
+def endless_trailers(handler: Handler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+    with suppress(OSError):
+        while not handler.server.closing.is_set():
+            handler.wfile.write(b"A: b\r\n" * 1000)
 
 
 def long_headers(line: bytes) -> Mode:
