@@ -84,6 +84,21 @@ def test_volume_of_no_host_is_shown_and_left_to_people() -> None:
     assert findings() == []
 
 
+def test_volumes_that_cannot_be_judged_are_a_finding() -> None:
+    """An image that nobody can resolve may stand on any of them."""
+    left, image = VOLUMES / "gone-sda", VOLUMES / "image"
+    for path in (left, image):
+        call("qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M")
+    call("qemu-img", "rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", "nbd://host/x", str(image))
+    virsh("pool-refresh", "shctl")
+    finding = the_one("check", "volumes without host")
+    assert f"it is not known what {image} stands on" in finding["problem"]
+    image.unlink()
+    the_one("volume", str(left))
+    left.unlink()
+    virsh("pool-refresh", "shctl")
+
+
 def test_foreign_volumes_stay() -> None:
     """One has another kind of name, the other belongs to a host that shctl did not make."""
     for name in ("image.iso", "theirs-sda"):

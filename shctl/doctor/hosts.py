@@ -1,6 +1,7 @@
 """Check hosts: what was begun and not ended, and disks that are missing or nobody's."""
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
@@ -120,15 +121,23 @@ def volumes_left(hypervisor: Hypervisor) -> Found:
 
 def _left_in(hypervisor: Hypervisor, pool: Pool) -> Found:
     def is_left(name: str) -> bool:
-        path = pool.volume(name).path
-        listed = name in look(hypervisor).volumes
-        return not listed and not usage.users_of(hypervisor, [path])[path]
+        return pool.has_volume(name) and name not in look(hypervisor).volumes
 
     # Only names that shctl gives: what else somebody keeps there is not ours.
-    there = [match for match in map(_VOLUME.fullmatch, pool.volume_names()) if match]
-    owned = look(hypervisor).volumes
-    for name, host in ((match[0], match[1]) for match in there if match[0] not in owned):
-        if is_so(host, partial(is_left, name)):
+    host_of = {match[0]: match[1] for match in map(_VOLUME.fullmatch, pool.volume_names()) if match}
+    suspects = _paths(pool, host_of.keys() - look(hypervisor).volumes)
+    used = usage.users_of(hypervisor, suspects.values())
+    for name, path in sorted(suspects.items()):
+        if not used[path] and is_so(host_of[name], partial(is_left, name)):
             # A name proves nothing: it may be a copy that somebody put there.
             remedy = f"look at it, then 'virsh vol-delete {name} {pool.name}'"
-            yield Finding("volume", pool.volume(name).path, "it belongs to no host", remedy), None
+            yield Finding("volume", path, "it belongs to no host", remedy), None
+
+
+def _paths(pool: Pool, names: Iterable[str]) -> dict[str, str]:
+    """Return the paths of those volumes that are still there, by name."""
+    found = {}
+    for name in names:
+        with suppress(NotFound):
+            found[name] = pool.volume(name).path
+    return found

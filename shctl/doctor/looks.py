@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shctl import domain, locks
-from shctl.errors import Conflict, NotFound
+from shctl.errors import NotFound
 from shctl.handles import Domain
 from shctl.hypervisor import Hypervisor
 from shctl.metadata import Metadata
@@ -69,8 +69,11 @@ def read(host: Domain) -> domain.Read:
 
 
 def is_so(host: str, still: Callable[[], bool]) -> bool:
-    """Tell whether something holds about a host while nobody is at work on it."""
-    with suppress(Conflict, NotFound), locks.hold("host", host, patience=0):
+    """Tell whether something holds about a host while nobody is at work on it.
+
+    What cannot be seen is no answer: that is raised.
+    """
+    with suppress(locks.Busy, NotFound), locks.hold("host", host, patience=0):
         return still()
     return False
 
