@@ -75,8 +75,8 @@ def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
     host.destroy()
     _mark(host, data)
     _sweep(hypervisor, host, needed=ran)
-    _remove(host, own.owned)
-    _remove_old_log(hypervisor, host.name, read.console)
+    _remove(hypervisor, host, own.owned)
+    _remove_old_log(hypervisor, host, read.console)
     ours = {disk.path for disk in own.owned}
     kept = dict.fromkeys((*(row.path for row in read.disks if row.path), *own.volumes))
     # An interrupted deletion before this one may have removed some already.
@@ -181,7 +181,7 @@ def _sweep(hypervisor: Hypervisor, host: Domain, *, needed: bool) -> None:
             raise
 
 
-def _remove(host: Domain, owned: tuple[Owned, ...]) -> None:
+def _remove(hypervisor: Hypervisor, host: Domain, owned: tuple[Owned, ...]) -> None:
     """Remove disks before the domain, so that an interrupted deletion can be done again."""
     left = list(filter(None, map(_hindrance, owned)))
     if left:
@@ -189,27 +189,29 @@ def _remove(host: Domain, owned: tuple[Owned, ...]) -> None:
             f"host {host.name!r} is kept, since its disk could not be removed: {'; '.join(left)};"
             f" mend that, then 'shctl hosts delete {host.name}' again"
         )
-    _remove_files(host.name)
+    _remove_files(hypervisor, host)
     host.undefine()
 
 
-def _remove_old_log(hypervisor: Hypervisor, host: str, console: str | None) -> None:
-    """Remove the log of a host that was renamed, which is still called by its old name.
-
-    A copy of it writes to the same one.
-    """
+def _remove_old_log(hypervisor: Hypervisor, host: Domain, console: str | None) -> None:
+    """Remove the log of a host that was renamed, which is still called by its old name."""
     path = Path(console or "")
     is_ours = path.parent == LOGS and path.suffix == ".log" and names.is_file_name(path.stem)
-    if not is_ours or path.stem == host:
-        return
-    others = (_logs_to(path, other) for other in hypervisor.domains())
-    if hypervisor.find_domain(path.stem) is None and not any(others):
+    if is_ours and path.stem != host.name and hypervisor.find_domain(path.stem) is None:
+        _remove_log(hypervisor, host, path)
+
+
+def _remove_log(hypervisor: Hypervisor, host: Domain, path: Path) -> None:
+    """Remove a log unless another host writes to it, as a copy of this one does."""
+    others = (other for other in hypervisor.domains() if other.uuid != host.uuid)
+    if not any(_may_log_to(path, other) for other in others):
         remove_log(path)
 
 
-def _logs_to(path: Path, host: Domain) -> bool:
+def _may_log_to(path: Path, host: Domain) -> bool:
     with suppress(NotFound):  # a host that went in the meantime
-        return domain.mentions(host.xml(stored=True), str(path))
+        # A hung one may keep its XML to itself.
+        return host.hung or domain.mentions(host.xml(stored=True), str(path))
     return False
 
 
@@ -224,10 +226,10 @@ def _hindrance(disk: Owned) -> str | None:
     return None
 
 
-def _remove_files(host: str) -> None:
+def _remove_files(hypervisor: Hypervisor, host: Domain) -> None:
     try:
-        names.check_host(host)
+        names.check_host(host.name)
     except InvalidInput:
         return  # an adopted host; no file of ours is called "." or "*"
-    remove_log(log_path(host))
-    remove_boot_files(host)
+    _remove_log(hypervisor, host, log_path(host.name))
+    remove_boot_files(host.name)

@@ -330,12 +330,31 @@ def test_r06_volume_of_another_that_is_called_like_ours_is_kept() -> None:
 
 def test_r06_a_host_that_goes_meanwhile_keeps_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """The deletion is through by then, and must not end as a failure."""
-    gone: Any = SimpleNamespace(xml=lambda **_: _raise(NotFound("no host 'gone'")))
+    gone: Any = SimpleNamespace(
+        uuid="1", hung=False, xml=lambda **_: _raise(NotFound("no host 'gone'"))
+    )
+    host: Any = SimpleNamespace(uuid="2", name="new")
     hypervisor: Any = SimpleNamespace(domains=lambda: [gone], find_domain=lambda _: None)
     removed: list[Path] = []
     monkeypatch.setattr(deletion, "remove_log", removed.append)
-    deletion._remove_old_log(hypervisor, "new", str(LOGS / "old.log"))
+    deletion._remove_old_log(hypervisor, host, str(LOGS / "old.log"))
     assert removed == [LOGS / "old.log"]
+
+
+@pytest.mark.usefixtures("_other")
+def test_r06_log_that_a_copy_writes_to_stays() -> None:
+    """virt-clone copies where the console is logged."""
+    create("x", "--start")
+    log = LOGS / "x.log"
+    eventually(log.exists)
+    serial = f"<serial type='pty'><log file='{log}'/></serial>"
+    define(OTHER.format(serial))
+    ok("hosts", "delete", "--yes", "x")
+    assert log.exists()
+    define(OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>"))
+    create("x")
+    ok("hosts", "delete", "--yes", "x")
+    assert not log.exists()
 
 
 def _raise(error: Exception) -> NoReturn:

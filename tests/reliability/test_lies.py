@@ -226,7 +226,7 @@ def test_r39_name_that_is_no_file_name(name: str, phase: str) -> None:
     assert supervision.settle_open(found) == []
     assert details.show(found, name).install is None
     doctor.examine(found)
-    deletion._remove_files(name)
+    deletion._remove_files(found, found.domain(name))
     planted.undefine()
     assert facts(*(top for top in STATE if top.exists())) == before
 
