@@ -44,7 +44,8 @@ def ports() -> list[PortRow]:
         "--", "--columns=_uuid,name,tag,trunks,vlan_mode,interfaces", "list", "Port",
         "--", "--columns=_uuid,name,type,external_ids", "list", "Interface",
     )  # fmt: skip
-    bridge_rows, port_rows, interface_rows = (_rows(line) for line in answer.splitlines())
+    # Not splitlines(), which also splits at line separators in what others write into rows.
+    bridge_rows, port_rows, interface_rows = map(_rows, answer.rstrip("\n").split("\n"))
     bridge_of = {port: row["name"] for row in bridge_rows for port in _set(row["ports"])}
     interfaces = {row["_uuid"][1]: row for row in interface_rows}
     return [_port(row, bridge_of.get(row["_uuid"][1], ""), interfaces) for row in port_rows]

@@ -61,6 +61,14 @@ def test_ports_as_they_are() -> None:
 
 
 @pytest.mark.usefixtures("rows")
+def test_ports_with_line_separators_in_what_others_write() -> None:
+    before = openvswitch.ports()
+    call("ovs-vsctl", "set", "Interface", "br0", 'external_ids:note="a\u2028b\u0085c"')
+    assert openvswitch.ports() == before
+    call("ovs-vsctl", "remove", "Interface", "br0", "external_ids", "note")
+
+
+@pytest.mark.usefixtures("rows")
 def test_sweep_removes_the_rows_that_it_is_given() -> None:
     found = by_name()
     openvswitch.sweep([the_row()])
