@@ -65,13 +65,17 @@ def render(content: bytes, values: Mapping[str, str]) -> bytes:
     """
     for name, value in values.items():
         if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", value):
-            raise InvalidInput(f"{name} has line breaks or control characters", field="inject")
+            raise InvalidInput(
+                f"values: {name} has line breaks or control characters", field="values"
+            )
 
     def replace(match: re.Match[bytes]) -> bytes:
         name = match[1].decode()
         if name not in values:
             known = ", ".join(f"@SHCTL_{name}@" for name in sorted(values))
-            raise InvalidInput(f"@SHCTL_{name}@ is not known; known are {known}", field="inject")
+            raise InvalidInput(
+                f"inject: @SHCTL_{name}@ is not known; known are {known}", field="inject"
+            )
         return values[name].encode(errors="surrogateescape")
 
     return _MARK.sub(replace, content) if _is_text(content) else content
@@ -90,7 +94,7 @@ def check_names(files: Collection[str]) -> None:
     for name in files:
         _check_name(name)
     for name in sorted(_directories(files) & set(files)):
-        raise InvalidInput(f"{name!r} is both a file and a directory", field="inject")
+        raise InvalidInput(f"inject: {name!r} is both a file and a directory", field="inject")
 
 
 def _directories(files: Collection[str]) -> set[str]:
@@ -115,7 +119,7 @@ def _check_name(name: str) -> None:
     usable = is_inside(name) and name != TRAILER
     if not usable or len(_encoded(name)) > NAME_LIMIT:
         raise InvalidInput(
-            f"cannot inject a file as {name!r}; give a relative name without . and ..",
+            f"inject: cannot inject a file as {name!r}; give a relative name without . and ..",
             field="inject",
         )
 

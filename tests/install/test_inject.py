@@ -106,6 +106,7 @@ def test_bad_name(name: str, initrd: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         append_files(initrd, {"good": b"", name: b""}, tmp_path / "new")
     assert caught.value.field == "inject"
+    assert caught.value.detail.startswith("inject: ")
     assert "\n" not in caught.value.detail
     assert sorted(path.name for path in tmp_path.iterdir()) == ["initrd"]
 
@@ -135,12 +136,12 @@ def test_unknown_placeholder_lists_the_known_ones() -> None:
     with pytest.raises(InvalidInput) as caught:
         render(b"@SHCTL_HOSTNAM@", VALUES)
     assert caught.value.detail == (
-        "@SHCTL_HOSTNAM@ is not known;"
+        "inject: @SHCTL_HOSTNAM@ is not known;"
         " known are @SHCTL_ADDRESS@, @SHCTL_HOSTNAME@, @SHCTL_LOCATION@"
     )
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\0b", "a\x1b[2J", "a\x85b", "a\u2028b"])
 def test_value_of_several_lines(value: str) -> None:
-    with pytest.raises(InvalidInput, match="HOSTNAME has line breaks or control characters"):
+    with pytest.raises(InvalidInput, match="^values: HOSTNAME has line breaks"):
         render(b"x", {"HOSTNAME": value})
