@@ -121,12 +121,22 @@ def _check_unused(hypervisor: Hypervisor, host: Domain, read: domain.Read, own: 
     except Conflict as error:
         raise Conflict(f"host {host.name!r} is kept: {error}") from error
     for path in ours:
-        others = sorted({str(use) for use in uses[path] if not _is_of(host, use)})
+        others = [use for use in uses[path] if not _is_of(host, use)]
         if others:
             raise Conflict(
                 f"host {host.name!r} is kept: its disk {path} is also used by"
-                f" {', '.join(others)}; detach it there first"
+                f" {', '.join(sorted(set(map(str, others))))}; {_remedy(others)}"
             )
+
+
+def _remedy(users: list[usage.Use]) -> str:
+    """Say what frees a disk: an image of no host cannot be detached from anything."""
+    loose = [use.host is None for use in users]
+    if all(loose):
+        return "remove that image first, unless somebody needs it"
+    if any(loose):
+        return "detach it there, and remove the image of no host, first"
+    return "detach it there first"
 
 
 def _is_of(host: Domain, use: usage.Use) -> bool:
@@ -149,7 +159,7 @@ def _check_chain(
     raise Conflict(
         f"its disk {top} stands on its disk {path}, as after an external snapshot; merge them"
         f" ('virsh blockcommit {host.name} {target} --active --pivot' while it runs),"
-        " then delete it"
+        f" remove {top}, then delete the host"
     )
 
 

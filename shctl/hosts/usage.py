@@ -139,7 +139,7 @@ def _below(host: Domain, layer: Layer, *, certain: bool) -> list[str]:
         return []
     unknown = f"it is not known what disk {layer.path} of host {host.name!r} stands on"
     if layer.protocol or not layer.path.startswith("/"):
-        raise Conflict(f"{unknown}: it is an image that a network has")
+        raise Conflict(f"{unknown}: it is an image that a network has; detach it there first")
     try:
         return [*images.below(layer.path, layer.format)]
     except files.Unseen:
@@ -148,7 +148,7 @@ def _below(host: Domain, layer: Layer, *, certain: bool) -> list[str]:
             return []
         raise
     except images.Unresolved as error:
-        raise Conflict(f"{unknown}: {error}") from error
+        raise Conflict(f"{unknown}: {error}; repair that image or detach it first") from error
 
 
 def _in_pool(pool: Pool, attached: Collection[files.Identity], seen: set[str]) -> Iterator[Use]:
@@ -178,7 +178,10 @@ def _loose(folder: str, attached: Collection[files.Identity]) -> Iterator[Use]:
         try:
             yield from (Use(lower, None, path) for lower in images.below(path, None))
         except images.Unresolved as error:
-            raise Conflict(f"it is not known what {path} stands on: {error}") from error
+            raise Conflict(
+                f"it is not known what {path} stands on: {error};"
+                " repair that image or move it away first"
+            ) from error
 
 
 def _check_all_raw(pool: Pool) -> None:
