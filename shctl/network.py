@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from shctl.domain import read_vlan
+from shctl.domain import parse, read_vlan
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def build(spec: Spec) -> str:
 
 def read(xml: str) -> Read:
     """Return what shctl needs from a network's XML, whoever made it."""
-    root = etree.fromstring(xml)
+    root = parse(xml)
     bridge = root.find("bridge")
     vlan, trunk = read_vlan(root)
     return Read(
@@ -65,7 +65,7 @@ def read_tags(xml: str, portgroup: str | None) -> Tags:
 
     Those of its port group, or of the one that is the default, else the network's own.
     """
-    root = etree.fromstring(xml)
+    root = parse(xml)
     wanted = root.iterfind("portgroup")
     group = next(
         (e for e in wanted if (e.get("name") == portgroup if portgroup else _is_default(e))), None

@@ -63,3 +63,11 @@ def test_networks_of_others(inside: str, expected: Read) -> None:
 def test_text_from_outside_stays_text() -> None:
     bridge = "<b a=\"1\" c='2'>&amp;"
     assert network.read(network.build(Spec("x", bridge, 1))).bridge == bridge
+
+
+def test_network_with_metadata_deeper_than_parsers_go() -> None:
+    """Networks have metadata since libvirt 9.7, which whoever may define them writes."""
+    deep = "<a>" * 300 + "</a>" * 300
+    xml = f"<network><metadata>{deep}</metadata><vlan><tag id='5'/></vlan></network>"
+    assert network.read(xml) == Read(None, 5, (), switched=False)
+    assert network.read_tags(xml, None) == (5, ())
