@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from shctl import domain
+from shctl import domain, files
 from shctl.errors import Conflict, NotFound
 from shctl.handles import Domain
-from shctl.hosts import details, power, usage
+from shctl.hosts import console, details, power, usage
 from shctl.hypervisor import Hypervisor
 from shctl.metadata import Metadata, OwnedVolume
 from shctl.model import HostDetail
@@ -61,6 +61,19 @@ def check_volumes_free(hypervisor: Hypervisor, pool: Pool, data: Metadata) -> No
             raise Conflict(
                 f"pool {pool.name!r} has a volume {wanted.name!r} already,"
                 f" {_whose(hypervisor, pool, wanted)}"
+            )
+
+
+def check_log_free(hypervisor: Hypervisor, name: str) -> None:
+    """Raise Conflict when another host writes to the log of a new one, as a copy of an old may."""
+    path = console.log_path(name)
+    if not files.is_there(path):
+        return
+    for host in hypervisor.domains():
+        if console.may_log_to(path, host):
+            raise Conflict(
+                f"the console's log of host {name!r} would be {path}, to which host {host.name!r}"
+                f" may write; choose another name, or change that with 'virsh edit {host.name}'"
             )
 
 

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from shctl import domain, files, names
 from shctl.errors import Conflict, NoSpace, NotFound, Unreachable
+from shctl.handles import Domain
 from shctl.hosts import logfile
 from shctl.hypervisor import Hypervisor
 from shctl.install.files import FULL
@@ -46,6 +47,14 @@ def remove_log(path: Path) -> None:
     """Remove a log with the older parts that virtlogd has rotated away; raise Conflict, NoSpace."""
     with _explained(path, "remove"):
         _remove_parts(path)
+
+
+def may_log_to(path: Path, host: Domain) -> bool:
+    """Tell whether a host may write to a log; only False is certain."""
+    with suppress(NotFound):  # a host that went in the meantime
+        # A hung one may keep its XML to itself.
+        return host.hung or domain.mentions(host.xml(stored=True), str(path))
+    return False
 
 
 def _remove_parts(path: Path) -> None:

@@ -125,6 +125,7 @@ def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None
     pool = storage.open_pool(hypervisor, request.pool)
     spec = _reservation(request, kvm=kvm, location=fetched.location if fetched else None)
     clashes.check_volumes_free(hypervisor, pool, spec.metadata)
+    clashes.check_log_free(hypervisor, request.name)
     volumes: list[Volume] = []
     with Undo() as undo:
         host = undo.made(

@@ -9,7 +9,7 @@ from shctl import domain, files, locks, metadata, names, ports
 from shctl.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
 from shctl.handles import Domain
 from shctl.hosts import power, usage
-from shctl.hosts.console import LOGS, log_path, remove_log
+from shctl.hosts.console import LOGS, log_path, may_log_to, remove_log
 from shctl.hosts.owned import Disks, Owned, owned_disks
 from shctl.hypervisor import Hypervisor
 from shctl.install.boot import remove_boot_files
@@ -214,15 +214,8 @@ def _remove_old_log(hypervisor: Hypervisor, host: Domain, console: str | None) -
 def _remove_log(hypervisor: Hypervisor, host: Domain, path: Path) -> None:
     """Remove a log unless another host writes to it, as a copy of this one does."""
     others = (other for other in hypervisor.domains() if other.uuid != host.uuid)
-    if not any(_may_log_to(path, other) for other in others):
+    if not any(may_log_to(path, other) for other in others):
         remove_log(path)
-
-
-def _may_log_to(path: Path, host: Domain) -> bool:
-    with suppress(NotFound):  # a host that went in the meantime
-        # A hung one may keep its XML to itself.
-        return host.hung or domain.mentions(host.xml(stored=True), str(path))
-    return False
 
 
 def _hindrance(disk: Owned) -> str | None:

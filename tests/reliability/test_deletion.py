@@ -351,6 +351,9 @@ def test_r06_log_that_a_copy_writes_to_stays() -> None:
     define(OTHER.format(serial))
     ok("hosts", "delete", "--yes", "x")
     assert log.exists()
+    done = run(*"hosts create x --memory 64 --disk 1 --network vlan10".split())
+    assert (done.code, "host 'other' may write; choose another name" in done.err) == (4, True), done
+    assert log.exists()
     define(OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>"))
     create("x")
     ok("hosts", "delete", "--yes", "x")
