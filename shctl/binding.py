@@ -49,7 +49,8 @@ _LOST = {api.VIR_ERR_SYSTEM_ERROR, api.VIR_ERR_INTERNAL_ERROR, api.VIR_ERR_RPC}
 _NOT_READABLE = ("qemu-system", "Permission denied")  # what QEMU says of a file
 # What a file system says that cannot hold a volume, or a file of its size.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FULL_WORDS = ("No space left", "File too large", "Disk quota exceeded")
+_NO_MEMORY = "Cannot allocate memory"  # what QEMU says of a guest's own
+_FULL_WORDS = ("No space left", "File too large", "Disk quota exceeded", _NO_MEMORY)
 
 _SWITCH_DEAD = "to OVS bridge"  # what it could not add a port to
 
@@ -101,6 +102,8 @@ def _message(error: api.libvirtError) -> str:
     text = error.get_error_message() or str(error)
     if all(words in text for words in _NOT_READABLE):
         return f"{text}; check the file's owner, dynamic_ownership in qemu.conf, and AppArmor's log"
+    if _NO_MEMORY in text:
+        return f"{text}; stop other hosts, or give this one less memory"
     if _meaning(error) is not Unreachable:
         return str(text)
     if _SWITCH_DEAD in text:

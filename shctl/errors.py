@@ -89,7 +89,7 @@ class InstallFailed(ShctlError):
 
 
 class NoSpace(ShctlError):
-    """The pool or file system is full."""
+    """The pool or file system is full, or the machine lacks the memory."""
 
     exit_code = 8
     status = 507

@@ -32,6 +32,8 @@ def parse_location(location: str, *, local: bool = False) -> str:
 
     With local, a path or a file: URL is taken too. Raise InvalidInput for anything else.
     """
+    if not location:
+        raise InvalidInput("location is empty; give the URL of a tree", field="location")
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", location)
     if scheme is None or scheme[0].lower() == "file:":
         return _parse_directory(location, local=local)

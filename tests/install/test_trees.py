@@ -209,7 +209,7 @@ def test_bad_location(location: str) -> None:
     assert "secret" not in caught.value.detail
 
 
-@pytest.mark.parametrize("location", ["/etc/passwd", "/nowhere", "file://host/etc", "http:x"])
+@pytest.mark.parametrize("location", ["", "/etc/passwd", "/nowhere", "file://host/etc", "http:x"])
 def test_bad_local_location(location: str) -> None:
     with pytest.raises(InvalidInput):
         probe(location, local=True)

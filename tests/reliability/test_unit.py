@@ -38,7 +38,8 @@ def test_r50_unit_holds(server: Running, tmp_path: Path, figures: Figures) -> No
     status = (root / "status").read_text()
     assert "CapEff:\t0000000000000000" in status
     assert "Max open files            1024                 1024" in (root / "limits").read_text()
-    inside = ("nsenter", f"--target={server.process.pid}", "--mount", "sh", "-c")
+    # The root as well, which in a chroot is not that of the name space.
+    inside = ("nsenter", f"--target={server.process.pid}", "--mount", "--root", "sh", "-c")
     wanted = "touch /etc/x /usr/x /var/lib/x || touch /var/lib/shctl/x && rm /var/lib/shctl/x"
     call(*inside, wanted)
     outside = tmp_path / "outside"
