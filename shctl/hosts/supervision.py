@@ -31,6 +31,7 @@ _REASONS = {
     "failed": _CRASH,
     "destroyed": "the host was powered off before the installer had ended",
 }
+_SAVED = "saved"  # by virsh managedsave, or libvirt-guests when the machine is shut down
 _LOST = "another program redefined the host during its installation"
 _AGAIN = (
     "another program redefined the host during its installation, and started its installer again"
@@ -139,6 +140,8 @@ def _advance(
     if redefined.runs_installer(host):
         return _judge_running(hypervisor, host, data, install)
     ending = _ending(host)
+    if ending == _SAVED:  # and not ended, however late it is
+        return install
     if ending == "shutdown":
         return _judge_ended(hypervisor, host, data, install)
     if install.late:

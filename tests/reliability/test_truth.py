@@ -118,6 +118,36 @@ def redefine(xml: str) -> None:
     subprocess.run(argv, input=xml, text=True, check=True, timeout=60, capture_output=True)
 
 
+# --- an installer that was saved ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["hosts start", "virsh start"])
+def test_r47_saved_installer_goes_on(name: str, by: str, trees: Trees) -> None:
+    """As libvirt-guests saves and restores what runs when the machine is restarted."""
+    begin(name, trees.of(End.RESET, after=2), "--install-timeout", "60")
+    eventually(lambda: SAY in log_of(name))
+    virsh("managedsave", name)
+    assert install_of(name)["phase"] == "installing"
+    assert run("hosts", "wait", name, "--for", "installed", "--timeout", "1").code == 5
+    if by == "hosts start":
+        ok("hosts", "start", name)
+    else:
+        virsh("start", name)
+    wait_until_off(name)
+    ok("hosts", "wait", name, "--for", "installed")
+    eventually(lambda: boots_from_disk(name))
+    assert log_of(name).count(SAY) == 1
+
+
+def test_r47_saved_installer_that_is_destroyed_later(name: str, trees: Trees) -> None:
+    begin(name, trees.of(End.HALT))
+    eventually(lambda: SAY in log_of(name))
+    virsh("managedsave", name)
+    virsh("start", name)
+    virsh("destroy", name)
+    assert "powered off before the installer had ended" in failure(name)
+
+
 # --- a deadline that has passed -----------------------------------------------------------------
 
 
