@@ -5,6 +5,7 @@ Whatever goes wrong there is nothing to offer: a shell has no place for an error
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from shctl.hypervisor import Hypervisor
 
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
+# bash puts a name into the line as it is: of others $(...) would be run, and -x be an option.
+_PLAIN = re.compile(r"\w[\w.+:@%,=/-]*")
 PATIENCE = 1.0  # seconds that somebody waits for a daemon that does not answer
 
 
@@ -81,8 +84,7 @@ def _fitting(
     typed = ctx.params.get(param.name or "")
     taken = typed if isinstance(typed, (tuple, list)) else ()
     fit = [name for name in found if name.startswith(incomplete) and name not in taken]
-    # The shell would show the others as they are, and none can be typed.
-    return [name for name in fit if name.isprintable()]
+    return [name for name in fit if _PLAIN.fullmatch(name)]
 
 
 def _uri(ctx: click.Context) -> str:

@@ -48,6 +48,23 @@ def test_hosts_networks_bridges_and_pools(hosts: None) -> None:
     assert complete("shctl hosts create x --pool s") == ["shctl"]
 
 
+@pytest.mark.parametrize(
+    "name", ["tab-$(id)", "tab-`id`", "-x", "tab-a b", "tab-;x", "tab-\u202ex"]
+)
+def test_r49_names_that_a_shell_would_obey_are_not_offered(hosts: None, name: str) -> None:
+    xml = (
+        f"<domain type='qemu'><name>{name}</name><memory>1024</memory>"
+        "<os><type arch='x86_64'>hvm</type></os></domain>"
+    )
+    virsh = ["virsh", "-q", "-c", "qemu:///system"]
+    subprocess.run([*virsh, "define", "/dev/stdin"], input=xml, text=True, check=True)
+    try:
+        assert complete("shctl hosts show tab") == ["tab-a", "tab-b"]
+        assert name not in complete("shctl hosts show ")
+    finally:
+        subprocess.run([*virsh, "undefine", "--domain", name], check=True)
+
+
 def test_tokens() -> None:
     assert complete("shctl tokens delete t") == []
     for name in ("tab-a", "tab-b"):
