@@ -53,12 +53,6 @@ class Domain:
             return bool(self._handle.isActive())
 
     @property
-    def saved(self) -> bool:
-        """Tell whether libvirt keeps the guest's memory, to go on with it at the next start."""
-        with self._doing("look at"):
-            return bool(self._handle.hasManagedSaveImage())
-
-    @property
     def hung(self) -> bool:
         """Tell whether a call has been waiting for the domain's QEMU longer than any should."""
         with suppress(Conflict), self._doing("look at"):  # Conflict: it is off

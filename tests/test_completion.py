@@ -51,7 +51,7 @@ def test_hosts_networks_bridges_and_pools(hosts: None) -> None:
 @pytest.mark.parametrize(
     "name", ["tab-$(id)", "tab-`id`", "-x", "tab-a b", "tab-;x", "tab-\u202ex"]
 )
-def test_r49_names_that_a_shell_would_obey_are_not_offered(hosts: None, name: str) -> None:
+def test_r48_names_that_a_shell_would_obey_are_not_offered(hosts: None, name: str) -> None:
     xml = (
         f"<domain type='qemu'><name>{name}</name><memory>1024</memory>"
         "<os><type arch='x86_64'>hvm</type></os></domain>"

@@ -91,8 +91,6 @@ def power_on(hypervisor: Hypervisor, host: Domain, *, installer: str | None = No
     XML to start the domain by instead of what is stored.
     """
     check_ports_free(host, sweep_ports(hypervisor))
-    # An installer that was saved goes on: it is the one that is meant, and lost if it is stopped.
-    expected = installer is not None or host.saved
     with Undo() as undo:
         # A start that fails while ovs-vswitchd is dead leaves the port's row.
         undo.push(f"ports of {host.name}", lambda: sweep_ports(hypervisor))
@@ -103,9 +101,10 @@ def power_on(hypervisor: Hypervisor, host: Domain, *, installer: str | None = No
             lambda _: host.destroy(),
         )
         running = host.xml()
-        if not expected:
-            # What runs counts: somebody may have redefined the host in the meantime.
-            redefined.check(host, running)
+        if not installer and "<kernel>" in running:
+            # Somebody may have redefined the host in the meantime. An installer that was saved
+            # goes on here as well: that is meant, and it would be lost if it were stopped.
+            redefined.check(host, host.xml(stored=True))
         check_ports(hypervisor, host, running)
         ask(host, host.resume)
 

@@ -137,7 +137,7 @@ def test_size_is_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "with c the files have more than" in refusal(*(f"{n}={file}" for n in "abc"))
 
 
-def test_r48_closed_standard_input_is_no_empty_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r49_closed_standard_input_is_no_empty_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert "standard input is closed" in refusal("a=-")
 
