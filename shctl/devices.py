@@ -2,8 +2,9 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,17 +51,24 @@ class _Look:
 
     def take(self) -> None:
         asked: set[int] = set()
+        opened: dict[str, Path] = {}
         for process in _numbered(_PROCESSES):
-            # The file has an inode of its own in each namespace, and needs no rights to be read.
-            file = process / "net/dev"
             with self._noting():
-                if (number := file.stat().st_ino) not in asked:
-                    self.names |= _read(file)
-                    asked.add(number)
-        for namespace in _named():
+                for thread in _numbered(process / "task"):
+                    with self._noting():
+                        self._ask(thread / "net/dev", asked)
+            with self._noting():
+                opened.update(_opened(process))
+        for namespace in [*_named(), *opened.values()]:
             with self._noting():
                 if _enter(namespace):
                     self.names |= _read(_PROCESSES / "thread-self/net/dev")
+
+    def _ask(self, file: Path, asked: set[int]) -> None:
+        # It has an inode of its own in each namespace, and needs no rights to be read.
+        if (number := file.stat().st_ino) not in asked:
+            self.names |= _read(file)
+            asked.add(number)
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
@@ -79,10 +87,29 @@ def _numbered(directory: Path) -> Iterator[Path]:
 
 
 def _named() -> list[Path]:
-    try:
-        return list(_NAMED.iterdir())
-    except FileNotFoundError:
-        return []
+    """Return the files that name namespaces, wherever `ip netns` or others have mounted them."""
+    mounts = (_PROCESSES / "self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    rows = [line.split(" ") for line in mounts if " - nsfs " in line]
+    found = [Path(_plain(row[4])) for row in rows if row[3].startswith("net:")]
+    with suppress(FileNotFoundError):
+        found += _NAMED.iterdir()
+    return list(dict.fromkeys(found))
+
+
+def _plain(path: str) -> str:
+    """Return a path in which the kernel has written spaces and the like as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
+
+
+def _opened(process: Path) -> dict[str, Path]:
+    """Return the namespaces that a process has open, as far as it may be asked."""
+    found = {}
+    with suppress(PermissionError):
+        for descriptor in _numbered(process / "fd"):
+            with suppress(FileNotFoundError):
+                if (name := str(descriptor.readlink())).startswith("net:["):
+                    found[name] = descriptor
+    return found
 
 
 def _enter(namespace: Path) -> bool:

@@ -1,5 +1,6 @@
 """Scoreboard R41: ports of other owners, whatever they are called and whatever ids they bear."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,3 +188,55 @@ def test_r41_port_that_a_host_names_for_itself(guest: str) -> None:
     ok("hosts", "start", "late")
     assert (port_of("late"), port_rows()["web0"]["tag"]) == ("web0", 10)
     ok("hosts", "delete", "--yes", "late")
+
+
+BOUND = "ip link add {0} type bridge; touch {1}; mount --bind /proc/self/ns/net {1}"
+THREAD = """
+import ctypes, subprocess, threading
+def live():
+    assert ctypes.CDLL(None).unshare(0x40000000) == 0
+    subprocess.run(["ip", "link", "add", "hidden1", "type", "bridge"], check=True)
+    print(flush=True)
+    input()
+threading.Thread(target=live).start()
+"""
+OPEN = """
+import subprocess
+command = "ip link add hidden2 type bridge; echo; read line"
+first = subprocess.Popen(["unshare", "-n", "sh", "-c", command], stdin=-1, stdout=-1)
+first.stdout.readline()
+namespace = open(f"/proc/{first.pid}/ns/net")
+first.communicate(b"")
+print(flush=True)
+input()
+"""
+
+
+def test_r41_namespaces_without_a_process_or_a_name(off: str, tmp_path: Path) -> None:
+    """Mounted where an engine likes, of one thread alone, or merely open."""
+    mounted = tmp_path / "name space"
+    call("unshare", "-n", "sh", "-ec", BOUND.format("hidden0", f"'{mounted}'"))
+    holders = [
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for script in (THREAD, OPEN)
+    ]
+    others = {"hidden0", "hidden1", "hidden2"}
+    try:
+        for holder in holders:
+            assert holder.stdout
+            assert holder.stdout.readline() == b"\n"
+        for name in (*others, "vnet901"):
+            plant(name, off)
+        ok("hosts", "start", "off")
+        assert set(port_rows()) >= others
+        assert "vnet901" not in port_rows()
+        run("doctor", "--fix")
+        call(*SWEEP)
+        assert set(port_rows()) >= others
+    finally:
+        for holder in holders:
+            holder.communicate(b"\n")
+        call("umount", str(mounted))
+        remove(others)
