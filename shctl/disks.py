@@ -1,5 +1,6 @@
 """Read disks from domain XML: where their bytes are, and what libvirt says that they stand on."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -70,6 +71,12 @@ def layers(domain: etree._Element) -> Iterator[Layer]:
             yield _layer(element.find("source"), element.find("format"), complete=complete)
 
 
+def snapshot_layers(snapshot: etree._Element) -> Iterator[Layer]:
+    """Yield the images that an external snapshot, in libvirt's XML, had its host write to."""
+    for disk in snapshot.iterfind("disks/disk[@snapshot='external']"):
+        yield _layer(disk.find("source"), disk.find("driver"), complete=False)
+
+
 def _layer(source: etree._Element | None, kind: etree._Element | None, *, complete: bool) -> Layer:
     given = {str(k): str(v) for k, v in ({} if source is None else source.attrib).items()}
     named = (given.get("pool", ""), given["volume"]) if given.get("volume") else None
@@ -94,13 +101,15 @@ def _is_complete(disk: etree._Element) -> bool:
 
 
 def other_files(domain: etree._Element) -> set[str]:
-    """Return the paths of files and devices that a domain uses for anything but a drive."""
-    texts = {e.text or "" for e in domain.iterfind("os/*")}
-    values = {
-        value
-        for device in domain.iterfind("devices/*")
-        if device.tag != "disk"
-        for source in device.iter("source")
-        for value in source.attrib.values()
-    }
-    return {str(path) for path in texts | values if str(path).startswith("/")}
+    """Return the paths of files and devices that a domain uses for anything but a drive.
+
+    Whatever may be a path counts: memory, firmware, and options that QEMU gets as they are.
+    """
+    parts = [e for e in domain if e.tag not in ("metadata", "devices")]
+    parts += [e for e in domain.iterfind("devices/*") if e.tag != "disk"]
+    found: set[str] = set()
+    for element in (e for part in parts for e in part.iter(etree.Element)):
+        for value in (element.text or "", *map(str, element.attrib.values())):
+            # As in -drive file=/a/b,format=raw
+            found.update((value.strip(), *re.split("[=,]", value)) if "/" in value else ())
+    return {path for path in found if path.startswith("/")}

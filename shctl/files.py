@@ -12,8 +12,8 @@ Identity = tuple[str, int, int] | str
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 # What systemd gives a service of its own by PrivateTmp= and PrivateDevices=.
 _PRIVATE = ("/tmp/", "/var/tmp/", "/dev/")  # noqa: S108
-
-
+# What is another file for each process.
+_OWN = ("/proc/self/", "/proc/thread-self/", "/dev/fd/", "/dev/fdset/")
 _SYS_ADMIN = 21  # CAP_SYS_ADMIN in linux/capability.h, without which nobody mounts anything
 
 
@@ -31,6 +31,8 @@ def unseen(path: str | Path, error: Exception) -> Unseen:
 
 def look(path: str | Path, *, follow: bool = True) -> os.stat_result | None:
     """Return what is at a path, None where certainly nothing is; raise Unseen otherwise."""
+    if os.path.normpath(path).startswith(_OWN):
+        raise unseen(path, OSError(0, "each process has its own"))
     try:
         return Path(path).stat(follow_symlinks=follow)
     except FileNotFoundError as error:
@@ -65,6 +67,8 @@ def is_plain(path: str | Path) -> bool:
 
 def children(directory: str | Path) -> list[Path]:
     """Return what is in a directory, sorted; nothing where there is none. Raises Unseen."""
+    if _is_confined() and f"{os.path.realpath(directory)}/".startswith(_PRIVATE):
+        raise unseen(directory, PermissionError(errno.EACCES, "the service has its own"))
     try:
         return sorted(Path(directory, name) for name in os.listdir(directory))
     except FileNotFoundError:

@@ -93,6 +93,18 @@ class Domain:
         with self._doing("read"):
             return str(self._handle.XMLDesc(api.VIR_DOMAIN_XML_INACTIVE if stored else 0))
 
+    def saved_xml(self) -> str | None:
+        """Return the XML that the domain goes on with after `virsh managedsave`, None without."""
+        with self._doing("look at what is saved of"):
+            if self._handle.isActive() or not self._handle.hasManagedSaveImage():
+                return None
+            return str(self._handle.managedSaveGetXMLDesc())
+
+    def snapshots(self) -> list[str]:
+        """Return the XML of the domain's snapshots."""
+        with self._doing("list the snapshots of"):
+            return [str(found.getXMLDesc()) for found in self._handle.listAllSnapshots()]
+
     def start_paused(self) -> None:
         """Start the domain's QEMU, with the guest's processors still stopped."""
         with self._doing("start"):
@@ -134,13 +146,16 @@ class Domain:
         with suppress(Conflict, NotFound), self._doing("power off"):
             self._handle.destroy()
 
-    def undefine(self) -> None:
-        """Remove the domain with its nvram, managed save and snapshots; gone already is fine."""
+    def undefine(self, *, nvram: bool) -> None:
+        """Remove the domain with its managed save and snapshots; gone already is fine.
+
+        `nvram` says whether the file with its UEFI variables goes too, whatever file that is.
+        """
         flags = (
             api.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
             | api.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
             | api.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-            | api.VIR_DOMAIN_UNDEFINE_NVRAM
+            | (api.VIR_DOMAIN_UNDEFINE_NVRAM if nvram else api.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM)
         )
         with suppress(NotFound), self._doing("undefine"):
             self._handle.undefineFlags(flags)

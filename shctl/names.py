@@ -20,6 +20,11 @@ def check_host(name: str, field: str = "name") -> str:
     return _check(name, _HOST, HOST_RULE, field)
 
 
+def is_host(name: str) -> bool:
+    """Tell whether shctl may have made a host of this name."""
+    return len(name) <= MAX_LENGTH and bool(re.fullmatch(_HOST, name))
+
+
 def check_network(name: str, field: str = "name") -> str:
     """Return the name of a network to be made; raise InvalidInput unless it is allowed."""
     return _check(name, _NETWORK, NETWORK_RULE, field)

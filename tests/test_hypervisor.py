@@ -122,7 +122,7 @@ def test_name_that_is_taken_is_a_conflict(real: Hypervisor) -> None:
         with pytest.raises(Conflict, match="already exists"):
             real.define(xml)
     finally:
-        host.undefine()
+        host.undefine(nvram=True)
 
 
 def test_wrong_xml_is_invalid_input(real: Hypervisor) -> None:
@@ -142,8 +142,8 @@ def test_unreachable(uri: str, capfd: pytest.CaptureFixture[str]) -> None:
 def test_removing_what_has_gone_is_fine(real: Hypervisor) -> None:
     xml = QEMU.format("gone")
     host = real.define(xml)
-    host.undefine()
-    host.undefine()
+    host.undefine(nvram=True)
+    host.undefine(nvram=True)
     host.destroy()
     with pytest.raises(NotFound):
         _ = host.state

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from shctl import auth, files, locks, storage
+from shctl import auth, files, locks, names, storage
 from shctl.doctor.looks import Found, is_so, look, put_right
 from shctl.errors import ShctlError
-from shctl.hosts import console
+from shctl.hosts import console, usage
 from shctl.hypervisor import Hypervisor
 from shctl.install import boot
 from shctl.install.cache import Cache, is_ours
@@ -21,7 +21,7 @@ _LOG = re.compile(r".*/(.+)\.log(?:\.[0-9]+)?")
 
 def files_left(hypervisor: Hypervisor) -> Found:
     """Find boot files and console logs of no host."""
-    booted = {path: path.name for path in files.children(boot.BOOT)}
+    booted = {path: path.name for path in _boot_directories()}
     yield from _left_by(
         booted,
         lambda: set(booted.values()) - look(hypervisor).installing,
@@ -30,17 +30,30 @@ def files_left(hypervisor: Hypervisor) -> Found:
     )
     parts = map(_LOG.fullmatch, map(str, files.children(console.LOGS)))
     logged = {Path(match[0]): match[1] for match in parts if match}
+    logged = {path: host for path, host in logged.items() if files.is_plain(path)}
     yield from _left_by(
         logged,
-        lambda: set(logged.values()) - _named(hypervisor),
+        lambda: _unnamed(hypervisor, set(logged.values())),
         "console log of no host",
         lambda path: path.unlink(missing_ok=True),
     )
 
 
-def _named(hypervisor: Hypervisor) -> set[str]:
-    seen = look(hypervisor)
-    return seen.names | seen.logged
+def _boot_directories() -> list[Path]:
+    """Return the directories with boot files of shctl's; none where a link leads elsewhere."""
+    if boot.BOOT.is_symlink():
+        return []
+    paths = [path for path in files.children(boot.BOOT) if names.is_host(path.name)]
+    return [path for path in paths if boot.is_ours(path)]
+
+
+def _unnamed(hypervisor: Hypervisor, hosts: set[str]) -> set[str]:
+    """Return the hosts that are not there, and to whose logs no other host may write."""
+    left = hosts - look(hypervisor).names
+    if not left or any(host.hung for host in hypervisor.domains()):
+        return set()
+    written = console.written(hypervisor)
+    return {host for host in left if f"{host}.log" not in written}
 
 
 def _left_by(
@@ -65,12 +78,11 @@ def modes_wrong(hypervisor: Hypervisor) -> Found:
     """Find files of ours that let others do more than they should."""
     volumes = Path(storage.DEFAULT_PATH)
     wanted = {console.LOGS: 0o700, volumes: 0o711, boot.BOOT: 0o755, locks.directory(): 0o700}
-    for path in (*files.children(console.LOGS), auth.PATH, *_disks(hypervisor, volumes)):
+    disks = dict(_disks(hypervisor, volumes))
+    for path in (*filter(files.is_plain, files.children(console.LOGS)), auth.PATH, *disks):
         wanted[path] = 0o600
     for path, mode in wanted.items():
-        facts = files.look(path, follow=False)
-        have = stat.S_IMODE(facts.st_mode) if facts and not stat.S_ISLNK(facts.st_mode) else 0
-        if have & ~mode:
+        if (have := _mode(path)) & ~mode and _is_alone(hypervisor, path, disks.get(path)):
             problem = f"its mode is {have:04o}, which lets others do more than they should"
             yield (
                 Finding("file", str(path), problem, f"--fix makes it {mode:04o}"),
@@ -78,11 +90,28 @@ def modes_wrong(hypervisor: Hypervisor) -> Found:
             )
 
 
-def _disks(hypervisor: Hypervisor, volumes: Path) -> Iterator[Path]:
-    """Yield the disks in a directory that hosts have and list; what else is there is not ours."""
-    for _, read, data in look(hypervisor).ours:
+def _mode(path: Path) -> int:
+    """Return the mode of a file or directory, 0 where it is not certain whose that is."""
+    facts = files.look(path, follow=False)
+    if facts is None or not (stat.S_ISDIR(facts.st_mode) or stat.S_ISREG(facts.st_mode)):
+        return 0
+    # A second name of a file may be another owner's.
+    return 0 if stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1 else stat.S_IMODE(facts.st_mode)
+
+
+def _is_alone(hypervisor: Hypervisor, path: Path, host: str | None) -> bool:
+    """Tell whether a disk is used by no other host than this one, by its UUID."""
+    if host is None:
+        return True
+    uses = usage.users_of(hypervisor, [str(path)])[str(path)]
+    return all(use.host is not None and use.host.uuid == host for use in uses)
+
+
+def _disks(hypervisor: Hypervisor, volumes: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the disks in a directory that hosts have and list, with the hosts' UUIDs."""
+    for host, read, data in look(hypervisor).ours:
         listed = {str(volumes / name.name) for name in data.volumes if "/" not in name.name}
-        yield from (Path(row.path) for row in read.disks if row.path in listed)
+        yield from ((Path(row.path), host.uuid) for row in read.disks if row.path in listed)
 
 
 def _chmod(path: Path, mode: int) -> None:

@@ -13,7 +13,7 @@ from io import IncrementalNewlineDecoder
 from pathlib import Path
 from typing import BinaryIO
 
-from shctl import domain, files, names
+from shctl import disks, domain, files, names
 from shctl.errors import Conflict, NoSpace, NotFound, Unreachable
 from shctl.handles import Domain
 from shctl.hosts import logfile
@@ -43,6 +43,24 @@ def prepare_log(path: Path) -> None:
         _remove_parts(path)
 
 
+def written(hypervisor: Hypervisor) -> set[str]:
+    """Return the names of all files that hosts may write to, wherever these are."""
+    found: set[str] = set()
+    for host in hypervisor.domains():
+        with suppress(NotFound):  # a host that went in the meantime
+            found.update(*map(_files, _texts(host)))
+    return found
+
+
+def _files(xml: str) -> set[str]:
+    return {Path(path).name for path in disks.other_files(domain.parse(xml))}
+
+
+def _texts(host: Domain) -> set[str]:
+    """Return a host's XML as it is stored, and as it runs."""
+    return {host.xml(stored=True), host.xml()}
+
+
 def remove_log(path: Path) -> None:
     """Remove a log with the older parts that virtlogd has rotated away; raise Conflict, NoSpace."""
     with _explained(path, "remove"):
@@ -53,8 +71,12 @@ def may_log_to(path: Path, host: Domain) -> bool:
     """Tell whether a host may write to a log; only False is certain."""
     with suppress(NotFound):  # a host that went in the meantime
         # A hung one may keep its XML to itself.
-        return host.hung or domain.mentions(host.xml(stored=True), str(path))
+        return host.hung or any(_mentions(xml, path.name) for xml in _texts(host))
     return False
+
+
+def _mentions(xml: str, file: str) -> bool:
+    return domain.mentions(xml, file) and file in _files(xml)
 
 
 def _remove_parts(path: Path) -> None:

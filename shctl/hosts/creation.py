@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from shctl import clock, domain, locks, metadata, names, ownership, ports, storage
 from shctl.errors import Conflict, InvalidInput, NotFound
 from shctl.handles import Domain
-from shctl.hosts import clashes, console, details, power
+from shctl.hosts import clashes, console, details, nvram, power
 from shctl.hosts.capacity import check_memory
 from shctl.hypervisor import Hypervisor
 from shctl.install import boot
@@ -126,12 +126,14 @@ def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None
     spec = _reservation(request, kvm=kvm, location=fetched.location if fetched else None)
     clashes.check_volumes_free(hypervisor, pool, spec.metadata)
     clashes.check_log_free(hypervisor, request.name)
+    if request.firmware == "uefi":
+        nvram.check_free(hypervisor, spec.name)
     volumes: list[Volume] = []
     with Undo() as undo:
         host = undo.made(
             f"host {spec.name}",
             lambda: hypervisor.reserve(domain.build(spec)),
-            lambda host: _withdraw(host, pool, volumes),
+            lambda host: _withdraw(hypervisor, host, pool, volumes),
         )
         owner = ownership.qemu_owner(hypervisor)
         disks = _make_disks(pool, request, owner, undo, volumes)
@@ -143,13 +145,14 @@ def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None
     return host
 
 
-def _withdraw(host: Domain, pool: Pool, volumes: list[Volume]) -> None:
+def _withdraw(hypervisor: Hypervisor, host: Domain, pool: Pool, volumes: list[Volume]) -> None:
     """Undefine a host, unless a volume of it could not be removed: it alone tells whose that is."""
     left = [volume.name for volume in volumes if pool.has_volume(volume.name)]
     if left:
         raise Conflict(f"host {host.name!r} still has {', '.join(left)}")
     ports.note_deleted(host.uuid)
-    host.undefine()
+    foreign = nvram.foreign(hypervisor, host, host.xml(stored=True))
+    host.undefine(nvram=foreign is None)
 
 
 def _finish(

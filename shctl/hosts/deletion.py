@@ -8,7 +8,7 @@ from pathlib import Path
 from shctl import domain, files, locks, metadata, names, ports
 from shctl.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
 from shctl.handles import Domain
-from shctl.hosts import power, usage
+from shctl.hosts import holders, nvram, power, usage
 from shctl.hosts.console import LOGS, log_path, may_log_to, remove_log
 from shctl.hosts.owned import Disks, Owned, owned_disks
 from shctl.hypervisor import Hypervisor
@@ -46,12 +46,18 @@ def finish(hypervisor: Hypervisor, name: str) -> None:
 
 def is_interrupted(host: Domain) -> bool:
     """Tell whether a host is ours and incomplete, which is normal while its lock is held."""
-    data = domain.read(host.xml(stored=True)).metadata
-    if data is None or data.complete or _runs_complete(host):
+    read = domain.read(host.xml(stored=True))
+    data = read.metadata
+    # No host of ours is transient.
+    if data is None or data.complete or not host.persistent or _runs_complete(host):
         return False
-    # A copy of an old host has its metadata, in which no UUID says so; but not its name.
-    names_own = (volume.name.startswith(names.volume(host.name, "sd")) for volume in data.volumes)
-    return data.uuid is not None or all(names_own)
+    if data.uuid:
+        return True
+    # A copy of an old host has its metadata, in which no UUID says so; but not its name and disks.
+    prefix = names.volume(host.name, "sd")
+    is_own = all(volume.name.startswith(prefix) for volume in data.volumes)
+    listed = bool(data.volumes or data.paths)
+    return listed and is_own and {row.path for row in read.disks} >= {*data.paths}
 
 
 def _runs_complete(host: Domain) -> bool:
@@ -69,16 +75,19 @@ def _runs_complete(host: Domain) -> bool:
 
 def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
     """Delete a host whose lock is held; return the paths of disks that are not its own."""
-    read = domain.read(host.xml(stored=True))
+    xml = host.xml(stored=True)
+    read = domain.read(xml)
     data, own = check(hypervisor, host, read)
+    variables = nvram.foreign(hypervisor, host, xml)
     ran = host.active
     host.destroy()
     _mark(host, data)
     _sweep(hypervisor, host, needed=ran)
-    _remove(hypervisor, host, own.owned)
+    _remove(hypervisor, host, own.owned, nvram=variables is None)
     _remove_old_log(hypervisor, host, read.console)
     ours = {disk.path for disk in own.owned}
-    kept = dict.fromkeys((*(row.path for row in read.disks if row.path), *own.volumes))
+    disks = (row.path for row in read.disks)
+    kept = dict.fromkeys(filter(None, (*disks, *own.volumes, variables)))
     # An interrupted deletion before this one may have removed some already.
     return tuple(path for path in kept if path not in ours and _may_be_there(path))
 
@@ -127,11 +136,21 @@ def _check_unused(hypervisor: Hypervisor, host: Domain, read: domain.Read, own: 
                 f"host {host.name!r} is kept: its disk {path} is also used by"
                 f" {', '.join(sorted(set(map(str, others))))}; {_remedy(others)}"
             )
+    if not host.active:
+        _check_unlocked(host.name, ours)
+
+
+def _check_unlocked(host: str, paths: list[str]) -> None:
+    try:
+        for path in paths:
+            holders.check_unlocked(path)
+    except Conflict as error:
+        raise Conflict(f"host {host!r} is kept: {error}") from error
 
 
 def _remedy(users: list[usage.Use]) -> str:
     """Say what frees a disk: an image of no host cannot be detached from anything."""
-    loose = [use.host is None for use in users]
+    loose = [use.host is None and not use.is_device for use in users]
     if all(loose):
         return "remove that image first, unless somebody needs it"
     if any(loose):
@@ -155,7 +174,11 @@ def _check_chain(
         usage.identity(hypervisor, disk) for disk in ours
     }:
         return
-    target = next((row.target for row in read.disks if row.path == top), "DISK")
+    target = next((row.target for row in read.disks if row.path == top), None)
+    if target is None:
+        raise Conflict(
+            f"{top}, of a snapshot of it, stands on its disk {path}; look at it, and remove it"
+        )
     raise Conflict(
         f"its disk {top} stands on its disk {path}, as after an external snapshot; merge them"
         f" ('virsh blockcommit {host.name} {target} --active --pivot' while it runs),"
@@ -191,7 +214,7 @@ def _sweep(hypervisor: Hypervisor, host: Domain, *, needed: bool) -> None:
             raise
 
 
-def _remove(hypervisor: Hypervisor, host: Domain, owned: tuple[Owned, ...]) -> None:
+def _remove(hypervisor: Hypervisor, host: Domain, owned: tuple[Owned, ...], *, nvram: bool) -> None:
     """Remove disks before the domain, so that an interrupted deletion can be done again."""
     left = list(filter(None, map(_hindrance, owned)))
     if left:
@@ -200,7 +223,7 @@ def _remove(hypervisor: Hypervisor, host: Domain, owned: tuple[Owned, ...]) -> N
             f" mend that, then 'shctl hosts delete {host.name}' again"
         )
     _remove_files(hypervisor, host)
-    host.undefine()
+    host.undefine(nvram=nvram)
 
 
 def _remove_old_log(hypervisor: Hypervisor, host: Domain, console: str | None) -> None:

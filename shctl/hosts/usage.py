@@ -13,6 +13,7 @@ from shctl.deadline import within
 from shctl.disks import RAW, Layer
 from shctl.errors import Conflict, NotFound, ShctlError
 from shctl.handles import Domain
+from shctl.hosts import holders
 from shctl.hypervisor import Hypervisor
 from shctl.pools import Pool
 
@@ -28,9 +29,15 @@ class Use:
     host: Domain | None
     by: str | None = None
 
+    @property
+    def is_device(self) -> bool:
+        """Tell whether it is a device of no host's that stands on the file."""
+        return self.host is None and str(self.by).startswith("/dev/")
+
     def __str__(self) -> str:
         if self.host is None:
-            return f"{self.by} (an image of no host that stands on it)"
+            what = "a device" if self.is_device else "an image of no host"
+            return f"{self.by} ({what} that stands on it)"
         return f"{self.host.name} (its disk {self.by} stands on it)" if self.by else self.host.name
 
 
@@ -49,7 +56,7 @@ def _users(hypervisor: Hypervisor, paths: Collection[str]) -> dict[str, list[Use
     # Two of the paths may name one file, as a host's XML and its metadata may.
     wanted = {path: identity(hypervisor, path) for path in paths}
     found: dict[files.Identity, list[Use]] = {file: [] for file in wanted.values()}
-    for use in _uses(hypervisor, paths):
+    for use in _uses(hypervisor, wanted):
         file = wanted.get(use.path) or _identity(hypervisor, use.path, found)
         if file in found:
             found[file].append(use)
@@ -83,26 +90,39 @@ def identity(hypervisor: Hypervisor, path: str) -> files.Identity:
         raise
 
 
-def _uses(hypervisor: Hypervisor, paths: Collection[str]) -> Iterator[Use]:
-    """Yield what hosts use, then what images of no host stand on, in pools and next to `paths`."""
+def _uses(hypervisor: Hypervisor, wanted: dict[str, files.Identity]) -> Iterator[Use]:
+    """Yield what hosts use, then what stands on what no host has, in pools and next to it."""
     attached: set[files.Identity] = set()
     for host in hypervisor.domains():
         with suppress(NotFound):  # a host that went in the meantime
-            for use in _of_host(hypervisor, host, paths):
+            for use in _of_host(hypervisor, host, wanted):
                 with suppress(files.Unseen):
                     attached.add(files.identity(use.path))
                 yield use
-    seen = {str(Path(path).parent) for path in paths if path.startswith("/")}
+    for device, path in holders.loops():
+        # What a service cannot see is none of its disks.
+        with suppress(files.Unseen):
+            files.identity(path)
+            yield Use(path, None, device)
+    seen = {str(Path(path).parent) for path in wanted if path.startswith("/")}
     for folder in sorted(seen):
         yield from _loose(folder, attached)
     for pool in hypervisor.pools():
         yield from _in_pool(pool, attached, seen)
 
 
-def _of_host(hypervisor: Hypervisor, host: Domain, paths: Collection[str]) -> Iterator[Use]:
+def _of_host(
+    hypervisor: Hypervisor, host: Domain, wanted: dict[str, files.Identity]
+) -> Iterator[Use]:
     layers, others = _layers(hypervisor, host)
-    # These are compared as text: they are sockets and terminals of running hosts, as a rule.
-    yield from (Use(path, host) for path in paths if path in others)
+    # These are sockets and terminals of running hosts, as a rule, which a service may not see.
+    for path in others:
+        with suppress(files.Unseen):
+            if path in wanted or files.identity(path) in wanted.values():
+                yield Use(path, host)
+    # A volume of a pool that is off, or not there, has a file of its own name, wherever.
+    named = {layer.volume[1] for layer in layers if layer.volume}
+    yield from (Use(path, host) for path in wanted if Path(path).name in named)
     certain = {layer.path for layer in layers if layer.complete}
     for layer in dict.fromkeys(replace(layer, complete=False) for layer in layers):
         if layer.path is None:
@@ -113,24 +133,32 @@ def _of_host(hypervisor: Hypervisor, host: Domain, paths: Collection[str]) -> It
 
 
 def _layers(hypervisor: Hypervisor, host: Domain) -> tuple[list[Layer], set[str]]:
-    """Return what a host's disks are made of, running and stored, and its other files."""
+    """Return what a host's disks are made of, running, stored and saved, and its other files."""
     if host.hung:
         # By libvirt 11 each reading of its XML would wait for half a minute.
         return [Layer(path, format=RAW) for path in host.open_disks()], set()
-    roots = [domain.parse(xml) for xml in {host.xml(), host.xml(stored=True)}]
-    layers = [_placed(hypervisor, layer) for root in roots for layer in disks.layers(root)]
-    return layers, set().union(*map(disks.other_files, roots))
+    texts = {host.xml(), host.xml(stored=True), host.saved_xml()}
+    roots = [domain.parse(xml) for xml in texts if xml]
+    layers = [layer for root in roots for layer in disks.layers(root)]
+    for snapshot in map(domain.parse, host.snapshots()):
+        layers += disks.snapshot_layers(snapshot)
+    others = set().union(*map(disks.other_files, roots))
+    return [_placed(hypervisor, layer) for layer in layers], others
 
 
 def _placed(hypervisor: Hypervisor, layer: Layer) -> Layer:
-    """Return a layer by its path where the XML has a volume."""
+    """Return a layer by its path where the XML has a volume, as it is where its pool is off."""
     if layer.volume is None:
         return layer
-    pool, name = layer.volume
-    path = None
     with suppress(NotFound):
-        path = hypervisor.pool(pool).volume(name).path
-    return Layer(path, None, None, layer.format, layer.complete)
+        pool = hypervisor.pool(layer.volume[0])
+        if not pool.active:
+            return layer
+        path = None
+        with suppress(NotFound):
+            path = pool.volume(layer.volume[1]).path
+        return Layer(path, None, None, layer.format, layer.complete)
+    return layer
 
 
 def _below(host: Domain, layer: Layer, *, certain: bool) -> list[str]:

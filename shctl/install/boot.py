@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import re
+import stat
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -9,10 +11,12 @@ from typing import BinaryIO
 
 from shctl import files, names
 from shctl.errors import Conflict, ShctlError
-from shctl.install.files import explained, make_directory
+from shctl.install.files import TEMPORARY, explained, make_directory
 from shctl.ownership import Owner
 
 BOOT = Path("/var/lib/shctl/boot")
+# What stage() writes, and what an initrd is written to before it takes its name.
+_OURS = re.compile(rf"kernel|initrd|\.initrd\..+{re.escape(TEMPORARY)}")
 _FICLONE = 0x40049409  # see ioctl_ficlone(2)
 
 
@@ -28,6 +32,8 @@ def make_boot_directory(host: str) -> Path:
     """Make an empty directory that QEMU's user can pass through, and return it."""
     path = directory(host)
     remove_boot_files(host)
+    if files.is_there(path):
+        raise Conflict(f"{path} holds other files than an installation's; move them away")
     make_directory(path)
     return path
 
@@ -86,14 +92,23 @@ def _acl(user: int) -> bytes:
 
 
 def remove_boot_files(host: str) -> None:
-    """Remove a host's boot files; none being there is fine."""
+    """Remove a host's boot files; none being there is fine, and what is not ours stays."""
     path = directory(host)
-    if not files.is_there(path):
+    if not is_ours(path):
         return
-    from shutil import rmtree  # 2 ms, for what is seldom needed
-
     try:
-        rmtree(path)
+        for file in files.children(path):
+            file.unlink(missing_ok=True)
+        path.rmdir()
+    except FileNotFoundError:
+        return
     except OSError as error:
-        reason = error.strerror or error  # of a symbolic link rmtree says it in its own words
-        raise ShctlError(f"cannot remove the boot files {path}: {reason}") from error
+        raise ShctlError(f"cannot remove the boot files {path}: {error.strerror}") from error
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether a directory holds nothing but what an installation boots; raise Unseen."""
+    facts = files.look(path, follow=False)
+    if facts is None or not stat.S_ISDIR(facts.st_mode):
+        return False
+    return all(_OURS.fullmatch(file.name) and files.is_plain(file) for file in files.children(path))

@@ -396,3 +396,158 @@ def test_r39_interrupted_creation_takes_volumes_of_its_own_name_alone(attributes
     assert left == ["evil-x-sda", "evilsda", "other-sda"]
     for name in left:
         call("virsh", "vol-delete", name, "shctl")
+
+
+UEFI = """<domain type="qemu"><name>{name}</name><uuid>{uuid}</uuid>
+<metadata>{metadata}</metadata><memory unit="MiB">32</memory><features><acpi/></features>
+<os><type arch="x86_64" machine="q35">hvm</type>
+<loader readonly="yes" type="pflash">/usr/share/OVMF/OVMF_CODE_4M.fd</loader><nvram>{nvram}</nvram>
+</os></domain>"""
+NVRAM = Path("/var/lib/libvirt/qemu/nvram")
+OTHER = "11111111-2222-4333-8444-666666666666"
+
+
+def bound(attributes: str = BOUND) -> str:
+    return f'<shctl:host xmlns:shctl="urn:shctl:host:1" created="x" {attributes}/>'
+
+
+@pytest.fixture
+def victim() -> Iterator[Path]:
+    """Return the file with the UEFI variables of another host."""
+    NVRAM.mkdir(parents=True, exist_ok=True)
+    path = NVRAM / "victim_VARS.fd"
+    path.write_bytes(b"variables")
+    define(UEFI.format(name="victim", uuid=OTHER, metadata="", nvram=path))
+    yield path
+    call("virsh", "undefine", "victim", "--keep-nvram")
+    path.unlink()
+
+
+@pytest.mark.parametrize("name", ["secret", "victim", "link"])
+@pytest.mark.parametrize("by", [by_command, by_doctor])
+def test_r39_uefi_variables_of_others_stay(
+    name: str, by: Callable[[], None], victim: Path, foreign: Path
+) -> None:
+    """libvirt would remove whatever file the XML calls so."""
+    own = NVRAM / "evil_VARS.fd"
+    if name == "link":
+        own.symlink_to(victim)
+    path = {"secret": foreign / "secret", "victim": victim, "link": own}[name]
+    before = facts(foreign, NVRAM)
+    metadata_ = bound(ATTRIBUTES[3] if by is by_doctor else BOUND)
+    define(UEFI.format(name="evil", uuid=UUID, metadata=metadata_, nvram=path))
+    by()
+    assert run("hosts", "show", "evil").code == 3
+    assert facts(foreign, NVRAM) == before
+    own.unlink(missing_ok=True)
+
+
+def test_r39_own_uefi_variables_go() -> None:
+    NVRAM.mkdir(parents=True, exist_ok=True)
+    own = NVRAM / "evil_VARS.fd"
+    own.touch()
+    define(UEFI.format(name="evil", uuid=UUID, metadata=bound(), nvram=own))
+    ok("hosts", "delete", "--yes", "evil")
+    assert not own.exists()
+
+
+def test_r39_uefi_variables_that_are_there_are_not_taken_over(victim: Path) -> None:
+    create = ["hosts", "create", "victim2", "--memory", "64", "--network", "vlan10"]
+    left = NVRAM / "victim2_VARS.fd"
+    left.touch()
+    done = run(*create, "--disk", "1", "--firmware", "uefi")
+    assert (done.code, str(left) in done.err) == (4, True), done
+    call("virsh", "domrename", "victim", "victim1")
+    left.unlink()
+    define(UEFI.format(name="victim1", uuid=OTHER, metadata="", nvram=left))
+    done = run(*create, "--disk", "1", "--firmware", "uefi")
+    assert (done.code, "used by victim1" in done.err) == (4, True), done
+    call("virsh", "domrename", "victim1", "victim")
+
+
+def test_r39_log_of_a_renamed_host_stays(foreign: Path) -> None:
+    create("web", "--start")
+    ok("hosts", "stop", "web", "--force")
+    call("virsh", "domrename", "web", "old")
+    log = log_path("web")
+    log.write_text("of old")
+    wanted = "hosts create web --memory 64 --disk 1 --network vlan10 --pool isos".split()
+    done = run(*wanted)
+    assert (done.code, "to which host 'old'" in done.err) == (4, True), done
+    plant("", BOUND, name="web")
+    ok("hosts", "delete", "--yes", "web")
+    assert log.read_text() == "of old"
+    ok("hosts", "delete", "--yes", "old")
+    assert not log.exists()
+
+
+def test_r39_doctor_leaves_what_others_keep_where_shctl_works(tmp_path: Path) -> None:
+    """Logs of other devices, directories, what a file system has of its own, links elsewhere."""
+    logs = log_path("x").parent
+    logs.mkdir(parents=True, exist_ok=True)
+    serial = f'<parallel type="pty"><log file="{logs}/printer.log"/></parallel>'
+    define(HOST.format(name="evil", uuid=UUID, listed="", attributes="", devices=serial))
+    (logs / "printer.log").touch(0o600)
+    (logs / "archive.log").mkdir(0o755)
+    # A host that is gone has these, and they go.
+    (logs / "gone.log").touch(0o600)
+    boot.BOOT.mkdir(exist_ok=True)
+    for path in (boot.BOOT / "lost+found", boot.BOOT / "docs", tmp_path / "a"):
+        path.mkdir()
+        (path / "#12").touch()
+    (boot.BOOT / "gone").mkdir()
+    (boot.BOOT / "gone" / "kernel").touch()
+    before = facts(logs / "printer.log", logs / "archive.log", boot.BOOT / "docs", tmp_path)
+    try:
+        assert run("doctor", "--fix").out.count("mended") == 2
+        assert (boot.BOOT / "lost+found" / "#12").exists()
+        assert not (logs / "gone.log").exists()
+        assert not (boot.BOOT / "gone").exists()
+        boot.BOOT.rename(away := boot.BOOT.with_name("boot.away"))
+        boot.BOOT.symlink_to(tmp_path)
+        ok("doctor", "--fix")
+        boot.BOOT.unlink()
+        away.rename(boot.BOOT)
+        after = facts(logs / "printer.log", logs / "archive.log", boot.BOOT / "docs", tmp_path)
+        assert after == before
+    finally:
+        for path in (boot.BOOT / "lost+found" / "#12", boot.BOOT / "docs" / "#12"):
+            path.unlink(missing_ok=True)
+            path.parent.rmdir()
+        (logs / "archive.log").rmdir()
+        (logs / "printer.log").unlink()
+
+
+@pytest.mark.parametrize("shared", ["a host", "a link"])
+def test_r39_mode_of_a_disk_of_others_stays(shared: str, tmp_path: Path) -> None:
+    disk = VOLUMES / "golden.img"
+    disk.write_bytes(bytes(4096))
+    disk.chmod(0o644)
+    call("virsh", "pool-refresh", "shctl")
+    device = DISK.format(device="disk", path=disk, more="")
+    if shared == "a host":
+        define(HOST.format(name="owner", uuid=OTHER, listed="", attributes="", devices=device))
+        call("virsh", "metadata", "owner", "urn:shctl:host:1", "--remove")
+    else:
+        (VOLUMES / "other").hardlink_to(disk)
+    plant('<volume pool="shctl" name="golden.img"/>', BOUND, device)
+    run("doctor", "--fix")
+    assert disk.stat().st_mode & 0o777 == 0o644
+    if shared == "a host":
+        call("virsh", "undefine", "owner")
+    (VOLUMES / "other").unlink(missing_ok=True)
+    disk.unlink()
+    call("virsh", "pool-refresh", "shctl")
+
+
+@pytest.mark.parametrize("attributes", ATTRIBUTES[1::2])
+def test_r39_guest_of_others_is_not_ended_by_doctor(attributes: str, tmp_path: Path) -> None:
+    """A transient host is never one of shctl's, whatever its metadata says."""
+    file = tmp_path / "evil.xml"
+    file.write_text(
+        HOST.format(name="evil", uuid=UUID, listed="", attributes=attributes, devices="")
+    )
+    call("virsh", "create", str(file))
+    run("doctor", "--fix")
+    assert "running" in call("virsh", "domstate", "evil")
+    call("virsh", "destroy", "evil")

@@ -5,6 +5,8 @@ Where it cannot be found out what an image stands on, the deletion is refused.
 
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +15,8 @@ import pytest
 from shctl import images
 from shctl.hosts import deletion, usage
 from shctl.hypervisor import Hypervisor
-from tests.support import URI, VOLUMES, call, create, define, ok, prepare, run
-from tests.unit_service import HOME, serving_as_service
+from tests.support import URI, VOLUMES, call, create, define, eventually, ok, prepare, run
+from tests.unit_service import HOME, serving_as_service, serving_as_unit
 
 BASE = VOLUMES / "base-sda"
 SHARED = Path("/var/lib/libvirt/images")  # QEMU's user can pass through it
@@ -415,3 +417,114 @@ def test_r40_service_keeps_an_own_disk_that_it_cannot_see(home: Path, tmp_path: 
     assert (home / "own.img").exists()
     ok("hosts", "delete", "--yes", "user")
     assert not (home / "own.img").exists()
+
+
+NVDIMM = """<domain type='qemu'><name>user</name><maxMemory slots='4'>1048576</maxMemory>
+<memory>65536</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>
+<cpu><numa><cell id='0' cpus='0' memory='65536'/></numa></cpu>
+<devices><memory model='nvdimm'><source><path>{path}</path></source><target>
+<size unit='MiB'>512</size><node>0</node></target></memory></devices></domain>"""
+ARGUMENT = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+<name>user</name><memory>65536</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>
+<qemu:commandline><qemu:arg value='-drive'/><qemu:arg value='file={path},format=raw,if=virtio'/>
+</qemu:commandline></domain>"""
+FIRMWARE = """<domain type='qemu'><name>user</name><memory>65536</memory>
+<sysinfo type='fwcfg'><entry name='opt/x' file='{path}'/></sysinfo>
+<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"""
+SERIAL = "<serial type='file'><source path='{path}'/></serial>"
+USES = {
+    "memory": NVDIMM,
+    "argument": ARGUMENT,
+    "firmware": FIRMWARE,
+    "serial": HOST.replace("{name}", "user").replace("{devices}", SERIAL),
+}
+
+
+@pytest.mark.usefixtures("_user")
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("use", USES)
+def test_r40_disk_that_a_host_has_as_something_else(use: str, link: bool, tmp_path: Path) -> None:
+    path = BASE
+    if link:
+        path = tmp_path / "link"
+        path.symlink_to(BASE)
+    define(USES[use].format(path=path))
+    refused("also used by user")
+
+
+@pytest.mark.usefixtures("_user")
+def test_r40_volume_of_a_pool_that_is_off_or_gone(tmp_path: Path) -> None:
+    """Two pools may have one directory, by two paths."""
+    (tmp_path / "alias").symlink_to(VOLUMES)
+    call("virsh", "pool-define-as", "alias", "dir", "--target", str(tmp_path / "alias"))
+    call("virsh", "pool-start", "alias")
+    disk = DISK.format(kind="raw", path="").replace("type='file'", "type='volume'", 1)
+    disk = disk.replace("file=''", "pool='alias' volume='base-sda'")
+    define(HOST.format(name="user", devices=disk))
+    for step in (["pool-destroy", "alias"], ["pool-undefine", "alias"]):
+        refused("also used by user")
+        call("virsh", *step)
+    refused("also used by user")
+
+
+def test_r40_disk_of_a_saved_host() -> None:
+    """What is stored of it may have changed since."""
+    create("saved", "--start")
+    call("virsh", "attach-disk", "saved", str(BASE), "sdb", "--targetbus", "scsi", "--live")
+    try:
+        call("virsh", "managedsave", "saved")
+        refused("also used by saved")
+    finally:
+        ok("hosts", "delete", "--yes", "saved")
+
+
+@pytest.mark.usefixtures("_user")
+def test_r40_path_that_is_another_file_for_each_process() -> None:
+    define(HOST.format(name="user", devices=DISK.format(kind="raw", path="/proc/self/fd/9")))
+    refused("cannot look at /proc/self/fd/9", "each process has its own")
+
+
+def test_r40_loop_device_over_a_disk() -> None:
+    device = call("losetup", "--find", "--show", str(BASE)).strip()
+    try:
+        refused(f"{device} (a device that stands on it)")
+    finally:
+        call("losetup", "--detach", device)
+
+
+def test_r40_disk_that_a_process_without_libvirt_has() -> None:
+    process = subprocess.Popen(["qemu-io", "-f", "raw", str(BASE)], stdin=subprocess.PIPE)
+    try:
+        number = f":{BASE.stat().st_ino}"
+        eventually(lambda: f"{number} " in Path("/proc/locks").read_text())
+        refused("a process that libvirt does not know")
+    finally:
+        process.communicate()
+
+
+def test_r40_image_that_only_a_snapshot_knows(folder: Path) -> None:
+    create("snap")
+    top = folder / "top"
+    spec = f"sda,file={top}"
+    call("virsh", "snapshot-create-as", "snap", "s1", "--disk-only", "--diskspec", spec)
+    xml = call("virsh", "dumpxml", "snap").replace(str(top), str(VOLUMES / "snap-sda"))
+    define(xml.replace("type='qcow2'", "type='raw'"))
+    done = run("hosts", "delete", "--yes", "snap")
+    assert (done.code, f"{top}, of a snapshot of it, stands on" in done.err) == (4, True), done
+    top.unlink()
+    ok("hosts", "delete", "--yes", "snap")
+
+
+def test_r40_service_and_a_pool_in_a_temporary_directory(tmp_path: Path) -> None:
+    """The unit has a /tmp of its own, where nothing is."""
+    target = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    call("virsh", "pool-create-as", "temporary", "dir", "--target", str(target))
+    call("qemu-img", "create", "-q", "-fqcow2", "-Fraw", f"-b{BASE}", str(target / "image"))
+    try:
+        with serving_as_unit(tmp_path) as running:
+            answer = running.client.ask("DELETE", "/hosts/base")
+        assert answer.status == 409, answer
+        assert BASE.exists()
+    finally:
+        call("virsh", "pool-destroy", "temporary")
+        shutil.rmtree(target)
