@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shctl import disks, domain, files, names
-from shctl.errors import Conflict, NoSpace, NotFound, Unreachable
+from shctl.errors import Conflict, InvalidInput, NoSpace, NotFound, Unreachable
 from shctl.handles import Domain
 from shctl.hosts import logfile
 from shctl.hypervisor import Hypervisor
@@ -25,6 +25,8 @@ LOGS = logfile.LOGS
 MOST = 16 * 2**20  # bytes, twice what virtlogd keeps of a log
 _INTERVAL = 0.1  # seconds
 _CHUNK = 2**16  # bytes
+_STORED, _RUNNING = Path("/etc/libvirt/qemu"), Path("/run/libvirt/qemu")
+_LONGEST = 4 * 2**20  # bytes; a host's file has some 20,000
 
 
 def log_path(host: str) -> Path:
@@ -70,9 +72,31 @@ def remove_log(path: Path) -> None:
 def may_log_to(path: Path, host: Domain) -> bool:
     """Tell whether a host may write to a log; only False is certain."""
     with suppress(NotFound):  # a host that went in the meantime
-        # A hung one may keep its XML to itself.
-        return host.hung or any(_mentions(xml, path.name) for xml in _texts(host))
+        if host.hung:
+            return _may_be_in_files(host.name, path.name)
+        return any(_mentions(xml, path.name) for xml in _texts(host))
     return False
+
+
+def _may_be_in_files(host: str, file: str) -> bool:
+    """Tell whether libvirt's files about a hung host may hold the name of a file.
+
+    The host's XML would wait for its QEMU. libvirt writes one file when it stores a host and one
+    while it runs (virDomainObjSave in src/conf/domain_conf.c).
+    """
+    try:
+        name = f"{names.file_name(host)}.xml"
+        texts = [_begin_of(_RUNNING / name)]
+        with suppress(FileNotFoundError):  # a transient host is not stored
+            texts.append(_begin_of(_STORED / name))
+    except (OSError, InvalidInput):
+        return True
+    return any(len(text) > _LONGEST or file.encode() in text for text in texts)
+
+
+def _begin_of(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_LONGEST + 1)
 
 
 def _mentions(xml: str, file: str) -> bool:

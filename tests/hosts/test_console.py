@@ -11,6 +11,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -360,3 +361,31 @@ def test_screenshot_that_cannot_be(echoing: str, tmp_path: Path) -> None:
     done = run("hosts", "screenshot", echoing, "-w", str(tmp_path / "screen.png"))
     assert (done.code, one_line(done)) == (4, True)
     assert not (tmp_path / "screen.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("running", "stored", "may"),
+    [
+        (b"<log file='/var/log/shctl/console/a.log'/>", b"", True),
+        (b"", b"<log file='/var/log/shctl/console/a.log'/>", True),
+        (b"<log file='/var/log/shctl/console/b.log'/>", b"", False),
+        (b"<name>b</name>", None, False),
+        (None, b"", True),
+        (b" " * (4 * 2**20 + 1), b"", True),
+    ],
+)
+def test_log_of_a_hung_host_stands_in_libvirts_files(
+    running: bytes | None,
+    stored: bytes | None,
+    may: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, content in (("_RUNNING", running), ("_STORED", stored)):
+        directory = tmp_path / name
+        directory.mkdir()
+        monkeypatch.setattr(console, name, directory)
+        if content is not None:
+            (directory / "b.xml").write_bytes(content)
+    hung = SimpleNamespace(name="b", hung=True)
+    assert console.may_log_to(Path("/var/log/shctl/console/a.log"), hung) is may  # type: ignore[arg-type]
