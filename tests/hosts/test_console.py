@@ -373,6 +373,7 @@ def test_screenshot_that_cannot_be(echoing: str, tmp_path: Path) -> None:
         (None, b"", True),
         (b" " * (4 * 2**20 + 1), b"", True),
     ],
+    ids=["runs so", "stored so", "other log", "transient", "not there", "too long"],
 )
 def test_log_of_a_hung_host_stands_in_libvirts_files(
     running: bytes | None,
