@@ -130,8 +130,8 @@ def _fill(root: etree._Element, metadata: Metadata) -> None:
         etree.SubElement(root, "disk", path=path)
     if metadata.install:
         known = vars(metadata.install).items()
-        told = {key: str(value) for key, value in known if value is not None}
-        etree.SubElement(root, "install", told)
+        given = {key: str(value) for key, value in known if value is not None}
+        etree.SubElement(root, "install", given)
 
 
 def is_copy(domain: etree._Element) -> bool:

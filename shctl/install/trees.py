@@ -195,8 +195,8 @@ def _archs(search: Search, layout: Layout) -> tuple[list[str] | None, str]:
     if lines is None or not is_marked(layout, lines):
         return None, ""
     how = f"{layout.marker} speaks of {layout.kind}"
-    told = find_archs(lines) or in_url
-    return _bootable(told, layout.marker) if told else [], how
+    named = find_archs(lines) or in_url
+    return _bootable(named, layout.marker) if named else [], how
 
 
 def _bootable(told: set[str], where: str) -> list[str]:
