@@ -7,10 +7,13 @@ from typing import Any
 
 import libvirt
 
-from shctl import domain, names, network, networks, storage
+from shctl.common import names
 from shctl.hosts import console
-from shctl.hypervisor import Hypervisor
-from shctl.metadata import Metadata, OwnedVolume
+from shctl.hypervisor.connection import Hypervisor
+from shctl.networks import manage
+from shctl.storage import volumes
+from shctl.xml import domain, network
+from shctl.xml.metadata import Metadata, OwnedVolume
 
 ROOT = Path(__file__).parents[1]
 URI = "qemu:///system"
@@ -34,7 +37,7 @@ class Rack:
     def add_networks(self, count: int) -> None:
         """Make networks with tags of their own on the bridge br0."""
         for tag in range(_FIRST_TAG, _FIRST_TAG + count):
-            networks.create(self.hypervisor, network.Spec(f"net{tag}", "br0", tag))
+            manage.create(self.hypervisor, network.Spec(f"net{tag}", "br0", tag))
 
     def fill(self, count: int) -> None:
         """Define hosts with a disk each until there are so many."""
@@ -44,9 +47,9 @@ class Rack:
     def xml(self, name: str, *, console_log: bool = True) -> str:
         """Return the XML of a host as shctl makes it, and make its volume."""
         volume = names.volume(name, "sda")
-        pool = storage.open_pool(self.hypervisor, storage.DEFAULT_POOL)
-        path = storage.make_volume(pool, volume, 1).path
-        owned = (OwnedVolume(storage.DEFAULT_POOL, volume),)
+        pool = volumes.open_pool(self.hypervisor, volumes.DEFAULT_POOL)
+        path = volumes.make_volume(pool, volume, 1).path
+        owned = (OwnedVolume(volumes.DEFAULT_POOL, volume),)
         log = console.log_path(name)
         if console_log:
             console.prepare_log(log)

@@ -6,12 +6,13 @@ from typing import Any
 
 import bottle
 
-from shctl import __version__, auth, openapi
-from shctl.errors import ShctlError
-from shctl.output import to_json
-from shctl.rest import core, docs, journal, parameters, replies, wsgi
+from shctl import __version__
+from shctl.common import token_file
+from shctl.common.errors import ShctlError
+from shctl.common.output import to_json
+from shctl.rest import access_log, docs, openapi, parameters, responses, runner, wsgi
+from shctl.rest.access import PUBLIC, Gate, check_scope
 from shctl.rest.admission import Admission, NoRoute
-from shctl.rest.gate import PUBLIC, Gate, check_scope
 from shctl.rest.route import Page, Route
 
 HOST, NETWORK = "/hosts/<name>", "/networks/<name>"
@@ -53,28 +54,28 @@ PAGES = (
 )
 
 
-def describe(shared: core.Core) -> dict[str, Any]:
+def describe(shared: runner.Core) -> dict[str, Any]:
     """Return the OpenAPI document of all routes."""
     return openapi.build(ROUTES, PAGES, shared.find, shared.parameters)
 
 
 def _no_route(error: bottle.HTTPError) -> bottle.HTTPResponse:
     """Answer for Bottle, should it find no route where one was found before."""
-    return replies.problem(NoRoute(HTTPStatus(error.status_code)))
+    return responses.problem(NoRoute(HTTPStatus(error.status_code)))
 
 
-Respond = Callable[[journal.Exchange, dict[str, str]], bottle.HTTPResponse]
+Respond = Callable[[access_log.Exchange, dict[str, str]], bottle.HTTPResponse]
 
 
-def _told(error: BaseException, exchange: journal.Exchange) -> ShctlError:
+def _told(error: BaseException, exchange: access_log.Exchange) -> ShctlError:
     """Return what the client gets to see of a failure; the unexpected is written down whole.
 
     A stranger learns no path and no other tool's words.
     """
     if isinstance(error, ShctlError) and error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
         return error
-    journal.failure(exchange.id)
-    if isinstance(error, ShctlError) and exchange.caller.scope in auth.SCOPES:
+    access_log.failure(exchange.id)
+    if isinstance(error, ShctlError) and exchange.caller.scope in token_file.SCOPES:
         return error
     return ShctlError(f"something unexpected; the server's log has it as request {exchange.id}")
 
@@ -82,7 +83,7 @@ def _told(error: BaseException, exchange: journal.Exchange) -> ShctlError:
 class Server:
     """The WSGI application of one listener."""
 
-    def __init__(self, shared: core.Core, gate: Gate) -> None:
+    def __init__(self, shared: runner.Core, gate: Gate) -> None:
         self._core = shared
         self._admission = Admission(gate, (*ROUTES, *PAGES))
         self._app = bottle.Bottle()
@@ -97,26 +98,26 @@ class Server:
         self._page = docs.page(description)
 
     def _add(self, row: Route | Page, respond: Respond) -> None:
-        if row.scope not in (PUBLIC, *auth.SCOPES):
+        if row.scope not in (PUBLIC, *token_file.SCOPES):
             raise ShctlError(f"the route {row.method} {row.path} has no scope")
 
         def answer(**path: str) -> bottle.HTTPResponse:
-            exchange: journal.Exchange = bottle.request.environ["shctl.exchange"]
+            exchange: access_log.Exchange = bottle.request.environ["shctl.exchange"]
             try:
                 check_scope(exchange.caller, row.scope)
                 return respond(exchange, path)
             except (Exception, SystemExit) as error:
-                return replies.problem(_told(error, exchange), exchange.keys)
+                return responses.problem(_told(error, exchange), exchange.keys)
 
         self._app.route(row.path, row.method, answer)
 
-    def admit(self, exchange: journal.Exchange) -> Route | Page:
+    def admit(self, exchange: access_log.Exchange) -> Route | Page:
         """Return what a request is for; raise what its header alone is refused for."""
         return self._admission.admit(exchange)
 
-    def refuse(self, exchange: journal.Exchange, error: BaseException) -> wsgi.Answer:
+    def refuse(self, exchange: access_log.Exchange, error: BaseException) -> wsgi.Answer:
         """Return the answer to a request that does not become a command, and write it down."""
-        answer = replies.problem(_told(error, exchange))
+        answer = responses.problem(_told(error, exchange))
         exchange.status = answer.status_code
         self._write_down(exchange)
         length = ("Content-Length", str(len(answer.body)))
@@ -127,7 +128,7 @@ class Server:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer a request that was admitted, and write it down."""
-        exchange: journal.Exchange = environ["shctl.exchange"]
+        exchange: access_log.Exchange = environ["shctl.exchange"]
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
             exchange.status = int(status[:3])
@@ -144,41 +145,41 @@ class Server:
         params = self._core.parameters(route)
         keys = parameters.keys(params)
 
-        def respond(exchange: journal.Exchange, path: dict[str, str]) -> bottle.HTTPResponse:
+        def respond(exchange: access_log.Exchange, path: dict[str, str]) -> bottle.HTTPResponse:
             environ, name = bottle.request.environ, path.get("name")
             exchange.keys = keys
-            given = core.read(
+            given = runner.read(
                 route, params, environ["QUERY_STRING"], environ.get("CONTENT_TYPE", ""),
                 environ["wsgi.input"].read(),
             )  # fmt: skip
-            exchange.what["parameters"] = journal.speakable(params, given)
-            core.bound_timeout(route, params, given)
-            argv = core.write_argv(params, given, name)
+            exchange.what["parameters"] = access_log.speakable(params, given)
+            runner.bound_timeout(route, params, given)
+            argv = runner.write_argv(params, given, name)
             done = self._core.run(route, name or "", given, argv, exchange.caller.who)
-            return replies.success(route, name or "", done)
+            return responses.success(route, name or "", done)
 
         return respond
 
     def _about(self, *_: object) -> bottle.HTTPResponse:
-        return replies.data(200, {"name": "shctl", "version": __version__})
+        return responses.data(200, {"name": "shctl", "version": __version__})
 
     def _health(self, *_: object) -> bottle.HTTPResponse:
         seen = self._core.run_own("health", self._core.health.look)
-        return replies.data(200 if all(seen.values()) else 503, seen)
+        return responses.data(200 if all(seen.values()) else 503, seen)
 
     def _metrics(self, *_: object) -> bottle.HTTPResponse:
         text = self._core.run_own("metrics", self._core.metrics.text)
-        return replies.reply(200, text, self._core.metrics.media_type)
+        return responses.reply(200, text, self._core.metrics.media_type)
 
     def _openapi(self, *_: object) -> bottle.HTTPResponse:
-        return replies.reply(200, self._description, replies.JSON)
+        return responses.reply(200, self._description, responses.JSON)
 
     def _docs(self, *_: object) -> bottle.HTTPResponse:
         html = "text/html; charset=utf-8"
-        return replies.reply(200, self._page, html, Content_Security_Policy=docs.POLICY)
+        return responses.reply(200, self._page, html, Content_Security_Policy=docs.POLICY)
 
-    def _write_down(self, exchange: journal.Exchange) -> None:
+    def _write_down(self, exchange: access_log.Exchange) -> None:
         method = exchange.method if exchange.route else "other"
         route = exchange.route or "none"
         self._core.metrics.count(method, route, exchange.status, exchange.seconds)
-        journal.write_down(exchange)
+        access_log.write_down(exchange)

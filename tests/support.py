@@ -63,7 +63,7 @@ def modules_after(*arguments: str) -> set[str]:
     code = (
         "import atexit, os, sys\n"
         "atexit.register(lambda: os.write(2, repr(sorted(sys.modules)).encode()))\n"
-        "from shctl.cli import root\n"
+        "from shctl.cli.main import root\n"
         "root.main(prog_name='shctl')"
     )
     done = subprocess.run(

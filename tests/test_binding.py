@@ -6,8 +6,8 @@ from typing import Any
 import libvirt
 import pytest
 
-from shctl.binding import receive, translated
-from shctl.errors import ShctlError
+from shctl.common.errors import ShctlError
+from shctl.hypervisor.binding import receive, translated
 
 
 @pytest.fixture(autouse=True)

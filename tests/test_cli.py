@@ -12,13 +12,13 @@ from typing import Any
 import click
 import pytest
 
-from shctl import auth
-from shctl.cli import MEMBERS, root
-from shctl.command import Command
+from shctl.cli.main import MEMBERS, root
+from shctl.commands.base import Command
+from shctl.commands.types import Duration
+from shctl.common import token_file
 from shctl.hosts import stopping, waiting
 from shctl.install import media
 from shctl.rest import sockets
-from shctl.values import Duration
 from tests.support import SHCTL, Done, call, environment, modules_after, ok, run
 
 TEST = ("-c", "test:///default")
@@ -75,7 +75,7 @@ def test_declarations_say_what_the_modules_do_that_they_are_too_early_to_import(
         return float(Duration(0, 1e9).convert(option(path, name).default, None, None))
 
     assert list(option("hosts wait", "condition").type.choices) == list(waiting._CONDITIONS)
-    assert list(option("tokens create", "scope").type.choices) == list(auth.SCOPES)
+    assert list(option("tokens create", "scope").type.choices) == list(token_file.SCOPES)
     assert seconds("hosts wait", "timeout") == waiting.TIMEOUT
     assert seconds("hosts create", "install_timeout") == media.Wanted.timeout
     assert f"[default: {stopping.STOP_TIMEOUT:g}]" in option("hosts stop", "timeout").help
@@ -254,7 +254,7 @@ def test_config_mistake_names_the_file(tmp_path: Path) -> None:
 
 
 def test_python_m_and_command_are_the_same() -> None:
-    code = "from shctl.cli import main; main()"
+    code = "from shctl.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, *TEST, "-o", "name", "hosts", "list"],
         env=environment(), capture_output=True, text=True, check=True,

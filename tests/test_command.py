@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from shctl.command import for_each
-from shctl.errors import NotFound, Several
-from shctl.model import Outcome
+from shctl.commands.base import for_each
+from shctl.common.errors import NotFound, Several
+from shctl.common.model import Outcome
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from shctl import config
-from shctl.errors import InvalidInput
+from shctl.commands import settings
+from shctl.common.errors import InvalidInput
 
 
 @pytest.fixture(autouse=True)
@@ -21,19 +21,19 @@ def write(folder: Path, text: str | bytes) -> str:
 
 def test_keys_become_defaults_of_options(tmp_path: Path) -> None:
     text = 'connect = "test:///default"\noutput = "json"\npool = "fast"\nvirt_type = "qemu"\n'
-    defaults = config.load(write(tmp_path, text))
+    defaults = settings.load(write(tmp_path, text))
     assert (defaults["connect"], defaults["output"]) == ("test:///default", "json")
     assert defaults["hosts"]["create"] == {"pool": "fast", "virt_type": "qemu"}
 
 
 def test_default_file_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(config, "DEFAULT_PATH", str(tmp_path / "none.toml"))
-    assert config.load(None) == {}
+    monkeypatch.setattr(settings, "DEFAULT_PATH", str(tmp_path / "none.toml"))
+    assert settings.load(None) == {}
 
 
 def test_default_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(config, "DEFAULT_PATH", write(tmp_path, 'output = "name"'))
-    assert config.load(None) == {"output": "name"}
+    monkeypatch.setattr(settings, "DEFAULT_PATH", write(tmp_path, 'output = "name"'))
+    assert settings.load(None) == {"output": "name"}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_default_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def test_mistakes_name_the_file(tmp_path: Path, text: str | bytes, words: str) -> None:
     file = write(tmp_path, text)
     with pytest.raises(InvalidInput) as caught:
-        config.load(file)
+        settings.load(file)
     assert file in caught.value.detail
     assert words in caught.value.detail
 
@@ -61,21 +61,21 @@ def test_mistakes_name_the_file(tmp_path: Path, text: str | bytes, words: str) -
 @pytest.mark.parametrize("name", ["", "none.toml", "a\nb"])
 def test_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidInput, match="cannot read"):
-        config.load(str(tmp_path / name))
+        settings.load(str(tmp_path / name))
 
 
 def test_file_whose_reading_fails() -> None:
     with pytest.raises(InvalidInput, match="cannot read /proc/self/mem"):
-        config.load("/proc/self/mem")
+        settings.load("/proc/self/mem")
 
 
 def test_every_key_is_an_option() -> None:
     """A default that no option takes up would be ignored without a word."""
     import click
 
-    from shctl.cli import root
+    from shctl.cli.main import root
 
-    for _, place in config.KEYS.values():
+    for _, place in settings.KEYS.values():
         command: click.Command = root
         *groups, option = place
         for name in groups:

@@ -10,9 +10,9 @@ from typing import Any
 import libvirt
 import pytest
 
-from shctl import networks, openvswitch
 from shctl.hosts import creation, details, power, stopping
-from shctl.hypervisor import Hypervisor
+from shctl.hypervisor.connection import Hypervisor
+from shctl.networks import manage, openvswitch
 from tests.support import URI, environment, modules_after, ok, prepare
 
 # These read what came with the handle, let go of it, or run the event loop.
@@ -124,7 +124,7 @@ def test_start_and_stop(
 def test_show_of_a_network_asks_each_host_at_most_twice(
     host: str, hypervisor: Hypervisor, calls: Counter[str]
 ) -> None:
-    networks.show(hypervisor, "vlan10")
+    manage.show(hypervisor, "vlan10")
     assert calls["virDomainGetXMLDesc"] <= 2 * len(hypervisor.hosts()) + 1
 
 

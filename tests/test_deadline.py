@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from shctl import deadline
-from shctl.deadline import within
-from shctl.errors import Conflict, TimedOut, Unreachable
+from shctl.common import timeout
+from shctl.common.errors import Conflict, TimedOut, Unreachable
+from shctl.common.timeout import within
 from tests.support import eventually
 
 LATE = TimedOut("late")
@@ -41,10 +41,10 @@ def test_answers_and_errors_come_through() -> None:
 
 
 def test_hung_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadline, "MOST_HUNG", 5)
+    monkeypatch.setattr(timeout, "MOST_HUNG", 5)
     with hanging(5), pytest.raises(Unreachable, match="5 calls hang already"):
         within(5, lambda: 3, LATE)
-    eventually(lambda: deadline._hung.number == 0)
+    eventually(lambda: timeout._hung.number == 0)
     assert within(5, lambda: 3, LATE) == 3
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from shctl import locks
+from shctl.common import locks
 from shctl.doctor import examine
-from shctl.hypervisor import Hypervisor
+from shctl.hypervisor.connection import Hypervisor
 from tests.guests import End
 from tests.installs import serving
 from tests.killer import Forker, forker

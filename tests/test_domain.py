@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from shctl import domain
-from shctl.disks import DiskRow
-from shctl.domain import Ceph, Installer, Source, Spec
-from shctl.metadata import Installation, Metadata, OwnedVolume
+from shctl.xml import domain
+from shctl.xml.disks import DiskRow
+from shctl.xml.domain import Ceph, Installer, Source, Spec
+from shctl.xml.metadata import Installation, Metadata, OwnedVolume
 from tests.support import connected
 
 GOLDEN = Path(__file__).with_name("golden")

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from shctl import errors
-from shctl.errors import Conflict, InvalidInput, NotFound, Several, ShctlError
-from shctl.output import to_json
+from shctl.common import errors
+from shctl.common.errors import Conflict, InvalidInput, NotFound, Several, ShctlError
+from shctl.common.output import to_json
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shctl import config, files
-from shctl.errors import InvalidInput
-from shctl.install import addresses, replies
+from shctl.commands import settings
+from shctl.common import files
+from shctl.common.errors import InvalidInput
 from shctl.install.cache import Cache
+from shctl.install.http import responses, urls
 from tests.support import environment
 from tests.unit_service import HOME, as_service
 
@@ -96,9 +97,9 @@ def loop(tmp_path: Path) -> Path:
 
 def test_r40_local_tree_that_cannot_be_seen_is_not_called_missing(loop: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be looked at"):
-        addresses.parse_location(str(loop), local=True)
-    for read in (replies.read_local, replies.look_local):
-        with pytest.raises(replies.FetchFailed, match="check"):
+        urls.parse_location(str(loop), local=True)
+    for read in (responses.read_local, responses.look_local):
+        with pytest.raises(responses.FetchFailed, match="check"):
             read(loop, loop.as_uri(), 100)
         assert read(loop.parent / "nothing", "file:///nothing", 100).status == "missing"
 
@@ -106,11 +107,11 @@ def test_r40_local_tree_that_cannot_be_seen_is_not_called_missing(loop: Path) ->
 def test_r40_settings_that_cannot_be_seen_are_not_called_absent(
     loop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config, "DEFAULT_PATH", str(loop))
+    monkeypatch.setattr(settings, "DEFAULT_PATH", str(loop))
     with pytest.raises(InvalidInput, match="cannot read"):
-        config.load(None)
-    monkeypatch.setattr(config, "DEFAULT_PATH", str(loop.parent / "nothing"))
-    assert config.load(None) == {}
+        settings.load(None)
+    monkeypatch.setattr(settings, "DEFAULT_PATH", str(loop.parent / "nothing"))
+    assert settings.load(None) == {}
 
 
 def test_r40_cache_that_cannot_be_seen_has_no_leftovers_to_remove(loop: Path) -> None:

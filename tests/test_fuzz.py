@@ -10,11 +10,12 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shctl import domain, metadata, names, network
-from shctl.cli import root
-from shctl.domain import Installer, Source
-from shctl.errors import InvalidInput
-from shctl.metadata import Installation, Metadata, OwnedVolume
+from shctl.cli.main import root
+from shctl.common import names
+from shctl.common.errors import InvalidInput
+from shctl.xml import domain, metadata, network
+from shctl.xml.domain import Installer, Source
+from shctl.xml.metadata import Installation, Metadata, OwnedVolume
 from tests.scoreboard import REFUSED, Figures, rounds
 from tests.support import connected, prepare
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from shctl import names
-from shctl.errors import Conflict
+from shctl.common import names
+from shctl.common.errors import Conflict
 from shctl.hosts import power, stopping
-from shctl.hypervisor import Hypervisor
-from shctl.openvswitch import PortRow
+from shctl.hypervisor.connection import Hypervisor
+from shctl.networks.openvswitch import PortRow
 from tests.guests import boot_sector
 from tests.support import (
     URI,

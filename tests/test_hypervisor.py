@@ -8,8 +8,8 @@ from typing import Any
 import libvirt
 import pytest
 
-from shctl.errors import Conflict, InvalidInput, NotFound, Unreachable
-from shctl.hypervisor import Hypervisor
+from shctl.common.errors import Conflict, InvalidInput, NotFound, Unreachable
+from shctl.hypervisor.connection import Hypervisor
 from tests.support import URI, prepare
 
 DOMAIN = "<domain type='test'><name>{}</name><memory>64</memory><os><type>hvm</type></os></domain>"
@@ -151,7 +151,7 @@ def test_removing_what_has_gone_is_fine(real: Hypervisor) -> None:
 
 def test_states_are_virshs_words(real: Hypervisor) -> None:
     """The door's list against libvirt's own constants."""
-    from shctl.states import state_word
+    from shctl.hypervisor.states import state_word
 
     words = {
         libvirt.VIR_DOMAIN_RUNNING: "running",

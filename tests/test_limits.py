@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shctl import locks
+from shctl.common import locks
 from tests.serving import serving
 from tests.support import call, create, immutable, ok, prepare, run
 

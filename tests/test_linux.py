@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shctl import names
+from shctl.common import names
 from tests import linux
 from tests.installs import Trees, arguments, boots_from_disk, install_of, log_of, serving
 from tests.support import call, eventually, finish, ok, prepare, run, spawn, state

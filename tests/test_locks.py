@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from shctl import locks
-from shctl.errors import Conflict
+from shctl.common import locks
+from shctl.common.errors import Conflict
 from tests.support import environment
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from shctl.cli import root
+from shctl.cli.main import root
 from tests.killer import Forker, forker
 from tests.scoreboard import Figures, rounds
 from tests.support import connected, daemon, define, eventually, prepare, qemu_pid

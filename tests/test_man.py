@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from shctl import config, errors
+from shctl.commands import settings
+from shctl.common import errors
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "man").glob("*.[1-8]"))
@@ -76,7 +77,7 @@ def test_root_page_lists_commands_options_and_exit_codes() -> None:
 
 def test_file_page_lists_the_keys() -> None:
     told = sections(ROOT / "man" / "shctl.toml.5")["SETTINGS"]
-    assert re.findall(r"^\.TP\n(\S+) = ", told, re.MULTILINE) == list(config.KEYS)
+    assert re.findall(r"^\.TP\n(\S+) = ", told, re.MULTILINE) == list(settings.KEYS)
 
 
 def test_hidden_options_are_nowhere() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shctl.errors import Conflict, InvalidInput, NoSpace
-from shctl.install import boot, media
+from shctl.common.errors import Conflict, InvalidInput, NoSpace
+from shctl.install import boot_files, media
 from shctl.install.media import Media, Wanted
 from tests.support import call
 
@@ -22,7 +22,7 @@ def umask_077() -> Iterator[None]:
 @pytest.fixture
 def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a directory with a kernel and an initrd, on the file system of the boot files."""
-    monkeypatch.setattr(boot, "BOOT", tmp_path / "boot")
+    monkeypatch.setattr(boot_files, "BOOT", tmp_path / "boot")
     for name in ("kernel", "initrd"):
         (tmp_path / name).write_bytes(name.encode())
         (tmp_path / name).chmod(0o644)
@@ -34,14 +34,14 @@ def found(directory: Path, **answers: bytes) -> Media:
 
 
 def modes(host: str) -> list[int]:
-    directory = boot.directory(host)
+    directory = boot_files.directory(host)
     paths = (directory, directory / "kernel", directory / "initrd")
     return [path.stat().st_mode & 0o777 for path in paths]
 
 
 def test_r54_files_are_copies_even_on_one_file_system(cached: Path) -> None:
     staged = media.stage(found(cached), "web1")
-    assert (boot.directory("web1") / "kernel").read_bytes() == b"kernel"
+    assert (boot_files.directory("web1") / "kernel").read_bytes() == b"kernel"
     assert modes("web1") == [0o755, 0o644, 0o644]
     for file in (staged.kernel, staged.initrd):
         assert file
@@ -57,7 +57,7 @@ def test_files_are_copied_from_another_file_system(cached: Path) -> None:
     try:
         media.stage(found(cached), "web1")
         assert modes("web1") == [0o755, 0o644, 0o644]
-        assert (boot.directory("web1") / "initrd").read_bytes() == b"initrd"
+        assert (boot_files.directory("web1") / "initrd").read_bytes() == b"initrd"
     finally:
         call("umount", str(cached / "boot"))
 
@@ -77,24 +77,27 @@ def test_answers_are_secret_and_the_cache_has_none(cached: Path) -> None:
     media.stage(found(cached, **{"preseed.cfg": b"password"}), "web1")
     assert modes("web1") == [0o755, 0o644, 0o600]
     assert (cached / "initrd").read_bytes() == b"initrd"
-    assert (boot.directory("web1") / "initrd").read_bytes().startswith(b"initrd")
+    assert (boot_files.directory("web1") / "initrd").read_bytes().startswith(b"initrd")
 
 
 def test_what_another_host_of_the_name_left_goes(cached: Path) -> None:
     media.stage(found(cached, secret=b"x"), "web1")
     media.stage(found(cached), "web1")
-    assert sorted(path.name for path in boot.directory("web1").iterdir()) == ["initrd", "kernel"]
-    boot.remove_boot_files("web1")
-    boot.remove_boot_files("web1")
-    assert not boot.directory("web1").exists()
+    assert sorted(path.name for path in boot_files.directory("web1").iterdir()) == [
+        "initrd",
+        "kernel",
+    ]
+    boot_files.remove_boot_files("web1")
+    boot_files.remove_boot_files("web1")
+    assert not boot_files.directory("web1").exists()
 
 
 def test_link_in_place_of_boot_files_stays(cached: Path) -> None:
-    boot.BOOT.mkdir()
-    boot.directory("web1").symlink_to(cached)
-    boot.remove_boot_files("web1")
+    boot_files.BOOT.mkdir()
+    boot_files.directory("web1").symlink_to(cached)
+    boot_files.remove_boot_files("web1")
     with pytest.raises(Conflict, match="web1 holds other files"):
-        boot.make_boot_directory("web1")
+        boot_files.make_boot_directory("web1")
     assert (cached / "kernel").exists()
 
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from shctl import clock, metadata
-from shctl.metadata import FAILED, INSTALLED, INSTALLING, Installation, Metadata, OwnedVolume
+from shctl.common import clock
+from shctl.xml import metadata
+from shctl.xml.metadata import FAILED, INSTALLED, INSTALLING, Installation, Metadata, OwnedVolume
 from tests.support import connected
 
 TIME = "2026-01-02T03:04:05Z"

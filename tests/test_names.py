@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shctl import names
-from shctl.errors import InvalidInput
+from shctl.common import names
+from shctl.common.errors import InvalidInput
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from shctl import network
-from shctl.network import Read, Spec
+from shctl.xml import network
+from shctl.xml.network import Read, Spec
 from tests.support import connected
 
 GOLDEN = Path(__file__).with_name("golden")

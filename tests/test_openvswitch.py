@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from shctl import openvswitch
-from shctl.errors import NotFound, ShctlError, Unreachable
-from shctl.openvswitch import PortRow
+from shctl.common.errors import NotFound, ShctlError, Unreachable
+from shctl.networks import openvswitch
+from shctl.networks.openvswitch import PortRow
 from tests.support import call, daemon
 
 UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"

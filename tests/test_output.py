@@ -5,9 +5,9 @@ import json
 import click
 import pytest
 
-from shctl.model import Disk, HostDetail, Interface, Outcome
-from shctl.output import render
-from shctl.rows import Host, Network
+from shctl.common.model import Disk, HostDetail, Interface, Outcome
+from shctl.common.output import render
+from shctl.common.rows import Host, Network
 
 
 @pytest.fixture(autouse=True)

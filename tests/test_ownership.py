@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from shctl import ownership
-from shctl.errors import Conflict
-from shctl.hypervisor import Hypervisor
-from shctl.ownership import Owner, is_dynamic, qemu_owner, read_owner
+from shctl.common.errors import Conflict
+from shctl.hypervisor import ownership
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.ownership import Owner, is_dynamic, qemu_owner, read_owner
 
 DAC = "<secmodel><model>dac</model><doi>0</doi>{}</secmodel>"
 OTHER = "<secmodel><model>apparmor</model><doi>0</doi></secmodel>"

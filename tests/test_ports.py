@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from shctl import devices, ports, sweep
-from shctl.devices import Devices
-from shctl.openvswitch import PortRow
+from shctl.networks import devices, ports, stale_ports
+from shctl.networks.devices import Devices
+from shctl.networks.openvswitch import PortRow
 from tests.support import call
 from tests.unit_service import as_service
 
@@ -176,18 +176,18 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     stored.mkdir()
     (stored / "a.xml").write_text(STORED)
     (stored / "networks").mkdir()
-    monkeypatch.setattr(sweep, "STORED", stored)
-    monkeypatch.setattr(sweep, "RUNNING", running)
+    monkeypatch.setattr(stale_ports, "STORED", stored)
+    monkeypatch.setattr(stale_ports, "RUNNING", running)
     return stored, running
 
 
 def test_dead_are_stored_hosts_that_do_not_run(files: tuple[Path, Path]) -> None:
     stored, running = files
-    assert sweep.dead_hosts() == {UUID}
+    assert stale_ports.dead_hosts() == {UUID}
     running.mkdir()
     (stored / "b.xml").write_text(STORED.replace(UUID, OTHER))
     (running / "a.xml").write_text(f"<domstatus state='running'>{STORED[13:]}</domstatus>")
-    assert sweep.dead_hosts() == {OTHER}
+    assert stale_ports.dead_hosts() == {OTHER}
 
 
 BOMB = f"""<!DOCTYPE d [<!ENTITY a "{UUID}">]><domain><uuid>&a;</uuid></domain>"""
@@ -202,22 +202,22 @@ def test_file_that_describes_no_host(text: str, files: tuple[Path, Path]) -> Non
     """One of a running host makes everything uncertain."""
     stored, running = files
     (stored / "b.xml").write_text(text)
-    assert sweep.dead_hosts() == {UUID}
+    assert stale_ports.dead_hosts() == {UUID}
     running.mkdir()
     (running / "b.xml").write_text(text)
-    assert sweep.dead_hosts() == set()
+    assert stale_ports.dead_hosts() == set()
 
 
 def test_file_of_a_running_host_that_is_none(files: tuple[Path, Path]) -> None:
     _, running = files
     running.mkdir()
     os.mkfifo(running / "b.xml")
-    assert sweep.dead_hosts() == set()
+    assert stale_ports.dead_hosts() == set()
     (running / "b.xml").unlink()
     (running / "b.xml").symlink_to("/etc/passwd")
-    assert sweep.dead_hosts() == set()
+    assert stale_ports.dead_hosts() == set()
 
 
 def test_directory_of_running_hosts_that_is_none(files: tuple[Path, Path]) -> None:
     files[1].write_text("")
-    assert sweep.dead_hosts() == set()
+    assert stale_ports.dead_hosts() == set()

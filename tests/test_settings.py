@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from shctl import config
+from shctl.commands import settings
 from tests.support import ROOT, run
 
 
-def settings(*arguments: str, **env: str) -> dict[str, tuple[object, str, str | None]]:
+def shown_settings(*arguments: str, **env: str) -> dict[str, tuple[object, str, str | None]]:
     done = run(*arguments, "-o", "json", "config", "show", **env)
     assert done.code == 0, done
     return {row["name"]: (row["value"], row["source"], row["where"]) for row in done.json}
@@ -23,8 +23,8 @@ def written(folder: Path, text: str) -> str:
 
 
 def test_every_key_is_shown_with_its_default() -> None:
-    shown = settings()
-    assert set(shown) == set(config.KEYS)
+    shown = shown_settings()
+    assert set(shown) == set(settings.KEYS)
     assert shown["connect"] == ("qemu:///system", "default", None)
     assert shown["install_timeout"] == ("2h", "default", None)
     assert shown["server.socket"] == ("/run/shctl/shctl.sock", "default", None)
@@ -32,13 +32,13 @@ def test_every_key_is_shown_with_its_default() -> None:
 
 def test_option_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
     file = written(tmp_path, 'connect = "qemu:///a"\nvirt_type = "kvm"\npool = "fast"\n')
-    shown = settings("--config", file)
+    shown = shown_settings("--config", file)
     assert shown["connect"] == ("qemu:///a", "file", file)
     assert shown["pool"] == ("fast", "file", file)
-    shown = settings(SHCTL_CONFIG=file, SHCTL_CONNECT="qemu:///b", SHCTL_VIRT_TYPE="qemu")
+    shown = shown_settings(SHCTL_CONFIG=file, SHCTL_CONNECT="qemu:///b", SHCTL_VIRT_TYPE="qemu")
     assert shown["connect"] == ("qemu:///b", "environment", "SHCTL_CONNECT")
     assert shown["virt_type"] == ("qemu", "environment", "SHCTL_VIRT_TYPE")
-    shown = settings("--config", file, "-c", "qemu:///c", SHCTL_CONNECT="qemu:///b")
+    shown = shown_settings("--config", file, "-c", "qemu:///c", SHCTL_CONNECT="qemu:///b")
     assert shown["connect"] == ("qemu:///c", "option", "--connect")
 
 
@@ -81,7 +81,8 @@ def test_refused_variable_is_named() -> None:
 
 
 def test_integers_and_strings_are_both_times(tmp_path: Path) -> None:
-    shown = settings("--config", written(tmp_path, 'install_timeout = 90\nwait_timeout = "5m"\n'))
+    file = written(tmp_path, 'install_timeout = 90\nwait_timeout = "5m"\n')
+    shown = shown_settings("--config", file)
     assert shown["install_timeout"][0] == 90
     assert shown["wait_timeout"][0] == "5m"
 
@@ -89,7 +90,7 @@ def test_integers_and_strings_are_both_times(tmp_path: Path) -> None:
 def test_server_has_a_table_of_its_own(tmp_path: Path) -> None:
     text = '[server]\nlisten = "127.0.0.1"\nallow_host = ["a", "b"]\n'
     file = written(tmp_path, text)
-    shown = settings("--config", file)
+    shown = shown_settings("--config", file)
     assert shown["server.listen"] == ("127.0.0.1", "file", file)
     assert shown["server.allow_host"] == (["a", "b"], "file", file)
     assert shown["server.tls_cert"] == (None, "default", None)
@@ -114,14 +115,14 @@ def test_file_that_is_installed_shows_every_key_and_the_defaults() -> None:
     text = (ROOT / "debian" / "shctl.toml").read_text()
     assert tomllib.loads(text) == {"server": {}}
     lines = [line.removeprefix("#") for line in text.splitlines() if re.match(r"#\w+ = ", line)]
-    top = [line for line in lines if f"server.{line.split()[0]}" not in config.KEYS]
+    top = [line for line in lines if f"server.{line.split()[0]}" not in settings.KEYS]
     assert tomllib.loads("\n".join(top)) == {
         name: value
-        for name, (value, source, _) in settings().items()
+        for name, (value, source, _) in shown_settings().items()
         if not name.startswith("server.") and source == "default"
     } | {"output": "table"}
     server = {f"server.{name}" for name in tomllib.loads("\n".join(set(lines) - set(top)))}
-    assert server | set(tomllib.loads("\n".join(top))) == set(config.KEYS)
+    assert server | set(tomllib.loads("\n".join(top))) == set(settings.KEYS)
 
 
 def test_no_file_means_no_parser() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shctl.domain import Ceph
-from shctl.storage import read_ceph
+from shctl.storage.volumes import read_ceph
+from shctl.xml.domain import Ceph
 from tests.support import call, prepare, run
 
 POOL = """

@@ -7,9 +7,9 @@ from typing import NoReturn
 
 import pytest
 
-from shctl import interrupts
-from shctl.errors import Conflict, NoSpace, ShctlError
-from shctl.undo import Undo
+from shctl.common import signals
+from shctl.common.errors import Conflict, NoSpace, ShctlError
+from shctl.common.rollback import Undo
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def impatient() -> None:
 @pytest.fixture
 def _signals() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    interrupts.install()
+    signals.install()
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -17,9 +17,11 @@ from typing import NamedTuple
 
 import click
 
-from shctl import __version__, config, errors
-from shctl.cli import root
-from shctl.command import Command
+from shctl import __version__
+from shctl.cli.main import root
+from shctl.commands import settings
+from shctl.commands.base import Command
+from shctl.common import errors
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = ROOT / "man" / "text"
@@ -110,8 +112,8 @@ def _root_sections() -> Sections:
 def _file_sections() -> Sections:
     return {
         "NAME": "shctl.toml \\- settings of shctl\n",
-        "SYNOPSIS": f".I {_roff(config.DEFAULT_PATH)}\n",
-        "SETTINGS": "".join(_setting(key) for key in config.KEYS),
+        "SYNOPSIS": f".I {_roff(settings.DEFAULT_PATH)}\n",
+        "SETTINGS": "".join(_setting(key) for key in settings.KEYS),
         "SEE ALSO": _see_also(["shctl(1)", "shctl-config-show(1)", "shctl-serve(8)"]),
     }
 
@@ -203,7 +205,7 @@ def _facts(option: click.Option, ctx: click.Context) -> Iterator[str]:
 
 
 def _settings_of(place: tuple[str, ...]) -> Iterator[str]:
-    keys = [key for key, (_, there) in config.KEYS.items() if there == place]
+    keys = [key for key, (_, there) in settings.KEYS.items() if there == place]
     yield from (f"The setting {key} in shctl.toml changes that." for key in keys)
 
 
@@ -216,7 +218,7 @@ def _variables(named: list[click.Option]) -> str:
 
 
 def _setting(key: str) -> str:
-    kinds, place = config.KEYS[key]
+    kinds, place = settings.KEYS[key]
     leaf = next((leaf for leaf in leaves() if leaf.words == place[:-1]), None)
     command = leaf.command if leaf else root
     ctx = leaf.ctx if leaf else click.Context(root)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from shctl.cli import root
-from shctl.rest.core import Core
+from shctl.cli.main import root
+from shctl.commands.session import DEFAULT_URI
+from shctl.rest.runner import Core
 from shctl.server import describe
-from shctl.session import DEFAULT_URI
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.command import Group, LocalCommand
-from shctl.session import Session
+from shctl.commands.base import Group, LocalCommand
+from shctl.commands.session import Session
 
 if TYPE_CHECKING:
-    from shctl.model import Setting
+    from shctl.common.model import Setting
 
 
 @click.group(cls=Group)
@@ -30,6 +30,6 @@ def show_settings(ctx: click.Context, session: Session) -> list[Setting]:
 
     An option beats the environment, which beats the file, which beats the default.
     """
-    from shctl.config import show
+    from shctl.commands.settings import show
 
     return show(ctx, session)

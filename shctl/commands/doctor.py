@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.command import Command, LocalOption
-from shctl.session import Session
+from shctl.commands.base import Command, LocalOption
+from shctl.commands.session import Session
 
 if TYPE_CHECKING:
-    from shctl.model import Finding
+    from shctl.common.model import Finding
 
 
 @click.command(cls=Command, examples=["shctl doctor", "shctl doctor --fix"])

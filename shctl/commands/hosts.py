@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shctl.command import Group, LocalCommand, LocalOption, check_each, confirmed, count, for_each
-from shctl.errors import InvalidInput
-from shctl.session import Session
-from shctl.values import (
+from shctl.commands.base import (
+    Group,
+    LocalCommand,
+    LocalOption,
+    check_each,
+    confirmed,
+    count,
+    for_each,
+)
+from shctl.commands.session import Session
+from shctl.commands.types import (
     HOST,
     NETWORK,
     NEW_HOST,
@@ -20,13 +27,14 @@ from shctl.values import (
     NamedText,
     Number,
 )
+from shctl.common.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shctl.common.model import HostDetail, Outcome
+    from shctl.common.rows import Host
     from shctl.install.media import Wanted
-    from shctl.model import HostDetail, Outcome
-    from shctl.rows import Host
 
 _INSTALL_OPTIONS = ("location", "cmdline", "kernel", "initrd", "inject", "values")
 MAX_MEMORY = 16 * 2**20  # MiB; no x86 server has more
@@ -237,8 +245,8 @@ def _check_none(options: dict[str, Any]) -> None:
 @click.pass_obj
 def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
     """Start hosts, or resume paused ones."""
+    from shctl.hosts.installation import settle
     from shctl.hosts.power import start
-    from shctl.hosts.supervision import settle
 
     session.hypervisor.check_changeable()
 
@@ -348,7 +356,7 @@ def open_console(session: Session, name: str) -> None:
 
     The terminal obeys whatever the guest writes; 'hosts log -f' shows it with that replaced.
     """
-    from shctl.terminal import attach
+    from shctl.hosts.terminal import attach
 
     attach(session.hypervisor.domain(name).console)
 
@@ -367,7 +375,7 @@ def open_console(session: Session, name: str) -> None:
 @click.pass_obj
 def take_screenshot(session: Session, name: str, file: str) -> bytes | None:
     """Write a picture of a host's screen."""
-    from shctl.hosts.picture import as_png, write_png
+    from shctl.hosts.screenshot import as_png, write_png
 
     image = session.hypervisor.domain(name).screenshot()
     if file == "-":

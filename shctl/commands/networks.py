@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.command import Group, check_each, confirmed, count, for_each
-from shctl.session import Session
-from shctl.values import BRIDGE, NETWORK, NEW_NETWORK, Number
+from shctl.commands.base import Group, check_each, confirmed, count, for_each
+from shctl.commands.session import Session
+from shctl.commands.types import BRIDGE, NETWORK, NEW_NETWORK, Number
 
 if TYPE_CHECKING:
-    from shctl.model import NetworkDetail, Outcome
-    from shctl.rows import Network
+    from shctl.common.model import NetworkDetail, Outcome
+    from shctl.common.rows import Network
 
 TAG = Number(1, 4094)
 
@@ -34,7 +34,7 @@ def list_networks(session: Session) -> list[Network]:
 @click.pass_obj
 def show_network(session: Session, name: str) -> NetworkDetail:
     """Show a network, the hosts that use it and the ports on it."""
-    from shctl.networks import show
+    from shctl.networks.manage import show
 
     return show(session.hypervisor, name)
 
@@ -71,15 +71,15 @@ def create_network(
     if_not_exists: bool,
 ) -> NetworkDetail:
     """Create a network of tagged ports, active now and after each boot."""
-    from shctl.network import Spec
-    from shctl.networks import create
+    from shctl.networks.manage import create
+    from shctl.xml.network import Spec
 
     spec = Spec(name, bridge, vlan, trunk)
     return create(session.hypervisor, spec, if_not_exists=if_not_exists, keep=session.note_kept)
 
 
 def _ask_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> str:
-    from shctl.networks import preview
+    from shctl.networks.manage import preview
 
     going = check_each(names, lambda name: preview(session.hypervisor, name, if_exists=if_exists))
     return f"Delete {count(len(going), 'network')} ({', '.join(going)}) for good?" if going else ""
@@ -92,6 +92,6 @@ def _ask_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> 
 @confirmed(_ask_networks)
 def delete_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
     """Delete networks that no host uses."""
-    from shctl.networks import delete
+    from shctl.networks.manage import delete
 
     return for_each(names, lambda name: delete(session.hypervisor, name, if_exists=if_exists))

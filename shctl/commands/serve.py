@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from shctl.command import LocalCommand
-from shctl.session import Session
+from shctl.commands.base import LocalCommand
+from shctl.commands.session import Session
 
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
@@ -65,12 +65,12 @@ def serve(
     SIGHUP reads the TLS files again, for connections to come. SIGTERM gives requests 8 seconds to
     end.
     """
-    from shctl.config import show
+    from shctl.commands.settings import show
 
     try:
         from shctl.rest import daemon, listeners
     except ModuleNotFoundError as error:
-        from shctl.errors import ShctlError
+        from shctl.common.errors import ShctlError
 
         hint = "install the Debian package shctl-server, or the extra shctl[server]"
         raise ShctlError(f"{error}; {hint}") from None

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl import completion, names
-from shctl.command import Group, LocalCommand, check_each, confirmed, count, for_each
-from shctl.errors import ShctlError
-from shctl.session import Session
-from shctl.values import CheckedName, Number
+from shctl.commands import completion
+from shctl.commands.base import Group, LocalCommand, check_each, confirmed, count, for_each
+from shctl.commands.session import Session
+from shctl.commands.types import CheckedName, Number
+from shctl.common import names
+from shctl.common.errors import ShctlError
 
 if TYPE_CHECKING:
-    from shctl.model import NewToken, Outcome, Token
+    from shctl.common.model import NewToken, Outcome, Token
 
 NEW_NAME = CheckedName("token", names.check_network)
 NAME = CheckedName("token", names.check_network, completion.tokens)
@@ -54,17 +55,17 @@ def create_token(session: Session, name: str, scope: str, expires: int | None) -
 
     A token whose secret could not be printed is revoked.
     """
-    from shctl import auth
-    from shctl.interrupts import deferred
+    from shctl.common import token_file
+    from shctl.common.signals import deferred
 
     with deferred():
-        made = auth.create(name, scope, expires)
+        made = token_file.create(name, scope, expires)
         session.take_back = lambda: _revoke(name)
     return made
 
 
 def _revoke(name: str) -> str:
-    from shctl.auth import delete
+    from shctl.common.token_file import delete
 
     try:
         delete(name, if_exists=True)
@@ -79,13 +80,13 @@ def _revoke(name: str) -> str:
 @tokens.command("list", cls=LocalCommand, examples=["shctl tokens list"])
 def list_tokens() -> list[Token]:
     """List the tokens without their secrets."""
-    from shctl import auth
+    from shctl.common import token_file
 
-    return auth.tokens()
+    return token_file.tokens()
 
 
 def _ask_tokens(names: tuple[str, ...], if_exists: bool) -> str:
-    from shctl.auth import preview
+    from shctl.common.token_file import preview
 
     going = check_each(names, lambda name: preview(name, if_exists=if_exists))
     return f"Delete {count(len(going), 'token')} ({', '.join(going)}) for good?" if going else ""
@@ -98,6 +99,6 @@ def _ask_tokens(names: tuple[str, ...], if_exists: bool) -> str:
 @confirmed(_ask_tokens, refuses=False)
 def delete_tokens(names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
     """End tokens at once."""
-    from shctl.auth import delete
+    from shctl.common.token_file import delete
 
     return for_each(names, lambda name: delete(name, if_exists=if_exists))

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.command import Group
-from shctl.session import Session
+from shctl.commands.base import Group
+from shctl.commands.session import Session
 
 if TYPE_CHECKING:
-    from shctl.model import Cached, TreeDetail
+    from shctl.common.model import Cached, TreeDetail
 
 
 @click.group(cls=Group)

@@ -3,11 +3,11 @@
 from contextlib import suppress
 from dataclasses import replace
 
+from shctl.common.errors import NotFound, ShctlError
+from shctl.common.model import Finding
 from shctl.doctor import files, hosts, switch
-from shctl.doctor.looks import Fix
-from shctl.errors import NotFound, ShctlError
-from shctl.hypervisor import Hypervisor
-from shctl.model import Finding
+from shctl.doctor.snapshot import Fix
+from shctl.hypervisor.connection import Hypervisor
 
 # The order matters: an interrupted creation takes its volumes, ports and files along.
 _CHECKS = {

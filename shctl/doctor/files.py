@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from shctl import auth, files, locks, names, storage
-from shctl.doctor.looks import Found, is_so, look, put_right
-from shctl.errors import ShctlError
-from shctl.hosts import console, usage
-from shctl.hypervisor import Hypervisor
-from shctl.install import boot
+from shctl.common import files, locks, names, token_file
+from shctl.common.errors import ShctlError
+from shctl.common.model import Finding
+from shctl.doctor.snapshot import Found, is_so, look, put_right
+from shctl.hosts import console
+from shctl.hypervisor.connection import Hypervisor
+from shctl.install import boot_files
 from shctl.install.cache import Cache, is_ours
-from shctl.model import Finding
+from shctl.storage import usage
+from shctl.storage.volumes import DEFAULT_PATH
 
 _LOG = re.compile(r".*/(.+)\.log(?:\.[0-9]+)?")
 
@@ -26,7 +28,7 @@ def files_left(hypervisor: Hypervisor) -> Found:
         booted,
         lambda: set(booted.values()) - look(hypervisor).installing,
         "boot files of no open installation",
-        lambda path: boot.remove_boot_files(path.name),
+        lambda path: boot_files.remove_boot_files(path.name),
     )
     parts = map(_LOG.fullmatch, map(str, files.children(console.LOGS)))
     logged = {Path(match[0]): match[1] for match in parts if match}
@@ -41,10 +43,10 @@ def files_left(hypervisor: Hypervisor) -> Found:
 
 def _boot_directories() -> list[Path]:
     """Return the directories with boot files of shctl's; none where a link leads elsewhere."""
-    if boot.BOOT.is_symlink():
+    if boot_files.BOOT.is_symlink():
         return []
-    paths = [path for path in files.children(boot.BOOT) if names.is_host(path.name)]
-    return [path for path in paths if boot.is_ours(path)]
+    paths = [path for path in files.children(boot_files.BOOT) if names.is_host(path.name)]
+    return [path for path in paths if boot_files.is_ours(path)]
 
 
 def _unnamed(hypervisor: Hypervisor, hosts: set[str]) -> set[str]:
@@ -76,10 +78,10 @@ def _left_by(
 
 def modes_wrong(hypervisor: Hypervisor) -> Found:
     """Find files of ours that let others do more than they should."""
-    volumes = Path(storage.DEFAULT_PATH)
-    wanted = {console.LOGS: 0o700, volumes: 0o711, boot.BOOT: 0o755, locks.directory(): 0o700}
+    volumes = Path(DEFAULT_PATH)
+    wanted = {console.LOGS: 0o700, volumes: 0o711, boot_files.BOOT: 0o755, locks.directory(): 0o700}
     disks = dict(_disks(hypervisor, volumes))
-    for path in (*filter(files.is_plain, files.children(console.LOGS)), auth.PATH, *disks):
+    for path in (*filter(files.is_plain, files.children(console.LOGS)), token_file.PATH, *disks):
         wanted[path] = 0o600
     for path, mode in wanted.items():
         if (have := _mode(path)) & ~mode and _is_alone(hypervisor, path, disks.get(path)):

@@ -5,16 +5,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
-from shctl import storage
-from shctl.doctor.looks import Found, is_so, look, read
-from shctl.errors import NotFound
-from shctl.handles import Domain
-from shctl.hosts import deletion, redefined, stalls, usage
-from shctl.hosts import supervision as installs
-from shctl.hypervisor import Hypervisor
-from shctl.metadata import FINISHING, INSTALLED, OwnedVolume
-from shctl.model import Finding
-from shctl.pools import Pool
+from shctl.common.errors import NotFound
+from shctl.common.model import Finding
+from shctl.doctor.snapshot import Found, is_so, look, read
+from shctl.hosts import deletion, redefinition, stalls
+from shctl.hosts import installation as installs
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.pools import Pool
+from shctl.storage import usage, volumes
+from shctl.xml.metadata import FINISHING, INSTALLED, OwnedVolume
 
 _VOLUME = re.compile(r"(.+)-sd[a-z]+")
 
@@ -65,7 +65,7 @@ def _redefined(host: Domain) -> str | None:
     # What somebody makes of a host that has been installed is no longer about its installer.
     if data is None or data.install is None or data.install.phase == INSTALLED or host.hung:
         return None
-    return redefined.problem(host)
+    return redefinition.problem(host)
 
 
 def stuck(hypervisor: Hypervisor) -> Found:
@@ -79,7 +79,7 @@ def stuck(hypervisor: Hypervisor) -> Found:
 def pools_inactive(hypervisor: Hypervisor) -> Found:
     """Find pools of our hosts that are inactive."""
     used = {volume.pool for _, _, data in look(hypervisor).ours for volume in data.volumes}
-    for name in sorted(used | {storage.DEFAULT_POOL}):
+    for name in sorted(used | {volumes.DEFAULT_POOL}):
         with suppress(NotFound):
             if not hypervisor.pool(name).active:
                 problem = "it is inactive, so the disks in it can neither be used nor examined"
@@ -115,7 +115,7 @@ def _is_missing(hypervisor: Hypervisor, host: Domain, volume: OwnedVolume) -> bo
 def volumes_left(hypervisor: Hypervisor) -> Found:
     """Find volumes in the default pool that are named like ours and belong to no host."""
     with suppress(NotFound):
-        if pool := _active_pool(hypervisor, storage.DEFAULT_POOL):
+        if pool := _active_pool(hypervisor, volumes.DEFAULT_POOL):
             yield from _left_in(hypervisor, pool)
 
 

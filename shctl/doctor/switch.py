@@ -3,13 +3,14 @@
 from contextlib import suppress
 from functools import partial
 
-from shctl import network, openvswitch, ports
-from shctl.doctor.looks import Found, is_so, look
-from shctl.errors import NotFound
-from shctl.handles import Domain
+from shctl.common.errors import NotFound
+from shctl.common.model import Finding
+from shctl.doctor.snapshot import Found, is_so, look
 from shctl.hosts import power
-from shctl.hypervisor import Hypervisor
-from shctl.model import Finding
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.handles import Domain
+from shctl.networks import openvswitch, ports
+from shctl.xml import network
 
 
 def ports_left(hypervisor: Hypervisor) -> Found:

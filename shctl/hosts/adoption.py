@@ -1,11 +1,13 @@
 """Take over hosts that something else made."""
 
-from shctl import clock, domain, files, locks, metadata, names
-from shctl.errors import Conflict, InvalidInput, NotFound
-from shctl.handles import Domain
-from shctl.hosts import details, usage
-from shctl.hypervisor import Hypervisor
-from shctl.model import HostDetail
+from shctl.common import clock, files, locks, names
+from shctl.common.errors import Conflict, InvalidInput, NotFound
+from shctl.common.model import HostDetail
+from shctl.hosts import details
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.handles import Domain
+from shctl.storage import usage
+from shctl.xml import domain, metadata
 
 
 def adopt(hypervisor: Hypervisor, name: str, own_disks: tuple[str, ...]) -> HostDetail:

@@ -2,8 +2,8 @@
 
 import os
 
-from shctl.errors import NoSpace
-from shctl.hypervisor import Hypervisor
+from shctl.common.errors import NoSpace
+from shctl.hypervisor.connection import Hypervisor
 
 
 def check_memory(hypervisor: Hypervisor, name: str, wanted: int, *, starts: bool) -> None:

@@ -13,13 +13,14 @@ from io import IncrementalNewlineDecoder
 from pathlib import Path
 from typing import BinaryIO
 
-from shctl import disks, domain, files, names
-from shctl.errors import Conflict, InvalidInput, NoSpace, NotFound, Unreachable
-from shctl.handles import Domain
+from shctl.common import files, names
+from shctl.common.atomic import FULL
+from shctl.common.errors import Conflict, InvalidInput, NoSpace, NotFound, Unreachable
+from shctl.common.text import clean_lines
 from shctl.hosts import logfile
-from shctl.hypervisor import Hypervisor
-from shctl.install.files import FULL
-from shctl.text import clean_lines
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.handles import Domain
+from shctl.xml import disks, domain
 
 LOGS = logfile.LOGS
 MOST = 16 * 2**20  # bytes, twice what virtlogd keeps of a log

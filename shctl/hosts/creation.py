@@ -12,18 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shctl import clock, domain, locks, metadata, names, ownership, ports, storage
-from shctl.errors import Conflict, InvalidInput, NotFound
-from shctl.handles import Domain
-from shctl.hosts import clashes, console, details, nvram, power
+from shctl.common import clock, locks, names
+from shctl.common.errors import Conflict, InvalidInput, NotFound
+from shctl.common.model import HostDetail
+from shctl.common.rollback import Undo
+from shctl.hosts import conflicts, console, details, nvram, power
 from shctl.hosts.capacity import check_memory
-from shctl.hypervisor import Hypervisor
-from shctl.install import boot
-from shctl.metadata import INSTALLING, Installation, Metadata, OwnedVolume
-from shctl.model import HostDetail
-from shctl.ownership import Owner
-from shctl.pools import Pool, Volume
-from shctl.undo import Undo
+from shctl.hypervisor import ownership
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.ownership import Owner
+from shctl.hypervisor.pools import Pool, Volume
+from shctl.install import boot_files
+from shctl.networks import ports
+from shctl.storage.volumes import DEFAULT_POOL, make_volume, open_pool, source_of
+from shctl.xml import domain, metadata
+from shctl.xml.metadata import INSTALLING, Installation, Metadata, OwnedVolume
 
 if TYPE_CHECKING:
     from shctl.install import media
@@ -42,7 +46,7 @@ class Request:
     disks: tuple[int, ...]
     networks: tuple[str, ...]
     cpus: int = 1
-    pool: str = storage.DEFAULT_POOL
+    pool: str = DEFAULT_POOL
     firmware: str = "bios"
     virt_type: str = "auto"
     autostart: bool = False
@@ -66,7 +70,7 @@ def create(
     be fetched. Whatever fails, nothing of the host stays.
     """
     _check(hypervisor, request)
-    if host := clashes.existing(hypervisor, request):
+    if host := conflicts.existing(hypervisor, request):
         keep()
         if request.start:
             power.start(hypervisor, host.name)
@@ -86,7 +90,7 @@ def create(
         # Shared: many hosts may come to a network at once, but its deletion has to wait.
         for network in sorted(set(request.networks)):
             held.enter_context(locks.hold("network", network, shared=True))
-        host = clashes.existing(hypervisor, request)
+        host = conflicts.existing(hypervisor, request)
         if host is None:
             host = _build(hypervisor, request, fetched)
         else:
@@ -122,10 +126,10 @@ def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None
     # Once more: this time no network can go before the host is there.
     check_networks(hypervisor, request.networks)
     kvm = _use_kvm(hypervisor, request.virt_type)
-    pool = storage.open_pool(hypervisor, request.pool)
+    pool = open_pool(hypervisor, request.pool)
     spec = _reservation(request, kvm=kvm, location=fetched.location if fetched else None)
-    clashes.check_volumes_free(hypervisor, pool, spec.metadata)
-    clashes.check_log_free(hypervisor, request.name)
+    conflicts.check_volumes_free(hypervisor, pool, spec.metadata)
+    conflicts.check_log_free(hypervisor, request.name)
     if request.firmware == "uefi":
         nvram.check_free(hypervisor, spec.name)
     volumes: list[Volume] = []
@@ -184,7 +188,7 @@ def _stage(
     """Put an installer's files where its QEMU reads them; return the XML that boots them."""
     from shctl.install import media
 
-    undo.push(f"boot files of {spec.name}", lambda: boot.remove_boot_files(spec.name))
+    undo.push(f"boot files of {spec.name}", lambda: boot_files.remove_boot_files(spec.name))
     installer = media.stage(fetched, spec.name, ownership.qemu_owner(hypervisor))
     return domain.build(replace(spec, installer=installer))
 
@@ -263,9 +267,9 @@ def _make_disks(
         name = names.volume(request.name, names.disk_target(index))
         volume = undo.made(
             f"volume {name} in pool {pool.name}",
-            partial(storage.make_volume, pool, name, size, owner),
+            partial(make_volume, pool, name, size, owner),
             Volume.delete,
         )
         made.append(volume)
-        sources.append(storage.source_of(pool, volume))
+        sources.append(source_of(pool, volume))
     return tuple(sources)

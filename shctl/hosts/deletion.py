@@ -5,16 +5,19 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from shctl import domain, files, locks, metadata, names, ports
-from shctl.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
-from shctl.handles import Domain
-from shctl.hosts import holders, nvram, power, usage
+from shctl.common import files, locks, names
+from shctl.common.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
+from shctl.common.model import Outcome
+from shctl.hosts import nvram, power
 from shctl.hosts.console import LOGS, log_path, may_log_to, remove_log
-from shctl.hosts.owned import Disks, Owned, owned_disks
-from shctl.hypervisor import Hypervisor
-from shctl.install.boot import remove_boot_files
-from shctl.metadata import Metadata
-from shctl.model import Outcome
+from shctl.hosts.owned_disks import Disks, Owned, owned_disks
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.handles import Domain
+from shctl.install.boot_files import remove_boot_files
+from shctl.networks import ports
+from shctl.storage import holders, usage
+from shctl.xml import domain, metadata
+from shctl.xml.metadata import Metadata
 
 
 def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Outcome:

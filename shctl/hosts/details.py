@@ -3,15 +3,16 @@
 from contextlib import suppress
 from functools import lru_cache
 
-from shctl import domain, names, network
-from shctl.disks import DiskRow
-from shctl.errors import Conflict, NotFound, ShctlError
-from shctl.handles import Domain
-from shctl.hosts import neighbours, supervision
-from shctl.hypervisor import Hypervisor
-from shctl.metadata import INSTALLING, Metadata
-from shctl.model import Disk, HostDetail, Install, Interface
-from shctl.pools import Volume
+from shctl.common import names
+from shctl.common.errors import Conflict, NotFound, ShctlError
+from shctl.common.model import Disk, HostDetail, Install, Interface
+from shctl.hosts import arp, installation
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.pools import Volume
+from shctl.xml import domain, network
+from shctl.xml.disks import DiskRow
+from shctl.xml.metadata import INSTALLING, Metadata
 
 
 def show(hypervisor: Hypervisor, name: str) -> HostDetail:
@@ -24,7 +25,7 @@ def show(hypervisor: Hypervisor, name: str) -> HostDetail:
     if read.metadata and read.metadata.install and read.metadata.install.pending:
         # What hinders the start stands in the installation's reason, and hides nothing else.
         with suppress(ShctlError):
-            supervision.settle(hypervisor, name)
+            installation.settle(hypervisor, name)
         read = domain.read(host.xml())
     return _detail(hypervisor, host, read)
 
@@ -63,7 +64,7 @@ def _detail(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> HostDeta
 
 
 def _addresses(host: Domain, *, agent: bool) -> dict[str, tuple[str, ...]]:
-    told, seen = host.addresses(agent=agent), neighbours.addresses()
+    told, seen = host.addresses(agent=agent), arp.addresses()
     return {
         mac: tuple(dict.fromkeys((*told.get(mac, ()), *seen.get(mac, ())))) for mac in told | seen
     }

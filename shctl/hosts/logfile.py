@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from shctl.errors import Conflict
+from shctl.common.errors import Conflict
 
 LOGS = Path("/var/log/shctl/console")
 # shctl's own, and libvirt's, where <serial type='file'> can be written under its default rules.

@@ -3,10 +3,11 @@
 from contextlib import suppress
 from pathlib import Path
 
-from shctl import domain, files
-from shctl.errors import Conflict, NotFound
-from shctl.handles import Domain
-from shctl.hypervisor import Hypervisor
+from shctl.common import files
+from shctl.common.errors import Conflict, NotFound
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.handles import Domain
+from shctl.xml import domain
 
 # In libvirt's source: qemuDomainNVRAMPathFormat in src/qemu/qemu_domain.c.
 _DIRECTORY = Path("/var/lib/libvirt/qemu/nvram")

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable
 
-from shctl import domain, locks, openvswitch, ports, presence
-from shctl.deadline import within
-from shctl.errors import Conflict, TimedOut
-from shctl.handles import Domain
-from shctl.hosts import redefined, stalls
-from shctl.hypervisor import Hypervisor
-from shctl.model import Outcome
-from shctl.undo import Undo
+from shctl.common import cancellation, locks
+from shctl.common.errors import Conflict, TimedOut
+from shctl.common.model import Outcome
+from shctl.common.rollback import Undo
+from shctl.common.timeout import within
+from shctl.hosts import redefinition, stalls
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.handles import Domain
+from shctl.networks import openvswitch, ports
+from shctl.xml import domain
 
 _INTERVAL = 0.1  # seconds
 _PATIENCE = 20.0  # seconds that QEMU may take for what it does at once
@@ -75,7 +77,7 @@ def _check_going(hypervisor: Hypervisor, host: Domain) -> None:
 def check_whole(host: Domain) -> None:
     """Raise Conflict for a host whose creation or deletion was interrupted."""
     xml = host.xml(stored=True)
-    redefined.check(host, xml)
+    redefinition.check(host, xml)
     data = domain.read(xml).metadata
     if data and not data.complete:
         raise Conflict(
@@ -104,7 +106,7 @@ def power_on(hypervisor: Hypervisor, host: Domain, *, installer: str | None = No
         if not installer and "<kernel>" in running:
             # Somebody may have redefined the host in the meantime. An installer that was saved
             # goes on here as well: that is meant, and it would be lost if it were stopped.
-            redefined.check(host, host.xml(stored=True))
+            redefinition.check(host, host.xml(stored=True))
         check_ports(hypervisor, host, running)
         ask(host, host.resume)
 
@@ -202,7 +204,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, *, to_the_end: boo
     end = time.monotonic() + seconds
     while not condition():
         if not to_the_end:
-            presence.check()
+            cancellation.check()
         left = end - time.monotonic()
         if left <= 0:
             return False

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from shctl import domain
-from shctl.errors import NotFound
+from shctl.common.errors import NotFound
 from shctl.hosts import deletion, details
-from shctl.hypervisor import Hypervisor
+from shctl.hypervisor.connection import Hypervisor
+from shctl.xml import domain
 
 
 @dataclass(frozen=True)

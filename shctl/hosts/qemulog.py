@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from shctl import names
+from shctl.common import names
 
 LOGS = Path("/var/log/libvirt/qemu")
 # Bytes at the log's end that are read, four times what virtlogd lets it grow to by itself. QEMU

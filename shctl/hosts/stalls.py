@@ -3,12 +3,12 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
-from shctl import domain
-from shctl.deadline import within
-from shctl.errors import Conflict, NoSpace, NotFound, ShctlError, TimedOut
-from shctl.handles import Domain
-from shctl.hypervisor import Hypervisor
-from shctl.states import IO_ERROR
+from shctl.common.errors import Conflict, NoSpace, NotFound, ShctlError, TimedOut
+from shctl.common.timeout import within
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.states import IO_ERROR
+from shctl.xml import domain
 
 _PATIENCE = 5.0  # seconds that QEMU may take to say which of its disks failed
 # Something is at work on the host, and lets it run when it is through.

@@ -4,13 +4,14 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from shctl import domain, locks, metadata
-from shctl.errors import Conflict, NotFound, TimedOut
-from shctl.handles import Domain
+from shctl.common import locks
+from shctl.common.errors import Conflict, NotFound, TimedOut
+from shctl.common.model import Outcome
 from shctl.hosts.power import ask, wait_until
-from shctl.hypervisor import Hypervisor
-from shctl.metadata import Installation
-from shctl.model import Outcome
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.handles import Domain
+from shctl.xml import domain, metadata
+from shctl.xml.metadata import Installation
 
 STOP_TIMEOUT = 60.0  # seconds
 

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from shctl import locks
-from shctl.errors import Conflict, InstallFailed, TimedOut, Unreachable
-from shctl.hosts import details, power, stalls, supervision
-from shctl.hypervisor import Hypervisor
-from shctl.metadata import FAILED, INSTALLED, Installation
-from shctl.model import HostDetail
+from shctl.common import locks
+from shctl.common.errors import Conflict, InstallFailed, TimedOut, Unreachable
+from shctl.common.model import HostDetail
+from shctl.hosts import details, installation, power, stalls
+from shctl.hypervisor.connection import Hypervisor
+from shctl.xml.metadata import FAILED, INSTALLED, Installation
 
 TIMEOUT = 7200.0  # seconds
 MOST_ASKERS = 2
@@ -31,7 +31,7 @@ def wait(hypervisor: Hypervisor, name: str, wanted: str, timeout: float = TIMEOU
 
     def holds() -> bool:
         try:
-            install = supervision.settle(hypervisor, name, patience=0)
+            install = installation.settle(hypervisor, name, patience=0)
         except locks.Busy:
             return False
         if _CONDITIONS[wanted](hypervisor, name, install):

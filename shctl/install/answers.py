@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from shctl.errors import InvalidInput
+from shctl.common.errors import InvalidInput
 
 # Of all files together: QEMU and the guest hold them in memory, with the initrd itself.
 MAX_BYTES = 64 << 20

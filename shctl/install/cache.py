@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from shctl import files, locks
-from shctl.clock import stamp
-from shctl.errors import Conflict
-from shctl.install.addresses import redact
-from shctl.install.checks import Checksum
-from shctl.install.entry import (
+from shctl.common import files, locks
+from shctl.common.atomic import TEMPORARY, explained, make_directory, write_whole
+from shctl.common.clock import stamp
+from shctl.common.errors import Conflict
+from shctl.common.model import Cached
+from shctl.install.cache_entry import (
     Sidecar,
     is_intact,
     is_untouched,
@@ -29,10 +29,10 @@ from shctl.install.entry import (
     unlink,
     write_sidecar,
 )
+from shctl.install.checksums import Checksum
 from shctl.install.fetch import Client, Progress
-from shctl.install.files import TEMPORARY, explained, make_directory, write_whole
-from shctl.install.replies import Received
-from shctl.model import Cached
+from shctl.install.http.responses import Received
+from shctl.install.http.urls import redact
 
 DIRECTORY = Path("/var/cache/shctl/trees")
 MAX_BYTES = 4 << 30

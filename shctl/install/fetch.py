@@ -8,14 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from shctl.errors import InvalidInput
+from shctl.common.atomic import write_whole
+from shctl.common.errors import InvalidInput
 from shctl.install import texts
-from shctl.install.addresses import local_path, redact
-from shctl.install.checks import Checksum
-from shctl.install.connections import Answer, Connections
-from shctl.install.files import write_whole
-from shctl.install.magic import KERNEL_HEAD, initrd_flaw, is_kernel, kernel_length
-from shctl.install.replies import (
+from shctl.install.checksums import Checksum
+from shctl.install.http.connections import Answer, Connections
+from shctl.install.http.responses import (
     Body,
     FetchFailed,
     Limits,
@@ -25,6 +23,8 @@ from shctl.install.replies import (
     open_local,
     read_local,
 )
+from shctl.install.http.urls import local_path, redact
+from shctl.install.magic import KERNEL_HEAD, initrd_flaw, is_kernel, kernel_length
 
 # All that magics need, so that no kernel is transferred to see whether it is there.
 FIRST = {"Range": f"bytes=0-{KERNEL_HEAD - 1}"}

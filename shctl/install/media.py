@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shctl.domain import Installer
-from shctl.errors import InvalidInput
-from shctl.install import boot, cmdline, trees
+from shctl.common.errors import InvalidInput
+from shctl.hypervisor.ownership import Owner
+from shctl.install import boot_files, cmdline, trees
 from shctl.install.cache import Cache
 from shctl.install.fetch import Client
-from shctl.install.inject import append_files, check_initrd, check_names, render
-from shctl.ownership import Owner
+from shctl.install.initrd import append_files, check_initrd, check_names, render
+from shctl.xml.domain import Installer
 
 SERIAL = "console=ttyS0"
 # Linux on x86 cuts its command line off at 2048 bytes, the last a NUL, and says nothing.
@@ -129,13 +129,13 @@ def stage(media: Media | None, host: str, owner: Owner | None = None) -> Install
     """
     if media is None:
         return Installer()
-    directory = boot.make_boot_directory(host)
+    directory = boot_files.make_boot_directory(host)
     kernel, initrd = directory / "kernel", directory / "initrd"
-    boot.place(media.kernel, kernel)
+    boot_files.place(media.kernel, kernel)
     if media.answers:
         append_files(media.initrd, media.answers, initrd)
         if owner:
-            boot.give(initrd, owner)
+            boot_files.give(initrd, owner)
     else:
-        boot.place(media.initrd, initrd)
+        boot_files.place(media.initrd, initrd)
     return Installer(str(kernel), str(initrd), media.cmdline)

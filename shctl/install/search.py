@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shctl.install import magic, texts
-from shctl.install.addresses import join, redact
 from shctl.install.fetch import Client
-from shctl.install.replies import FetchFailed, Reply
+from shctl.install.http.responses import FetchFailed, Reply
+from shctl.install.http.urls import join, redact
 
 Flaw = Callable[[bytes], str]
 

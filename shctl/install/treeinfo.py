@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from shctl.install.checks import Checksum, parse_checksum
+from shctl.install.checksums import Checksum, parse_checksum
 
 FAMILIES = (
     ("suse", "SUSE"),

@@ -6,14 +6,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote, urlsplit
 
-from shctl import model
-from shctl.errors import InvalidInput
+from shctl.common import model
+from shctl.common.errors import InvalidInput
 from shctl.install import texts
-from shctl.install.addresses import has_credentials, is_inside, join, parse_location, redact
-from shctl.install.checks import Checksum, parse_sums
+from shctl.install.checksums import Checksum, parse_sums
 from shctl.install.cmdline import join as join_cmdline
 from shctl.install.cmdline import split
 from shctl.install.fetch import Client
+from shctl.install.http.urls import has_credentials, is_inside, join, parse_location, redact
 from shctl.install.layouts import (
     ARCHS,
     BOOTABLE,

@@ -9,10 +9,10 @@ from typing import Any
 
 import bottle
 
-from shctl.errors import InvalidInput, ShctlError
-from shctl.rest import strict
-from shctl.rest.gate import Gate, check_scope
-from shctl.rest.journal import Exchange
+from shctl.common.errors import InvalidInput, ShctlError
+from shctl.rest import parsing
+from shctl.rest.access import Gate, check_scope
+from shctl.rest.access_log import Exchange
 from shctl.rest.route import Page, Route
 
 Row = Route | Page
@@ -89,6 +89,6 @@ def _check_body(environ: dict[str, Any]) -> None:
     length = environ.get("CONTENT_LENGTH", "")
     if not length.isdecimal() or not int(length):
         return
-    strict.check_content_type(environ.get("CONTENT_TYPE", ""))
-    if int(length) > strict.MAX_BODY:
-        raise InvalidInput(f"the body is longer than {strict.MAX_BODY} bytes")
+    parsing.check_content_type(environ.get("CONTENT_TYPE", ""))
+    if int(length) > parsing.MAX_BODY:
+        raise InvalidInput(f"the body is longer than {parsing.MAX_BODY} bytes")

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import threading
 
-from shctl.errors import ShctlError
-from shctl.hosts import supervision
-from shctl.hypervisor import Hypervisor
+from shctl.common.errors import ShctlError
+from shctl.hosts import installation
+from shctl.hypervisor.connection import Hypervisor
 from shctl.rest import sockets
 
 LOOK = 5.0  # seconds between looks at installations that are under way
@@ -35,7 +35,7 @@ def _look(hypervisor: Hypervisor) -> bool:
     Nothing that goes wrong here ends the thread: nobody would bring installations to their end.
     """
     try:
-        return bool(supervision.settle_open(hypervisor, _failed))
+        return bool(installation.settle_open(hypervisor, _failed))
     except ShctlError as error:  # libvirt is away; the next look finds what has happened
         _log.warning("cannot look at installations: %s", error.detail)
     except BaseException:

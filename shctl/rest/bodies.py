@@ -7,8 +7,8 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from shctl.errors import ShctlError, Unreachable
-from shctl.rest.strict import MAX_BODY
+from shctl.common.errors import ShctlError, Unreachable
+from shctl.rest.parsing import MAX_BODY
 
 MOST_IGNORED = 4 * 2**20  # bytes
 BODY_TIME = 30.0  # seconds in which a body has to arrive

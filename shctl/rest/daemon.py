@@ -14,13 +14,13 @@ from typing import Any
 import click
 from hypercorn.asyncio import serve
 
-from shctl.errors import ShctlError
-from shctl.rest import background, hypercorn_ends, journal, listeners, logs, sockets
+from shctl.common.errors import ShctlError
+from shctl.rest import access_log, background, hypercorn_fixes, listeners, logs, sockets
+from shctl.rest.access import Gate
 from shctl.rest.bodies import Bodies
-from shctl.rest.core import Core
-from shctl.rest.edge import Edge, Flights
-from shctl.rest.gate import Gate
 from shctl.rest.listeners import Listening, Options
+from shctl.rest.middleware import Edge, Flights
+from shctl.rest.runner import Core
 from shctl.rest.threads import Threads
 from shctl.server import Server
 
@@ -56,13 +56,13 @@ def run(root: click.Context, uri: str, options: Options) -> None:
 def _run(core: Core, opened: Sequence[Listening], names: tuple[str, ...]) -> bool:
     """Serve until the end; return whether that was asked for, not a listener's failure."""
     background.supervise(core.hypervisor)
-    hypercorn_ends.install()
+    hypercorn_fixes.install()
     _tune()
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(_log_failure)
     # Not asyncio.run, which waits for those threads as well.
     sound = loop.run_until_complete(_serve(core, opened, names))
-    journal.abandon(core.exchanges)
+    access_log.abandon(core.exchanges)
     return sound
 
 

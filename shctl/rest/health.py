@@ -4,10 +4,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from shctl import openvswitch
-from shctl.deadline import within
-from shctl.errors import ShctlError, Unreachable
-from shctl.hypervisor import Hypervisor
+from shctl.common.errors import ShctlError, Unreachable
+from shctl.common.timeout import within
+from shctl.hypervisor.connection import Hypervisor
+from shctl.networks import openvswitch
 
 _LIMIT = 3.0  # seconds for each
 _KEEP = 1.0  # seconds for which an answer holds, since everyone may ask

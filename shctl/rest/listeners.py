@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hypercorn.config import Config, Sockets
 
-from shctl import auth, files
-from shctl.errors import InvalidInput
+from shctl.common import files, token_file
+from shctl.common.errors import InvalidInput
 from shctl.rest import connections, sockets
 
 
@@ -77,7 +77,7 @@ class Listening(Config):
         """
         if not self.ssl_enabled:
             return False
-        auth.check_private(Path(self.keyfile or ""))
+        token_file.check_private(Path(self.keyfile or ""))
         self._newest = super().create_ssl_context()
         return True
 
@@ -93,10 +93,10 @@ def check_files(options: Options) -> None:
         raise InvalidInput("--tls-cert and --tls-key go together")
     if options.client_ca and not options.tls:
         raise InvalidInput("--client-ca needs --tls-cert and --tls-key")
-    if files.is_there(auth.PATH):
-        auth.check_private(auth.PATH)
+    if files.is_there(token_file.PATH):
+        token_file.check_private(token_file.PATH)
     if options.tls_key:
-        auth.check_private(options.tls_key)
+        token_file.check_private(options.tls_key)
 
 
 def open_all(options: Options) -> list[Listening]:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from io import TextIOBase
 from typing import Any
 
-from shctl.output import to_json
+from shctl.common.output import to_json
 
 MOST = 4 * 2**20  # bytes that may wait to be written
 LAST = 0.5  # seconds for what waits when the server ends

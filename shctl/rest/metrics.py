@@ -8,9 +8,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from shctl.errors import ShctlError
-from shctl.hosts import supervision
-from shctl.hypervisor import Hypervisor
+from shctl.common.errors import ShctlError
+from shctl.hosts import installation
+from shctl.hypervisor.connection import Hypervisor
 
 
 class Metrics:
@@ -50,7 +50,7 @@ class _Rack(Collector):
         """Return the gauges; without libvirt only that it does not answer."""
         try:
             states = Count(host.state for host in self._hypervisor.hosts())
-            phases = supervision.phases(self._hypervisor)
+            phases = installation.phases(self._hypervisor)
         except ShctlError:
             return [GaugeMetricFamily("shctl_libvirt_up", "Whether libvirt answers", 0)]
         return [

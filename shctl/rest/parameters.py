@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from shctl.command import LocalOption
-from shctl.errors import InvalidInput
-from shctl.rest.strict import printable
-from shctl.values import Duration, NamedContent, NamedText
+from shctl.commands.base import LocalOption
+from shctl.commands.types import Duration, NamedContent, NamedText
+from shctl.common.errors import InvalidInput
+from shctl.rest.parsing import printable
 
 Schema = dict[str, Any]
 # Values of one parameter: each may stand for a disk to make, or a name to look up.
@@ -184,6 +184,6 @@ def _text(value: Any) -> str:
 def _pair(field: str, name: str, value: str | Mapping[str, str]) -> str:
     if "=" in name:
         raise InvalidInput(f"{field}: {printable(name)!r} has an equals sign", field=field)
-    # See shctl.values.NamedContent.
+    # See shctl.commands.types.NamedContent.
     text = value if isinstance(value, str) else f"\0{value['base64']}"
     return f"{name}={text}"

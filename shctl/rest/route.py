@@ -12,7 +12,7 @@ class Route:
     `scope` is what a token needs, `seconds` when the request is given up. `longest` bounds a
     parameter `timeout`, in seconds. `renamed` maps names in the query to those of parameters.
     `failures` are statuses that not every route has. `busy` says that it works more than it waits.
-    `places` names those that it shares, see shctl.rest.core.
+    `places` names those that it shares, see shctl.rest.runner.
     """
 
     method: str

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from shctl import locks
-from shctl.errors import Conflict, InvalidInput, ShctlError
-from shctl.install.files import make_directory
+from shctl.common import locks
+from shctl.common.atomic import make_directory
+from shctl.common.errors import Conflict, InvalidInput, ShctlError
 from shctl.rest.connections import Listener
 
 DEFAULT_PATH = Path("/run/shctl/shctl.sock")

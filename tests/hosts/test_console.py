@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from shctl.hosts import console
-from shctl.hypervisor import Hypervisor
+from shctl.hypervisor.connection import Hypervisor
 from tests.guests import End, boot_sector
 from tests.installs import (
     FROM_DISK,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from shctl import hardware, network
+from shctl.xml import hardware, network
 from tests.keyboard import at_terminal
 from tests.support import VOLUMES, call, create, define, ok, prepare, run
 

@@ -5,8 +5,8 @@ import zlib
 
 import pytest
 
-from shctl.errors import ShctlError
-from shctl.hosts.picture import as_png
+from shctl.common.errors import ShctlError
+from shctl.hosts.screenshot import as_png
 
 PIXELS = bytes(range(18))  # 3 by 2
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from shctl import locks, metadata
-from shctl.hosts import qemulog, supervision
-from shctl.hypervisor import Hypervisor
+from shctl.common import locks
+from shctl.hosts import installation, qemulog
+from shctl.hypervisor.connection import Hypervisor
+from shctl.xml import metadata
 from tests.guests import End
 from tests.installs import (
     arguments,
@@ -108,12 +109,12 @@ def test_others_at_work_are_waited_for_no_longer_than_asked(ended: str) -> None:
 def test_host_that_is_being_created_is_not_waited_for(ended: str) -> None:
     hypervisor = Hypervisor(URI)
     host = hypervisor.domain(ended)
-    data = supervision.known(host)
+    data = installation.known(host)
     assert data
     half = metadata.text(replace(data, complete=False))
     host.set_metadata(half, metadata.URI, metadata.KEY)
     with locks.hold("host", ended):
-        install = supervision.settle(hypervisor, ended, patience=0)
+        install = installation.settle(hypervisor, ended, patience=0)
         assert install
         assert install.open
     host.set_metadata(metadata.text(data), metadata.URI, metadata.KEY)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from shctl.errors import NotFound, Unreachable
+from shctl.common.errors import NotFound, Unreachable
 from shctl.hosts import waiting
-from shctl.hypervisor import Hypervisor
+from shctl.hypervisor.connection import Hypervisor
 from tests.support import HANG, create, daemon, finish, ok, prepare, run, spawn
 
 

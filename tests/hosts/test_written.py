@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shctl.errors import NotFound
-from shctl.hosts import written
+from shctl.common.errors import NotFound
+from shctl.hosts import boot_check
 from tests.guests import boot_sector
 
 
@@ -43,10 +43,10 @@ class Rack:
         raise NotFound(path)
 
 
-def judge(*disks: str, uefi: bool = False, more: str = "") -> written.Verdict:
+def judge(*disks: str, uefi: bool = False, more: str = "") -> boot_check.Verdict:
     system = "<os firmware='efi'/>" if uefi else "<os/>"
     xml = f"<domain>{system}{more}<devices>{''.join(disks)}</devices></domain>"
-    return written.judge(Rack(), xml)  # type: ignore[arg-type]
+    return boot_check.judge(Rack(), xml)  # type: ignore[arg-type]
 
 
 def disk(path: Path, content: bytes | None = b"", target: str = "sda", kind: str = "raw") -> str:
@@ -79,7 +79,7 @@ def test_r47_what_boots(kind: str, firmware: str, tmp_path: Path) -> None:
     head, *wanted = BOOTABLE[kind]
     uefi = firmware == "uefi"
     verdict = judge(disk(tmp_path / "a", head), uefi=uefi)
-    assert (verdict == written.Verdict()) == wanted[uefi]
+    assert (verdict == boot_check.Verdict()) == wanted[uefi]
     assert verdict.unseen is None
 
 
@@ -88,14 +88,16 @@ def test_r47_the_bios_boots_the_first_disk_alone(tmp_path: Path) -> None:
     fault = judge(blank, other).fault
     assert fault is not None
     assert "to disk sda, the only one that the BIOS boots; it wrote one to disk sdb" in fault
-    assert judge(blank, other.replace("</disk>", "<boot order='1'/></disk>")) == written.Verdict()
+    assert (
+        judge(blank, other.replace("</disk>", "<boot order='1'/></disk>")) == boot_check.Verdict()
+    )
     # UEFI looks at all of them.
-    assert judge(blank, disk(tmp_path / "c", GPT, "sdb"), uefi=True) == written.Verdict()
+    assert judge(blank, disk(tmp_path / "c", GPT, "sdb"), uefi=True) == boot_check.Verdict()
 
 
 def test_r47_disks_of_a_domain_with_deep_metadata(tmp_path: Path) -> None:
     deep = "<metadata>" + "<a>" * 400 + "</a>" * 400 + "</metadata>"
-    assert judge(disk(tmp_path / "a", boot_sector("x")), more=deep) == written.Verdict()
+    assert judge(disk(tmp_path / "a", boot_sector("x")), more=deep) == boot_check.Verdict()
 
 
 def test_r47_what_does_not_boot(tmp_path: Path) -> None:
@@ -117,5 +119,5 @@ def test_r47_what_cannot_be_seen_is_neither(tmp_path: Path) -> None:
         assert "sda" in verdict.unseen
     # But to UEFI one that boots is enough, and to the BIOS the first one is.
     good = disk(tmp_path / "b", GPT, "sdb")
-    assert judge(missing, good, uefi=True) == written.Verdict()
-    assert judge(disk(tmp_path / "c", boot_sector("x")), missing) == written.Verdict()
+    assert judge(missing, good, uefi=True) == boot_check.Verdict()
+    assert judge(disk(tmp_path / "c", boot_sector("x")), missing) == boot_check.Verdict()

@@ -1,6 +1,6 @@
 """The ways in which a server may misbehave, each with the error that is to come of it."""
 
-from shctl.errors import InstallFailed, InvalidInput
+from shctl.common.errors import InstallFailed, InvalidInput
 from tests.install import treeserver
 from tests.install.treeserver import KERNEL
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shctl.errors import InvalidInput
+from shctl.common.errors import InvalidInput
 from shctl.install import answers
 from shctl.install.answers import read_answers, split
 

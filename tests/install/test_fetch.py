@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from shctl.errors import InstallFailed, NoSpace, ShctlError
-from shctl.install.checks import Checksum, parse_checksum, parse_sums
+from shctl.common.errors import InstallFailed, NoSpace, ShctlError
+from shctl.install.checksums import Checksum, parse_checksum, parse_sums
 from shctl.install.fetch import Client
-from shctl.install.replies import FetchFailed
+from shctl.install.http.responses import FetchFailed
 from tests.install import treeserver
 from tests.install.hostile import HOSTILE
 from tests.install.treeserver import KERNEL, TreeServer
@@ -171,7 +171,7 @@ def test_r22_download_does_not_fit(server: TreeServer, tmp_path: Path) -> None:
     server.files["/initrd"] = b"\0" * 150_000
     script = (
         "import sys; from pathlib import Path; from shctl.install.fetch import Client\n"
-        "from shctl.errors import NoSpace\n"
+        "from shctl.common.errors import NoSpace\n"
         "try: Client().download(sys.argv[1], Path(sys.argv[2], 'initrd'))\n"
         "except NoSpace as error: print(error, list(Path(sys.argv[2]).iterdir()))\n"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shctl.errors import InstallFailed
+from shctl.common.errors import InstallFailed
 from shctl.install.fetch import Client
 from tests.install import treeserver
 from tests.install.hostile import HOSTILE

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shctl.errors import InvalidInput
-from shctl.install.inject import append_files, render
+from shctl.common.errors import InvalidInput
+from shctl.install.initrd import append_files, render
 
 FILES = {
     "preseed.cfg": b"d-i debian-installer/locale string en_US\n",

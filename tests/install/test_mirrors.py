@@ -7,9 +7,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from shctl.errors import InstallFailed, InvalidInput
-from shctl.install import ranges
+from shctl.common.errors import InstallFailed, InvalidInput
 from shctl.install.fetch import Client
+from shctl.install.http import ranges
 from shctl.install.trees import Tree, probe
 from tests.install import treeserver
 from tests.install.treeparts import LOADER, PXEBOOT, Case, images, pair, treeinfo

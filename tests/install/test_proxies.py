@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shctl.errors import InstallFailed
+from shctl.common.errors import InstallFailed
 from shctl.install.fetch import Client
-from shctl.install.proxies import choose
+from shctl.install.http.proxies import choose
 from shctl.install.trees import probe
 from tests.install import treeserver
 from tests.install.treeparts import PXEBOOT, pair, treeinfo

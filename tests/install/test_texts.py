@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from shctl.errors import InstallFailed
+from shctl.common.errors import InstallFailed
 from shctl.install import texts
-from shctl.install.checks import parse_sums
+from shctl.install.checksums import parse_sums
 from shctl.install.fetch import Client
 from shctl.install.treeinfo import parse_treeinfo
 from shctl.install.trees import probe

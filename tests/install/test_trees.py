@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from shctl.errors import InstallFailed, InvalidInput, ShctlError
+from shctl.common.errors import InstallFailed, InvalidInput, ShctlError
 from shctl.install.fetch import Client
-from shctl.install.replies import Limits
+from shctl.install.http.responses import Limits
 from shctl.install.search import Attempt
 from shctl.install.trees import arguments, probe
 from tests.install import treeserver

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from shctl.common.text import clean, clean_lines
 from shctl.hosts import console
-from shctl.text import clean, clean_lines
 from tests import installs
 from tests.keyboard import at_terminal
 from tests.scoreboard import REFUSED, Figures

@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from shctl.errors import NotFound
+from shctl.common.errors import NotFound
 from shctl.hosts import deletion
 from shctl.hosts.console import LOGS
-from shctl.hypervisor import Hypervisor
+from shctl.hypervisor.connection import Hypervisor
 from tests.scoreboard import rounds
 from tests.serving import Client, serving
 from tests.support import (

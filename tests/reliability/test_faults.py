@@ -10,9 +10,9 @@ from shutil import rmtree
 
 import pytest
 
-from shctl.errors import TimedOut
+from shctl.common.errors import TimedOut
 from shctl.hosts import power, stopping
-from shctl.hypervisor import Hypervisor
+from shctl.hypervisor.connection import Hypervisor
 from tests.scoreboard import Figures
 from tests.support import (
     URI,
@@ -246,10 +246,10 @@ def test_r20_host_that_libvirtd_starts_after_a_power_cut() -> None:
     daemon("stop", "libvirtd")
     rmtree("/run/libvirt/qemu")  # which says, too, that hosts were started already
     vsctl("add-port", "br0", "vnet0", "tag=99", *ids("vnet0", uuid))
-    call(sys.executable, "-m", "shctl.sweep")
+    call(sys.executable, "-m", "shctl.networks.stale_ports")
     daemon("start", "libvirtd")
     eventually(lambda: state("late") == "running")
-    call(sys.executable, "-m", "shctl.sweep")
+    call(sys.executable, "-m", "shctl.networks.stale_ports")
     assert (port_of("late"), port_rows()["vnet0"]["tag"]) == ("vnet0", 10)
     ok("hosts", "delete", "--yes", "late")
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from shctl.cli import root
+from shctl.cli.main import root
 from tests.scoreboard import REFUSED, Figures
 from tests.serving import serving
 from tests.support import prepare, run

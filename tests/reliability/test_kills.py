@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from shctl.common.errors import NotFound
 from shctl.doctor import examine
-from shctl.errors import NotFound
 from shctl.hosts import details
-from shctl.hypervisor import Hypervisor
+from shctl.hypervisor.connection import Hypervisor
 from tests.guests import End
 from tests.installs import serving
 from tests.killer import Forker, forker, moments

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from shctl import doctor, metadata
-from shctl.errors import InvalidInput
-from shctl.hosts import deletion, details, qemulog, supervision
+from shctl import doctor
+from shctl.common.errors import InvalidInput
+from shctl.hosts import deletion, details, installation, qemulog
 from shctl.hosts.console import log_path
-from shctl.hypervisor import Hypervisor
-from shctl.install import boot
+from shctl.hypervisor.connection import Hypervisor
+from shctl.install import boot_files
+from shctl.xml import metadata
 from tests.scoreboard import rounds
 from tests.support import (
     SHCTL,
@@ -204,11 +205,11 @@ def test_r39_modes_of_foreign_files_stay(tmp_path: Path) -> None:
 @pytest.fixture
 def booted() -> Iterator[None]:
     """Leave what an installation has at all times: boot files of its own."""
-    (boot.BOOT / "web1").mkdir(parents=True)
-    (boot.BOOT / "web1" / "kernel").touch()
+    (boot_files.BOOT / "web1").mkdir(parents=True)
+    (boot_files.BOOT / "web1" / "kernel").touch()
     yield
-    (boot.BOOT / "web1" / "kernel").unlink()
-    (boot.BOOT / "web1").rmdir()
+    (boot_files.BOOT / "web1" / "kernel").unlink()
+    (boot_files.BOOT / "web1").rmdir()
 
 
 @pytest.mark.usefixtures("booted")
@@ -223,7 +224,7 @@ def test_r39_name_that_is_no_file_name(name: str, phase: str) -> None:
     xml = xml.replace('type="qemu"', 'type="test"').replace("x86_64", "i686")
     planted = found.connection.defineXML(xml)
     before = facts(*(top for top in STATE if top.exists()))
-    assert supervision.settle_open(found) == []
+    assert installation.settle_open(found) == []
     assert details.show(found, name).install is None
     doctor.examine(found)
     deletion._remove_files(found, found.domain(name))
@@ -234,7 +235,9 @@ def test_r39_name_that_is_no_file_name(name: str, phase: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "a/b", "/etc", "a\nb", "a\0b", "x" * 201, "é" * 101]
 )
-@pytest.mark.parametrize("derive", [boot.directory, boot.remove_boot_files, log_path, qemulog.path])
+@pytest.mark.parametrize(
+    "derive", [boot_files.directory, boot_files.remove_boot_files, log_path, qemulog.path]
+)
 def test_r39_no_path_comes_of_such_a_name(derive: Callable[[str], object], name: str) -> None:
     with pytest.raises(InvalidInput, match="cannot be the name of a file"):
         derive(name)
@@ -255,7 +258,7 @@ ODD = {
 @pytest.mark.parametrize("odd", ODD)
 def test_r39_odd_metadata_is_no_unexpected_failure(odd: str) -> None:
     plant(ODD[odd], 'created="&#x9b;31m"')
-    supervision.settle_open(Hypervisor(URI))
+    installation.settle_open(Hypervisor(URI))
     shown = run("-o", "json", "hosts", "show", "evil")
     assert shown.code == 0, shown
     assert shown.json["created"] == ""
@@ -491,27 +494,29 @@ def test_r39_doctor_leaves_what_others_keep_where_shctl_works(tmp_path: Path) ->
     (logs / "archive.log").mkdir(0o755)
     # A host that is gone has these, and they go.
     (logs / "gone.log").touch(0o600)
-    boot.BOOT.mkdir(exist_ok=True)
-    for path in (boot.BOOT / "lost+found", boot.BOOT / "docs", tmp_path / "a"):
+    boot_files.BOOT.mkdir(exist_ok=True)
+    for path in (boot_files.BOOT / "lost+found", boot_files.BOOT / "docs", tmp_path / "a"):
         path.mkdir()
         (path / "#12").touch()
-    (boot.BOOT / "gone").mkdir()
-    (boot.BOOT / "gone" / "kernel").touch()
-    before = facts(logs / "printer.log", logs / "archive.log", boot.BOOT / "docs", tmp_path)
+    (boot_files.BOOT / "gone").mkdir()
+    (boot_files.BOOT / "gone" / "kernel").touch()
+    before = facts(logs / "printer.log", logs / "archive.log", boot_files.BOOT / "docs", tmp_path)
     try:
         assert run("doctor", "--fix").out.count("mended") == 2
-        assert (boot.BOOT / "lost+found" / "#12").exists()
+        assert (boot_files.BOOT / "lost+found" / "#12").exists()
         assert not (logs / "gone.log").exists()
-        assert not (boot.BOOT / "gone").exists()
-        boot.BOOT.rename(away := boot.BOOT.with_name("boot.away"))
-        boot.BOOT.symlink_to(tmp_path)
+        assert not (boot_files.BOOT / "gone").exists()
+        boot_files.BOOT.rename(away := boot_files.BOOT.with_name("boot.away"))
+        boot_files.BOOT.symlink_to(tmp_path)
         ok("doctor", "--fix")
-        boot.BOOT.unlink()
-        away.rename(boot.BOOT)
-        after = facts(logs / "printer.log", logs / "archive.log", boot.BOOT / "docs", tmp_path)
+        boot_files.BOOT.unlink()
+        away.rename(boot_files.BOOT)
+        after = facts(
+            logs / "printer.log", logs / "archive.log", boot_files.BOOT / "docs", tmp_path
+        )
         assert after == before
     finally:
-        for path in (boot.BOOT / "lost+found" / "#12", boot.BOOT / "docs" / "#12"):
+        for path in (boot_files.BOOT / "lost+found" / "#12", boot_files.BOOT / "docs" / "#12"):
             path.unlink(missing_ok=True)
             path.parent.rmdir()
         (logs / "archive.log").rmdir()

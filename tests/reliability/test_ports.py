@@ -22,7 +22,7 @@ from tests.support import (
 from tests.unit_service import as_service
 
 UNKNOWN = "11111111-2222-3333-4444-555555555555"
-SWEEP = [sys.executable, "-m", "shctl.sweep"]
+SWEEP = [sys.executable, "-m", "shctl.networks.stale_ports"]
 CREATE = "hosts create late --memory 64 --disk 1 --network vlan10 --start".split()
 
 

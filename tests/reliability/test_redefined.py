@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from lxml import etree
 
-from shctl.hosts import redefined
+from shctl.hosts import redefinition
 from tests.guests import End
 from tests.installs import (
     SAY,
@@ -242,4 +242,4 @@ def test_r52_redefined_in_the_hand_over(name: str, trees: Trees) -> None:
 def test_r52_host_of_any_name_may_have_a_kernel(name: str) -> None:
     """Such a name is that of no host of shctl's."""
     host: Any = SimpleNamespace(name=name)
-    redefined.check(host, "<domain><os><kernel>/boot/vmlinuz</kernel></os></domain>")
+    redefinition.check(host, "<domain><os><kernel>/boot/vmlinuz</kernel></os></domain>")

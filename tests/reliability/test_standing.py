@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from shctl import images
-from shctl.hosts import deletion, usage
-from shctl.hypervisor import Hypervisor
+from shctl.hosts import deletion
+from shctl.hypervisor.connection import Hypervisor
+from shctl.storage import images, usage
 from tests.support import URI, VOLUMES, call, create, define, eventually, ok, prepare, run
 from tests.unit_service import HOME, serving_as_service, serving_as_unit
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from shctl import clock
-from shctl.metadata import FAILED, INSTALLING, Installation
+from shctl.common import clock
+from shctl.xml.metadata import FAILED, INSTALLING, Installation
 from tests.guests import End, boot_sector, kernel
 from tests.installs import (
     FROM_DISK,

@@ -144,8 +144,8 @@ def test_r44_threads_are_more_than_places() -> None:
     """Whoever waits for a place has a thread as well."""
     import click
 
-    from shctl.cli import root
-    from shctl.rest.core import Core
+    from shctl.cli.main import root
+    from shctl.rest.runner import Core
 
     with click.Context(root) as context:
         works = Core(context, "test:///default").places

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from shctl import auth
-from shctl.errors import ShctlError
+from shctl.common import token_file
+from shctl.common.errors import ShctlError
 from shctl.server import PAGES, ROUTES
 from tests.scoreboard import Figures
 from tests.serving import (
@@ -157,26 +157,26 @@ def test_r35_every_change_of_the_file_counts_at_once(tmp_path: Path) -> None:
     """Also one that keeps its size, and comes within the same tick of the file system's clock."""
     file = tmp_path / "tokens.json"
     for number in range(20):
-        token = auth.create(f"t{number:02}", "read", path=file).token
-        assert auth.find(token, file)
-        auth.delete(f"t{number:02}", file)
-        assert auth.find(token, file) is None
+        token = token_file.create(f"t{number:02}", "read", path=file).token
+        assert token_file.find(token, file)
+        token_file.delete(f"t{number:02}", file)
+        assert token_file.find(token, file) is None
 
 
 def test_the_file_is_read_when_it_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "tokens.json"
-    token = auth.create("old", "read", path=file).token
-    monkeypatch.setattr(auth, "_TICK", -1)  # as if it were an old file
-    assert auth.find(token, file)
+    token = token_file.create("old", "read", path=file).token
+    monkeypatch.setattr(tokens, "_TICK", -1)  # as if it were an old file
+    assert token_file.find(token, file)
     with monkeypatch.context() as patch:
-        patch.setattr(auth, "_read", lambda _: pytest.fail("it was read again"))
-        assert auth.find(token, file)
-        assert auth.find("another", file) is None
+        patch.setattr(tokens, "_read", lambda _: pytest.fail("it was read again"))
+        assert token_file.find(token, file)
+        assert token_file.find("another", file) is None
     file.chmod(0o640)
     with pytest.raises(ShctlError, match="chmod 600"):
-        auth.find(token, file)
+        token_file.find(token, file)
 
 
 def test_r35_eleventh_failure_has_to_wait(tls: Client, tokens: dict[str, str]) -> None:
@@ -351,9 +351,9 @@ def test_tokens_that_are_made_at_once_are_all_kept(tmp_path: Path) -> None:
 
     file = tmp_path / "tokens.json"
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda i: auth.create(f"t{i}", "read", path=file), range(40)))
-    assert {row.name for row in auth.tokens(file)} == {f"t{i}" for i in range(40)}
-    assert all(auth.find(new.token, file) for new in made)
+        made = list(pool.map(lambda i: token_file.create(f"t{i}", "read", path=file), range(40)))
+    assert {row.name for row in token_file.tokens(file)} == {f"t{i}" for i in range(40)}
+    assert all(token_file.find(new.token, file) for new in made)
     assert [entry.name for entry in tmp_path.iterdir()] == ["tokens.json"]
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from shctl import binding
-from shctl.errors import Unreachable
-from shctl.hosts import supervision
-from shctl.hypervisor import Hypervisor
+from shctl.common.errors import Unreachable
+from shctl.hosts import installation
+from shctl.hypervisor import binding
+from shctl.hypervisor.connection import Hypervisor
 from shctl.rest import background, sockets
 from tests.support import HANG
 
@@ -36,7 +36,7 @@ def test_r42_supervision_survives_every_exception(
             threading.Event().wait()
         raise left.pop(0)
 
-    monkeypatch.setattr(supervision, "settle_open", settle_open)
+    monkeypatch.setattr(installation, "settle_open", settle_open)
     monkeypatch.setattr(background, "LOOK", 0.01)
     background.supervise(Hypervisor("test:///default"))
     assert over.wait(HANG)
@@ -56,8 +56,8 @@ def test_r42_one_host_does_not_keep_others_waiting(monkeypatch: pytest.MonkeyPat
         settled.append(name)
 
     hypervisor: Any = SimpleNamespace(domains=lambda: [SimpleNamespace(name=n) for n in "abc"])
-    monkeypatch.setattr(supervision, "settle", settle)
-    still = supervision.settle_open(hypervisor, lambda n, error: failed.append((n, str(error))))
+    monkeypatch.setattr(installation, "settle", settle)
+    still = installation.settle_open(hypervisor, lambda n, error: failed.append((n, str(error))))
     assert (settled, still, failed) == (["a", "c"], ["b"], [("b", "its XML is strange")])
 
 

@@ -29,7 +29,7 @@ CHROMIUM = (
 # An option on a listing and one on a creation, which nothing but the commands knows of.
 EXTENDED = """
 import functools, click
-from shctl.cli import main
+from shctl.cli.main import main
 from shctl.commands.networks import networks
 from shctl.errors import Conflict
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from shctl.rest import gate
-from shctl.rest.gate import FAILURES, Failures
+from shctl.rest import access
+from shctl.rest.access import FAILURES, Failures
 
 
 @pytest.fixture(autouse=True)
@@ -14,13 +14,13 @@ def nothing_left() -> None:
 def test_too_many_failures_of_one_address() -> None:
     failures = Failures()
     assert [failures.add("a") for _ in range(FAILURES)] == [0] * FAILURES
-    assert 0 < failures.add("a") <= gate.WINDOW + 1
+    assert 0 < failures.add("a") <= access.WINDOW + 1
     assert failures.add("b") == 0
 
 
 def test_r42_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """An attacker with a network of IPv6 has as many as it likes; the latest ones count."""
-    monkeypatch.setattr(gate, "_MOST_ADDRESSES", 4)
+    monkeypatch.setattr(access, "_MOST_ADDRESSES", 4)
     failures = Failures()
     for _ in range(FAILURES):
         failures.add("guesses")

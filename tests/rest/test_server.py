@@ -9,12 +9,12 @@ from urllib.parse import unquote
 import click
 import pytest
 
-from shctl.cli import root
-from shctl.command import LocalCommand, LocalOption
-from shctl.errors import ShctlError
-from shctl.rest.core import Core
-from shctl.rest.gate import Gate
+from shctl.cli.main import root
+from shctl.commands.base import LocalCommand, LocalOption
+from shctl.common.errors import ShctlError
+from shctl.rest.access import Gate
 from shctl.rest.route import Page, Route
+from shctl.rest.runner import Core
 from shctl.server import ROUTES, Server
 from tests.guests import End, boot_sector, kernel
 from tests.install.treeparts import images

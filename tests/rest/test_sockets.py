@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shctl.errors import InvalidInput
+from shctl.common.errors import InvalidInput
 from shctl.rest.sockets import split
 from tests.serving import Certificates, Client, Running, make_certificates, serving
 from tests.support import HANG, SHCTL, Done, call, environment, run
@@ -22,7 +22,7 @@ listener.bind(sys.argv.pop(1))
 listener.listen()
 os.dup2(listener.fileno(), 3)
 os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "shctl.socket"}
-from shctl.cli import main
+from shctl.cli.main import main
 main()
 """
 
@@ -186,13 +186,13 @@ def test_without_the_servers_libraries(tmp_path: Path) -> None:
 
 def test_nothing_of_the_server_is_in_the_command_line() -> None:
     """Listing hosts and asking for help import neither the server nor its libraries."""
-    code = "import sys; from shctl.cli import root; "
+    code = "import sys; from shctl.cli.main import root; "
     for words in ("['-c', 'test:///default', 'hosts', 'list']", "['--help']"):
         done = call(
             sys.executable, "-c",
             f"{code}\ntry:\n    root.main({words})\nexcept SystemExit:\n    pass\n"
             "print([m for m in sys.modules if m.split('.')[0] in ('bottle', 'hypercorn', 'ssl')"
-            " or m.startswith(('shctl.rest', 'shctl.server', 'shctl.auth', 'shctl.openapi'))])",
+            " or m.startswith(('shctl.rest', 'shctl.server', 'shctl.common.token_file'))])",
         )  # fmt: skip
         assert done.splitlines()[-1] == "[]"
 

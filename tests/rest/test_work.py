@@ -2,9 +2,9 @@
 
 import pytest
 
-from shctl import deadline
-from shctl.errors import Unreachable
-from shctl.rest.work import Work
+from shctl.common import timeout
+from shctl.common.errors import Unreachable
+from shctl.rest.limits import Work
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def nothing_left() -> None:
 def test_r44_place_comes_back_when_too_many_calls_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     work = Work(most=2, each=2, own=2, queue=1)
     with monkeypatch.context() as patched:
-        patched.setattr(deadline, "MOST_HUNG", 0)
+        patched.setattr(timeout, "MOST_HUNG", 0)
         for _ in range(4):
             with pytest.raises(Unreachable, match="calls hang already"):
                 work.run("hosts/a", "token t", 5, lambda: 3)

@@ -1,0 +1,1 @@
+"""The command line: global options, printing, exit codes."""

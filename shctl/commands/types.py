@@ -1,0 +1,169 @@
+"""Kinds of values that parameters take: names, numbers, times, pairs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import click
+
+from shctl.commands import completion
+from shctl.common import names
+from shctl.common.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class CheckedName(click.ParamType):
+    """A name that a rule of shctl.common.names lets through, and that Tab may complete."""
+
+    def __init__(
+        self,
+        name: str,
+        check: Callable[[str], str],
+        complete: completion.Completer | None = None,
+    ) -> None:
+        self.name = name
+        self._check = check
+        self._complete = complete
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; fail with the rule in words."""
+        try:
+            return self._check(str(value))
+        except InvalidInput as error:
+            self.fail(error.detail.removeprefix("name: "), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return what exists and begins like this."""
+        found = self._complete(ctx, param, incomplete) if self._complete else []
+        return [item(name) for name in found]
+
+
+def item(value: str, text: str | None = None) -> CompletionItem:
+    """Return what a shell is offered; imported where a line is being completed, which is seldom."""
+    from click.shell_completion import CompletionItem
+
+    return CompletionItem(value, help=text)
+
+
+class NamedText(click.ParamType):
+    """A pair written NAME=TEXT; in JSON an object holds the pairs."""
+
+    name = "NAME=TEXT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return name and text; fail without a name or an equals sign."""
+        name, sign, text = str(value).partition("=")
+        if not name or not sign:
+            self.fail(f"{name[:40]!r} is not of the form NAME=TEXT", param, ctx)
+        return name, text
+
+
+class NamedContent(NamedText):
+    """A pair written NAME=TEXT whose text stands for bytes; JSON may have {"base64": ...} instead.
+
+    Base64 stands behind a NUL, which no argument of a process and no text of a request can have.
+    """
+
+    def convert(  # type: ignore[override]
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, bytes]:
+        """Return name and content; fail without a name or an equals sign, and for no base64."""
+        name, text = super().convert(value, param, ctx)
+        if not text.startswith("\0"):
+            return name, text.encode(errors="surrogateescape")
+        from binascii import a2b_base64  # of no use to other commands
+
+        try:
+            # Lines of 76 characters are what the base64 command writes.
+            return name, a2b_base64("".join(text[1:].split()), strict_mode=True)
+        except ValueError:
+            self.fail(f"{name[:40]} is not in base64", param, ctx)
+
+
+class InjectedFile(click.ParamType):
+    """A file written FILE, NAME=FILE or NAME=-; the installation reads it."""
+
+    name = "[NAME=]FILE"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Leave it to the shell, which knows files."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
+class Number(click.IntRange):
+    """A whole number from `low` to `high`, of MiB or GiB also with a suffix as in 4G."""
+
+    _sizes: ClassVar[tuple[str, ...]] = ("MiB", "GiB", "TiB")
+
+    def __init__(self, low: int, high: int, unit: str = "") -> None:
+        super().__init__(low, high)
+        self._allowed = range(low, high + 1)
+        self._unit = unit
+        larger = self._sizes[self._sizes.index(unit) :] if unit in self._sizes else ()
+        self._factors = {"": 1}
+        for power, size in enumerate(larger):
+            self._factors |= dict.fromkeys((size, size[0]), 1024**power)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number in its unit; fail with the range in words."""
+        number = self._read(str(value))
+        if number is None or number not in self._allowed:
+            of = f" of {self._unit}" if self._unit else ""
+            text = f"{str(value)[:40]!r} is not a whole number{of} from {self._describe_range()}"
+            self.fail(text, param, ctx)
+        return number
+
+    def _read(self, text: str) -> int | None:
+        found = re.fullmatch(r"([0-9]{1,18})([A-Za-z]*)", text)
+        factor = self._factors.get(found[2]) if found else None
+        return int(found[1]) * factor if found and factor else None
+
+    def _describe_range(self) -> str:
+        """Return the range as click's help is to show it."""
+        return f"{self.min} to {self.max}"
+
+
+class Duration(click.ParamType):
+    """A time in seconds, or as 90s, 90m, 2h or 1d; in JSON a number or such a string."""
+
+    name = "duration"
+    _units: ClassVar[dict[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+    def __init__(self, shortest: float, longest: float) -> None:
+        self.shortest = shortest
+        self.longest = longest
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the time in seconds; fail for anything else and outside the bounds."""
+        found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd]?)", str(value))
+        if not found:
+            self.fail(f"{str(value)[:40]!r} is no time; use seconds, or 90m, 2h, 1d", param, ctx)
+        seconds = float(found[1]) * self._units[found[2] or "s"]
+        if not self.shortest <= seconds <= self.longest:
+            self.fail(f"{value} is not within {self.shortest:g} and {self.longest:g} s", param, ctx)
+        return seconds
+
+
+NEW_HOST = CheckedName("host", names.check_host)
+NEW_NETWORK = CheckedName("network", names.check_network)
+HOST = CheckedName("host", names.check_text, completion.hosts)
+NETWORK = CheckedName("network", names.check_text, completion.networks)
+POOL = CheckedName("pool", names.check_text, completion.pools)
+BRIDGE = CheckedName("bridge", names.check_text, completion.bridges)

@@ -1,0 +1,1 @@
+"""What every other package uses: errors, names, the model, locks, files, times."""

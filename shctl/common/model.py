@@ -1,0 +1,204 @@
+"""What the commands return: plain, frozen data that every face can show.
+
+`columns` names the fields that a table shows, in its order. See also shctl.common.rows.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk of a host; `size` in GiB, None where libvirt does not tell."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "size", "owned", "path")
+    name: str
+    size: float | None
+    path: str | None
+    owned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A network interface of a host; `port` is the Open vSwitch port while the host runs."""
+
+    columns: ClassVar[tuple[str, ...]] = ("network", "mac", "vlan", "trunk", "port", "addresses")
+    network: str | None
+    mac: str
+    vlan: int | None
+    trunk: tuple[int, ...]
+    port: str | None
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """An installation; `phase` is installing, installed or failed, times as RFC 3339 has them."""
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "phase", "reason", "started", "deadline", "ended", "location",
+    )  # fmt: skip
+    phase: str
+    reason: str | None
+    started: str
+    deadline: str
+    ended: str | None
+    location: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostDetail:
+    """All about one host; `memory` in MiB, `created` in UTC as RFC 3339 writes it.
+
+    `memory` and `cpus` are what it has now: a balloon or a hot-plug may change them up to
+    `max_memory` and `max_cpus`. `reason` says why it is in its state, in virsh's words; None where
+    that is unknown.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "name", "state", "reason", "id", "managed", "memory", "max_memory", "cpus", "max_cpus",
+        "firmware", "autostart", "created", "console", "install", "disks", "interfaces",
+    )  # fmt: skip
+    id: str
+    name: str
+    state: str
+    reason: str | None
+    managed: bool
+    memory: int
+    max_memory: int
+    cpus: int
+    max_cpus: int
+    firmware: str
+    autostart: bool
+    created: str | None
+    console: str | None
+    install: Install | None
+    disks: tuple[Disk, ...]
+    interfaces: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A URL that was tried, and what became of it: HTTP's status or a word."""
+
+    columns: ClassVar[tuple[str, ...]] = ("status", "url")
+    url: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class TreeDetail:
+    """What an installation tree holds; kernel and initrd are paths below its location."""
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "location", "kind", "arch", "how", "kernel", "initrd", "arguments", "attempts",
+    )  # fmt: skip
+    location: str
+    kind: str
+    arch: str
+    how: str
+    kernel: str
+    initrd: str
+    arguments: tuple[str, ...]
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def name(self) -> str:
+        """Return what `-o name` prints."""
+        return self.location
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port on a network, with its tag as Open vSwitch has it."""
+
+    columns: ClassVar[tuple[str, ...]] = ("host", "interface", "mac", "tag", "trunk")
+    host: str
+    interface: str
+    mac: str
+    tag: int | None
+    trunk: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDetail:
+    """All about one network; `vlan` is the tag of its access ports, or the native one of trunks."""
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "name", "state", "autostart", "persistent", "bridge", "vlan", "trunk", "hosts", "ports",
+    )  # fmt: skip
+    name: str
+    state: str
+    autostart: str
+    persistent: str
+    bridge: str | None
+    vlan: int | None
+    trunk: tuple[int, ...]
+    hosts: tuple[str, ...]
+    ports: tuple[Port, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong, and what would put it right."""
+
+    columns: ClassVar[tuple[str, ...]] = ("kind", "name", "problem", "remedy", "result")
+    kind: str
+    name: str
+    problem: str
+    remedy: str
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A file in the cache of installation trees; `size` in bytes, `used` as RFC 3339 has it."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "bytes", "used")
+    name: str
+    bytes: int
+    used: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command did to one host or network; `kept` names disks that were not ours."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "result", "kept")
+    name: str
+    result: str
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting in force; `source` is option, environment, file or default, `where` which one."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "value", "source", "where")
+    name: str
+    value: str | int | tuple[str, ...] | None
+    source: str
+    where: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token without its secret; `state` is valid or expired, times as RFC 3339 has them."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "scope", "state", "created", "expires")
+    name: str
+    scope: str
+    state: str
+    created: str
+    expires: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token at the one moment when its secret, `token`, is known."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "scope", "expires", "token")
+    name: str
+    scope: str
+    expires: str | None
+    token: str

@@ -1,0 +1,104 @@
+"""Print what commands return: a table for people, JSON or bare names for programs."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from shctl.common.text import clean
+
+UNITS = {"memory": "MiB", "max_memory": "MiB", "size": "GiB"}
+_COLOURS = {
+    "running": "green",
+    "active": "green",
+    "crashed": "red",
+    "paused": "yellow",
+    "pmsuspended": "yellow",
+}
+
+
+def render(data: Any, output: str) -> str:
+    """Return a command's data as text without a line break at its end.
+
+    `data` is one of the frozen classes of shctl.common.model or a list of them.
+    """
+    if output == "json":
+        return to_json(
+            b"".join(map(as_bytes, data)).decode("utf-8", "replace")
+            if isinstance(data, Iterator)
+            else data
+        )
+    rows = data if isinstance(data, list) else [data]
+    if output == "name":
+        return "\n".join(clean(row.name) for row in rows)
+    return _table(rows) if isinstance(data, list) else _sheet(data)
+
+
+def as_bytes(piece: str | bytes) -> bytes:
+    """Return a piece of a log as it leaves: raw, or text that has been cleaned."""
+    return piece if isinstance(piece, bytes) else piece.encode()
+
+
+def to_json(data: Any, *, indent: int | None = 2) -> str:
+    """Return data as JSON in ASCII: whatever the locale, and with no character to obey in it."""
+    import json
+
+    # Frozen objects cannot hold themselves, so nothing need look out for circles.
+    text = json.dumps(data, default=fields, check_circular=False, indent=indent)
+    return text.replace("\x7f", r"\u007f")  # DEL is ASCII too
+
+
+def fields(row: Any) -> dict[str, Any]:
+    """Return a frozen object as a dictionary, one level deep."""
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def _table(rows: Sequence[Any], margin: str = "") -> str:
+    if not rows:
+        return ""
+    # A column that is empty for all, such as the trunk of access ports, says nothing.
+    optional = {"trunk", "kept", "addresses", "result"}
+    columns = [c for c in rows[0].columns if c not in optional or any(getattr(r, c) for r in rows)]
+    lines = [[c.upper() for c in columns]]
+    lines += [[_cell(c, getattr(row, c)) for c in columns] for row in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return "\n".join(margin + _line(line, widths) for line in lines)
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    padded[-1] = cells[-1]
+    return "  ".join(_coloured(cell) for cell in padded).rstrip()
+
+
+def _sheet(row: Any) -> str:
+    """Return one object, a field a line, with lists of objects as tables below their names."""
+    width = max(len(name) for name in row.columns) + 2
+    return "\n".join(_field(name, getattr(row, name), width) for name in row.columns)
+
+
+def _field(name: str, value: Any, width: int) -> str:
+    label = name.upper()
+    if isinstance(value, tuple) and value and hasattr(value[0], "columns"):
+        return f"{label}\n{_table(value, margin='  ')}"
+    if hasattr(value, "columns"):
+        return f"{label}\n{_sheet(value)}".replace("\n", "\n  ")
+    return f"{label.ljust(width)}{_coloured(_cell(name, value))}"
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == ():
+        return "-"
+    if isinstance(value, tuple):
+        return ",".join(clean(str(item)) for item in value)
+    if isinstance(value, float):
+        value = f"{value:.2f}".rstrip("0").rstrip(".")
+    text = clean(str(value))
+    return f"{text} {UNITS[name]}" if name in UNITS else text
+
+
+def _coloured(cell: str) -> str:
+    colour = _COLOURS.get(cell.strip())
+    return click.style(cell, fg=colour) if colour else cell

@@ -1,0 +1,67 @@
+"""Take back what was done when a later step fails."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import TypeVar
+
+from shctl.common.errors import ShctlError
+from shctl.common.signals import deferred
+
+T = TypeVar("T")
+
+
+class Undo:
+    """A stack of steps that take back earlier ones, newest first, if the block fails.
+
+    A step that fails does not stop the others; what it was to take back is added to the error.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[str, Callable[[], object]]] = []
+
+    def push(self, what: str, step: Callable[[], object]) -> None:
+        """Add a step; `what` names the thing that stays if the step fails."""
+        self._steps.append((what, step))
+
+    def made(self, what: str, make: Callable[[], T], remove: Callable[[T], object]) -> T:
+        """Make something and remember how to remove it, with no interrupt in between."""
+        with deferred():
+            thing = make()
+            self.push(what, lambda: remove(thing))
+        return thing
+
+    def __enter__(self) -> "Undo":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            return
+        left = self._take_back()
+        if not left:
+            return
+        what = str(error) or "interrupted"
+        message = f"{what}; left behind: {', '.join(left)} ('shctl doctor' lists it)"
+        if isinstance(error, ShctlError):
+            raise type(error)(message, field=error.field) from error
+        raise ShctlError(message) from error
+
+    def _take_back(self) -> list[str]:
+        """Return what could not be taken back; impatience (a second Ctrl-C) changes nothing."""
+        left: list[str] = []
+        with suppress(KeyboardInterrupt), deferred():
+            left += [what for what, step in reversed(self._steps) if not _done(step)]
+        return left
+
+
+def _done(step: Callable[[], object]) -> bool:
+    try:
+        step()
+    except (ShctlError, OSError, KeyboardInterrupt):
+        return False
+    return True

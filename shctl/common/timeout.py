@@ -1,0 +1,102 @@
+"""Limit the time of calls that have no limit of their own and cannot be cancelled."""
+
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Generic, TypeVar
+
+from shctl.common.errors import ShctlError, Unreachable
+
+T = TypeVar("T")
+# Each keeps a thread, and mostly a connection to libvirt, until it returns.
+MOST_HUNG = 200
+
+
+class _Hung:
+    """The calls that nobody waits for any longer and that have not returned."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.lock = threading.Lock()
+
+
+_hung = _Hung()
+
+
+class Call(Generic[T]):
+    """A call in a thread of its own."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._answers: list[T] = []
+        self._errors: list[BaseException] = []
+        self._abandoned = False
+        self._done = threading.Event()
+
+    def start(self) -> None:
+        """Begin, with the context variables of whoever calls."""
+        threading.Thread(target=copy_context().run, args=(self._run,), daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._answers.append(self._function())
+        except BaseException as error:
+            self._errors.append(error)
+        # What the function holds, such as a connection, goes with it and not with the next search
+        # for garbage: an error and the frames that it came through hold each other.
+        del self._function
+        with _hung.lock:
+            self._done.set()
+            if self._abandoned:
+                _hung.number -= 1
+                self._errors.clear()
+                self._answers.clear()
+
+    def within(self, seconds: float, late: ShctlError) -> T:
+        """Return what the call has returned, raise what it has raised, or raise `late`.
+
+        The call goes on when it is late; its thread is a daemon, so that it never keeps the process
+        from ending.
+        """
+        try:
+            if self._is_late(seconds):
+                raise late
+        finally:
+            # An error and a frame that it came through would keep each other.
+            del late
+        if self._errors:
+            raise self._errors.pop()
+        return self._answers.pop()
+
+    def _is_late(self, seconds: float) -> bool:
+        """Tell whether there is no answer after so long; nobody waits for it then."""
+        if self._done.wait(seconds):
+            return False
+        with _hung.lock:
+            self._abandoned = not self._done.is_set()
+            _hung.number += self._abandoned
+            return self._abandoned
+
+
+def begin(function: Callable[[], T]) -> Call[T]:
+    """Begin a call in a thread; raise Unreachable while many calls hang, or without threads."""
+    if _hung.number >= MOST_HUNG:
+        raise Unreachable(f"{MOST_HUNG} calls hang already; see whether libvirtd answers")
+    call = Call(function)
+    try:
+        call.start()
+    except RuntimeError as error:
+        raise Unreachable("no more threads can be started; try again") from error
+    return call
+
+
+def within(seconds: float, function: Callable[[], T], late: ShctlError) -> T:
+    """Run a call in a thread and return its answer, or raise what it raises.
+
+    Raises `late` when there is no answer in time, and what begin raises.
+    """
+    try:
+        return begin(function).within(seconds, late)
+    finally:
+        # See Call.within.
+        del late

@@ -1,0 +1,1 @@
+"""libvirt: the connection, and wrappers around what it returns."""

@@ -1,0 +1,333 @@
+"""The door to libvirt: open it, look things up, list them in bulk, define new ones."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from shctl.common.errors import InvalidInput, NotFound, ShctlError, Unreachable
+from shctl.common.rows import Host, Network
+from shctl.common.timeout import within
+from shctl.hypervisor.binding import api, prepare, translated
+from shctl.hypervisor.handles import Domain, NetworkHandle, yes_no
+from shctl.hypervisor.pools import Pool, Volume
+from shctl.hypervisor.states import state_word
+
+OPEN_TIMEOUT = 10.0  # seconds
+KEEPALIVE = (5, 2)  # seconds between probes, probes that may stay unanswered
+# A daemon that is stuck keeps whoever wants to open a connection, and nothing can end that.
+_opening = threading.Semaphore(16)
+
+
+class Hypervisor:
+    """One hypervisor: a libvirt connection that opens at its first use.
+
+    A read-only one is open to more users: it lists, and changes nothing.
+    """
+
+    def __init__(
+        self, uri: str, *, open_timeout: float = OPEN_TIMEOUT, read_only: bool = False
+    ) -> None:
+        self.uri = uri
+        self.open_timeout = open_timeout
+        self.read_only = read_only
+        self._opened: Any = None
+        self._lock = threading.Lock()
+        self._callbacks: list[int] = []
+        self._watchers: list[Callable[[], None]] = []
+
+    @property
+    def simulated(self) -> bool:
+        """Tell whether this is libvirt's test driver, which has no Open vSwitch beside it."""
+        return self.uri.startswith("test:")
+
+    def hindrance(self) -> ShctlError | None:
+        """Return why this process may not change what is on the hypervisor, None where it may.
+
+        Ports, logs, locks and files are this machine's, whatever libvirt is asked; and they are
+        root's, whatever libvirt lets other users do.
+        """
+        if self.simulated:
+            return None
+        # Here, since lists change nothing, and it takes 2 ms of their 50.
+        from urllib.parse import urlsplit
+
+        if urlsplit(self.uri).hostname not in (None, "localhost", "127.0.0.1", "::1"):
+            return InvalidInput(
+                f"connect: {self.uri} is another machine, and shctl changes only the one that it"
+                " runs on; run it there",
+                field="connect",
+            )
+        if os.geteuid():
+            return Unreachable("only root may do this: use sudo, or the server (group shctl)")
+        return None
+
+    def check_changeable(self) -> None:
+        """Raise what hinders changes."""
+        if error := self.hindrance():
+            raise error
+
+    @property
+    def connection(self) -> Any:
+        """Return the connection, opened at its first use and anew whenever it was lost.
+
+        Raises Unreachable when that fails or takes too long.
+        """
+        opened = self._opened
+        if opened is not None and _is_alive(opened):
+            return opened
+        if not self._lock.acquire(timeout=self.open_timeout):
+            raise Unreachable(self._late())
+        try:
+            if self.lost:
+                self._forget()
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+        finally:
+            self._lock.release()
+
+    @property
+    def lost(self) -> bool:
+        """Tell whether the connection was opened and has broken off since."""
+        opened = self._opened
+        return opened is not None and not _is_alive(opened)
+
+    def close(self) -> None:
+        """Close the connection in good order; it opens again at its next use."""
+        opened = self._opened
+        self._forget()
+        if opened is not None and _is_alive(opened):
+            with suppress(ShctlError), translated("cannot close the connection"):
+                opened.close()
+
+    def _forget(self) -> None:
+        """Drop the connection, which closes it as soon as no thread is in a call any more."""
+        opened, self._opened = self._opened, None
+        callbacks, self._callbacks = self._callbacks, []
+        # libvirt keeps a connection as long as it has callbacks.
+        for callback in callbacks:
+            with suppress(ShctlError), translated("cannot end the events"):
+                opened.domainEventDeregisterAny(callback)
+
+    def _open(self) -> Any:
+        prepare()
+        what = f"cannot reach libvirt at {self.uri}"
+        opener = api.openReadOnly if self.read_only else api.open
+
+        def connect() -> Any:
+            if not _opening.acquire(timeout=self.open_timeout):
+                raise Unreachable(self._late())
+            try:
+                return opener(self.uri)
+            finally:
+                _opening.release()
+
+        try:
+            with translated(what):
+                connection = within(self.open_timeout, connect, Unreachable(self._late()))
+                self._set_up(connection)
+        except ShctlError as error:
+            raise Unreachable(error.detail) from error
+        return connection
+
+    def _late(self) -> str:
+        within = f"no answer within {self.open_timeout:g} s"
+        return f"cannot reach libvirt at {self.uri}: {within}; is libvirtd stuck?"
+
+    def _set_up(self, connection: Any) -> None:
+        # The test driver has no keepalive.
+        with suppress(ShctlError), translated("cannot watch over the connection"):
+            connection.setKeepAlive(*KEEPALIVE)
+        for watcher in self._watchers:
+            lifecycle = api.VIR_DOMAIN_EVENT_ID_LIFECYCLE
+            number = connection.domainEventRegisterAny(
+                None, lifecycle, lambda *_, w=watcher: w(), None
+            )
+            self._callbacks.append(number)
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Have a function called whenever a domain comes, starts, stops or goes.
+
+        It holds from the next time the connection opens, so it is called before the first use.
+        """
+        self._watchers.append(watcher)
+
+    def hosts(self) -> list[Host]:
+        """Return every domain, sorted by name, in one call whatever their number."""
+        connection = self.connection
+        with translated("cannot list hosts"):
+            stats = connection.getAllDomainStats(api.VIR_DOMAIN_STATS_STATE)
+        found = [
+            Host(
+                domain.UUIDString(), domain.name(), state_word(s["state.state"], s["state.reason"])
+            )
+            for domain, s in stats
+        ]
+        found.sort(key=lambda host: host.name)
+        return found
+
+    def networks(self) -> list[Network]:
+        """Return every network, sorted by name, in three calls whatever their number."""
+        active = self._network_names(api.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
+        persistent = self._network_names(api.VIR_CONNECT_LIST_NETWORKS_PERSISTENT)
+        autostart = self._network_names(api.VIR_CONNECT_LIST_NETWORKS_AUTOSTART)
+        # An inactive network that is not persistent does not exist.
+        return [
+            Network(
+                name=name,
+                state="active" if name in active else "inactive",
+                autostart=yes_no(name in autostart),
+                persistent=yes_no(name in persistent),
+            )
+            for name in sorted(active | persistent)
+        ]
+
+    def _network_names(self, flag: int) -> set[str]:
+        connection = self.connection
+        with translated("cannot list networks"):
+            return {network.name() for network in connection.listAllNetworks(flag)}
+
+    def domain(self, name: str) -> "Domain":
+        """Look up a host by name; raise NotFound with the nearest name that exists."""
+        if found := self.find_domain(name):
+            return found
+        raise _not_found("host", name, [h.name for h in self.hosts()])
+
+    def find_domain(self, name: str) -> "Domain | None":
+        """Return a host by name, None where there is none."""
+        connection = self.connection
+        with suppress(NotFound), translated(f"cannot look up host {name!r}"):
+            return Domain(connection.lookupByName(name))
+        return None
+
+    def domains(self) -> list["Domain"]:
+        """Return a handle of every domain."""
+        connection = self.connection
+        with translated("cannot list hosts"):
+            return [Domain(handle) for handle in connection.listAllDomains()]
+
+    def active_uuids(self) -> set[str]:
+        """Return the UUIDs of all domains that have a QEMU process."""
+        connection = self.connection
+        with translated("cannot list hosts"):
+            flag = api.VIR_CONNECT_LIST_DOMAINS_ACTIVE
+            return {handle.UUIDString() for handle in connection.listAllDomains(flag)}
+
+    def inactive_uuids(self) -> set[str]:
+        """Return the UUIDs of all domains that are stored and do not run."""
+        connection = self.connection
+        with translated("cannot list hosts"):
+            flag = api.VIR_CONNECT_LIST_DOMAINS_INACTIVE
+            return {handle.UUIDString() for handle in connection.listAllDomains(flag)}
+
+    def reserve(self, xml: str) -> "Domain":
+        """Define a domain that is to be defined again; raise Conflict when its name is taken."""
+        # Without the validation, which takes four times as long as the rest: define does that.
+        return self._define(xml, 0)
+
+    def define(self, xml: str) -> "Domain":
+        """Define a domain; raise Conflict when another one has its name."""
+        return self._define(xml, api.VIR_DOMAIN_DEFINE_VALIDATE)
+
+    def _define(self, xml: str, flags: int) -> "Domain":
+        connection = self.connection
+        with translated("cannot define the host"):
+            return Domain(connection.defineXMLFlags(xml, flags))
+
+    def launch_paused(self, xml: str) -> None:
+        """Start QEMU by XML that differs from what is stored under the same UUID.
+
+        The stored XML stays as it is and holds again as soon as that QEMU ends.
+        """
+        connection = self.connection
+        flags = api.VIR_DOMAIN_START_PAUSED | api.VIR_DOMAIN_START_VALIDATE
+        with translated("cannot start the installer"):
+            connection.createXML(xml, flags)
+
+    def memory_in_use(self) -> int:
+        """Return the most memory that the running hosts take, in MiB."""
+        connection = self.connection
+        with translated("cannot list hosts"):
+            running = connection.listAllDomains(api.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        used = 0
+        for handle in running:
+            with suppress(NotFound), translated("cannot look at the memory of a host"):
+                used += int(handle.info()[1]) // 1024  # answers for a hung QEMU too
+        return used
+
+    def has_kvm(self) -> bool:
+        """Tell whether libvirt can use KVM for x86-64 guests."""
+        connection = self.connection
+        with suppress(ShctlError), translated("cannot look for KVM"):
+            connection.getDomainCapabilities(None, "x86_64", "q35", "kvm")
+            return True
+        return False
+
+    def capabilities(self) -> str:
+        """Return what libvirt and this machine can do, as XML."""
+        connection = self.connection
+        with translated("cannot read libvirt's capabilities"):
+            return str(connection.getCapabilities())
+
+    def network(self, name: str) -> "NetworkHandle":
+        """Look up a network by name; raise NotFound with the nearest name that exists."""
+        connection = self.connection
+        try:
+            with translated(f"cannot look up network {name!r}"):
+                return NetworkHandle(connection.networkLookupByName(name))
+        except NotFound:
+            raise _not_found("network", name, [n.name for n in self.networks()]) from None
+
+    def define_network(self, xml: str) -> "NetworkHandle":
+        """Define a persistent network; raise Conflict when another one has its name."""
+        connection = self.connection
+        with translated("cannot define the network"):
+            return NetworkHandle(connection.networkDefineXML(xml))
+
+    def pool(self, name: str) -> "Pool":
+        """Look up a storage pool by name; raise NotFound with the nearest name that exists."""
+        connection = self.connection
+        try:
+            with translated(f"cannot look up pool {name!r}"):
+                return Pool(connection.storagePoolLookupByName(name))
+        except NotFound:
+            raise _not_found("pool", name, self.pool_names()) from None
+
+    def pool_names(self) -> list[str]:
+        """Return the names of all storage pools, sorted."""
+        return sorted(pool.name for pool in self.pools())
+
+    def pools(self) -> list["Pool"]:
+        """Return all storage pools."""
+        connection = self.connection
+        with translated("cannot list pools"):
+            return [Pool(handle) for handle in connection.listAllStoragePools()]
+
+    def define_pool(self, xml: str) -> "Pool":
+        """Define a storage pool; raise Conflict when another one has its name."""
+        connection = self.connection
+        with translated("cannot define the pool"):
+            return Pool(connection.storagePoolDefineXML(xml))
+
+    def volume_at(self, path: str) -> "Volume":
+        """Look up a volume by the path of its file or device; raise NotFound."""
+        connection = self.connection
+        with translated(f"cannot look up volume {path}"):
+            return Volume(connection.storageVolLookupByPath(path))
+
+
+def _is_alive(connection: Any) -> bool:
+    # Asks nobody: keepalive and the end of the stream are what libvirt judges by.
+    with suppress(ShctlError), translated("cannot look at the connection"):
+        return bool(connection.isAlive())
+    return False
+
+
+def _not_found(kind: str, name: str, known: Iterable[str]) -> NotFound:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), 1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; 'shctl {kind}s list' shows all"
+    return NotFound(f"no {kind} {name!r}{'' if kind == 'pool' and not near else hint}")

@@ -1,0 +1,118 @@
+"""What libvirt hands out of storage: pools and their volumes."""
+
+from contextlib import suppress
+from typing import Any
+
+from shctl.common.errors import Conflict, NotFound
+from shctl.hypervisor.binding import api, receive, translated
+
+
+class Pool:
+    """A storage pool in libvirt."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self.name: str = handle.name()
+
+    def _doing(self, verb: str) -> Any:
+        return translated(f"cannot {verb} pool {self.name!r}")
+
+    @property
+    def active(self) -> bool:
+        """Tell whether the pool's volumes can be used now."""
+        with self._doing("look at"):
+            return bool(self._handle.isActive())
+
+    def xml(self) -> str:
+        """Return the pool's XML."""
+        with self._doing("read"):
+            return str(self._handle.XMLDesc())
+
+    def start(self) -> None:
+        """Build the pool's target and make it active, now and at libvirtd's own start."""
+        with self._doing("start"):
+            self._handle.build()
+            self._handle.setAutostart(1)
+        with suppress(Conflict), self._doing("start"):
+            self._handle.create()
+
+    def refresh(self) -> None:
+        """Have libvirt look at the volumes again, as root; raise what hinders it."""
+        with self._doing("refresh"):
+            self._handle.refresh()
+
+    def create_volume(self, name: str, xml: str) -> "Volume":
+        """Make a volume; raise Conflict when it exists, NoSpace when the pool is full."""
+        with translated(f"cannot create volume {name!r} in pool {self.name!r}"):
+            return Volume(self._handle.createXML(xml))
+
+    def volume(self, name: str) -> "Volume":
+        """Look up a volume by name; raise NotFound."""
+        with translated(f"cannot look up volume {name!r} in pool {self.name!r}"):
+            return Volume(self._handle.storageVolLookupByName(name))
+
+    def volumes(self) -> list["Volume"]:
+        """Return the pool's volumes."""
+        with self._doing("list"):
+            return [Volume(handle) for handle in self._handle.listAllVolumes()]
+
+    def volume_names(self) -> list[str]:
+        """Return the names of the pool's volumes."""
+        return [volume.name for volume in self.volumes()]
+
+    def has_volume(self, name: str) -> bool:
+        """Tell whether the pool has a volume of this name."""
+        with suppress(NotFound):
+            self.volume(name)
+            return True
+        return False
+
+
+class Volume:
+    """A volume of a storage pool."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self.name: str = handle.name()
+
+    @property
+    def path(self) -> str:
+        """Return the path of the file or device."""
+        with translated(f"cannot look at volume {self.name!r}"):
+            return str(self._handle.path())
+
+    @property
+    def pool(self) -> str:
+        """Return the name of the volume's pool."""
+        with translated(f"cannot look at volume {self.name!r}"):
+            return str(self._handle.storagePoolLookupByVolume().name())
+
+    def xml(self) -> str:
+        """Return the volume's XML."""
+        with translated(f"cannot read volume {self.name!r}"):
+            return str(self._handle.XMLDesc())
+
+    @property
+    def is_block(self) -> bool:
+        """Tell whether the volume is a block device, not a file."""
+        with translated(f"cannot look at volume {self.name!r}"):
+            return bool(self._handle.info()[0] == api.VIR_STORAGE_VOL_BLOCK)
+
+    @property
+    def capacity(self) -> float:
+        """Return the size that a guest sees, in GiB."""
+        with translated(f"cannot look at volume {self.name!r}"):
+            return int(self._handle.info()[1]) / 2**30
+
+    def read(self, length: int) -> bytes:
+        """Return how the volume begins, at most `length` bytes; libvirt reads it."""
+        with translated(f"cannot read volume {self.name!r}"):
+            wanted = min(length, int(self._handle.info()[1]))
+            return receive(
+                self._handle.connect(), lambda stream: self._handle.download(stream, 0, wanted)
+            )
+
+    def delete(self) -> None:
+        """Remove the volume and what is in it; gone already is fine."""
+        with suppress(NotFound), translated(f"cannot delete volume {self.name!r}"):
+            self._handle.delete()

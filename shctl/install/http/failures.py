@@ -1,0 +1,99 @@
+"""The words for what goes wrong between shctl and a tree's server."""
+
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from shctl.install.http.responses import Limits
+
+if TYPE_CHECKING:
+    from ssl import SSLCertVerificationError
+
+    from shctl.install.http.proxies import Proxy
+
+# What urllib3 calls the failure to connect, to a proxy where there is one.
+CONNECTING = {"NewConnectionError", "NameResolutionError", "ConnectTimeout", "ConnectTimeoutError"}
+# X509_V_ERR_... in OpenSSL's x509_vfy.h: self-signed, or signed by nobody that is known.
+UNKNOWN_AUTHORITY = range(18, 22)
+_CHECK_CERTIFICATE = "check the URL, the server's certificate and this machine's clock"
+
+
+def explain(error: BaseException, limits: Limits, proxy: "Proxy | None" = None) -> tuple[str, str]:
+    """Return a word and a reason for an error of urllib3 or the socket below it.
+
+    Their own texts are not used: those hold URLs with passwords, and are several lines long.
+    """
+    causes = list(_causes(error))
+    names = {type(cause).__name__ for cause in causes}
+    if proxy and (reason := _explain_proxy(causes, names, limits)):
+        return "proxy", f"cannot reach the proxy {proxy}: {reason}"
+    if certificate := _certificate_error(causes):
+        return "certificate", _explain_certificate(certificate)
+    if "CertificateError" in names:  # urllib3's own, before its version 2
+        return "certificate", f"certificate verify failed: not for that name; {_CHECK_CERTIFICATE}"
+    return _explain(causes, names, limits)
+
+
+def _explain(causes: list[BaseException], names: set[str], limits: Limits) -> tuple[str, str]:
+    if names & {"ConnectTimeout", "ConnectTimeoutError"}:
+        return "no answer", f"no answer within {limits.connect:g} s; check that the server runs"
+    if names & {"ReadTimeout", "ReadTimeoutError", "TimeoutError"}:
+        return "stalled", f"nothing came for {limits.stall:g} s; retry later"
+    if "ConnectionRefusedError" in names:
+        return "refused", "the connection is refused; check that the server runs"
+    if short := _explain_short(causes):
+        return "too short", short
+    for cause in reversed(causes):
+        # Those of the system have an errno; others only look like OSError.
+        if isinstance(cause, OSError) and cause.errno and cause.strerror:
+            return "no connection", f"{cause.strerror}; check the URL and the server"
+    return "broken off", "the answer broke off or is not HTTP; check the server and retry"
+
+
+def _explain_short(causes: list[BaseException]) -> str:
+    """Return how much of an answer came, "" for another error; urllib3 counts since version 2."""
+    from urllib3.exceptions import IncompleteRead
+
+    for cause in causes:
+        if isinstance(cause, IncompleteRead) and isinstance(cause.partial, int) and cause.expected:
+            return f"{cause.partial} of {cause.partial + cause.expected} bytes came; retry"
+    return ""
+
+
+def _explain_proxy(causes: list[BaseException], names: set[str], limits: Limits) -> str:
+    """Return why a proxy cannot be used, "" when it is not the proxy's fault."""
+    for cause in causes:
+        if tunnel := re.match(r"Tunnel connection failed: ([0-9]{3})", str(cause)):
+            return f"it answers {tunnel[1]} to CONNECT; check its user, password and rules"
+    if not names & CONNECTING:
+        return ""
+    reason = _explain(causes, names, limits)[1].partition(";")[0]
+    return f"{reason}; check the proxy, or name the server in no_proxy"
+
+
+def _certificate_error(causes: list[BaseException]) -> "SSLCertVerificationError | None":
+    from ssl import SSLCertVerificationError
+
+    return next((cause for cause in causes if isinstance(cause, SSLCertVerificationError)), None)
+
+
+def _explain_certificate(error: "SSLCertVerificationError") -> str:
+    reason = f"certificate verify failed: {error.verify_message}"
+    if error.verify_code not in UNKNOWN_AUTHORITY:
+        return f"{reason}; {_CHECK_CERTIFICATE}"
+    file = os.environ.get("SSL_CERT_FILE")
+    # OpenSSL itself says nothing of such a file.
+    if file and not os.access(file, os.R_OK):
+        return f"{reason}; SSL_CERT_FILE is {file!r}, which cannot be read"
+    return (
+        f"{reason}; if you trust the server, set SSL_CERT_FILE to a file that holds its"
+        " certificate or its authority's, see shctl(1)"
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

@@ -1,0 +1,142 @@
+"""Answer files: put into an initrd, and filled in with what is known of the host.
+
+The kernel unpacks every archive that an initrd consists of, each with its own compression, and
+skips zeros between them, so an appended one needs no knowledge of those before it. See
+unpack_to_rootfs() in init/initramfs.c of Linux.
+"""
+
+import gzip
+import re
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from shctl.common.atomic import write_whole
+from shctl.common.errors import InvalidInput
+from shctl.install.http.urls import is_inside
+from shctl.install.magic import is_initrd
+
+PADDING = 4  # cpio's own
+# Between two archives. LZ4 has no end of its own: its decoder, in lib/decompress_unlz4.c of Linux,
+# goes on until the length of the next block, four bytes, is zero.
+GAP = b"\0" * 4
+_HEAD = 1 << 16  # bytes; zeros may stand before the first archive
+NAME_LIMIT = 4096  # the kernel's PATH_MAX, its end mark included
+TRAILER = "TRAILER!!!"
+
+_MARK = re.compile(rb"@SHCTL_([A-Z0-9_]+)@")
+
+# Often symbolic links in an initrd: an entry would replace the link by an empty directory.
+LEFT_ALONE = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "var/run", "var/lock"})
+# An entry sets the mode of a directory that is already there.
+DIRECTORY_MODES = {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700}
+
+
+def check_initrd(initrd: Path, name: str) -> None:
+    """Raise InvalidInput unless Linux would get from this initrd to an archive behind it."""
+    with initrd.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if not is_initrd(head):
+        raise InvalidInput(
+            f"inject: {name} is in no format that Linux unpacks, so the files would be lost;"
+            " check the location, or give another initrd",
+            field="inject",
+        )
+
+
+def append_files(initrd: Path, files: Mapping[str, bytes], target: Path) -> None:
+    """Write initrd with files (relative name to content) added as target, whole or not at all.
+
+    Target has mode 0600, for answers may hold passwords; libvirt gives it to QEMU's user. The same
+    input gives the same bytes. Raise InvalidInput for a name, NoSpace, InstallFailed.
+    """
+    archive = gzip.compress(b"".join(_archive(files)), mtime=0)
+    with write_whole(target, 0o600) as stream, initrd.open("rb") as source:
+        shutil.copyfileobj(source, stream, 1 << 20)
+        stream.write(GAP + b"\0" * (-stream.tell() % PADDING))
+        stream.write(archive)
+
+
+def render(content: bytes, values: Mapping[str, str]) -> bytes:
+    """Return a text with @SHCTL_NAME@ replaced by the value of NAME, and all else as it is.
+
+    A text is valid UTF-8 without NUL; other content is returned as it is. Raise InvalidInput for a
+    name without a value and for a value of more than one line.
+    """
+    for name, value in values.items():
+        if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", value):
+            raise InvalidInput(
+                f"values: {name} has line breaks or control characters", field="values"
+            )
+
+    def replace(match: re.Match[bytes]) -> bytes:
+        name = match[1].decode()
+        if name not in values:
+            known = ", ".join(f"@SHCTL_{name}@" for name in sorted(values))
+            raise InvalidInput(
+                f"inject: @SHCTL_{name}@ is not known; known are {known}", field="inject"
+            )
+        return values[name].encode(errors="surrogateescape")
+
+    return _MARK.sub(replace, content) if _is_text(content) else content
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in content
+
+
+def check_names(files: Collection[str]) -> None:
+    """Raise InvalidInput unless files of all these names can stand in one initrd."""
+    for name in files:
+        _check_name(name)
+    for name in sorted(_directories(files) & set(files)):
+        raise InvalidInput(f"inject: {name!r} is both a file and a directory", field="inject")
+
+
+def _directories(files: Collection[str]) -> set[str]:
+    return {str(parent) for name in files for parent in PurePosixPath(name).parents}
+
+
+def _archive(files: Mapping[str, bytes]) -> Iterator[bytes]:
+    check_names(files)
+    directories = _directories(files)
+    # Sorted, so that a directory stands before what is in it.
+    number = 0
+    for number, name in enumerate(sorted(directories - LEFT_ALONE - {"."}), 1):
+        yield _entry(number, name, 0o040000 | DIRECTORY_MODES.get(name, 0o755), b"")
+    for file_number, name in enumerate(sorted(files), number + 1):
+        content = files[name]
+        executable = content.startswith(b"#!")
+        yield _entry(file_number, name, 0o100000 | (0o755 if executable else 0o644), content)
+    yield _entry(0, TRAILER, 0, b"")
+
+
+def _check_name(name: str) -> None:
+    usable = is_inside(name) and name != TRAILER
+    if not usable or len(_encoded(name)) > NAME_LIMIT:
+        raise InvalidInput(
+            f"inject: cannot inject a file as {name!r}; give a relative name without . and ..",
+            field="inject",
+        )
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode() + b"\0"
+
+
+def _entry(number: int, name: str, mode: int, content: bytes) -> bytes:
+    """Return one entry in the "newc" format; the fields' order is that of cpio(5)."""
+    encoded = _encoded(name)
+    links = 1
+    owner = group = time = major = minor = 0
+    fields = (number, mode, owner, group, links, time, len(content), major, minor, 0, 0)
+    header = "070701" + "".join(f"{value:08X}" for value in (*fields, len(encoded), 0))
+    return _padded(header.encode() + encoded) + _padded(content)
+
+
+def _padded(part: bytes) -> bytes:
+    return part + b"\0" * (-len(part) % PADDING)

@@ -1,0 +1,1 @@
+"""Tagged networks, the ports of hosts, and Open vSwitch."""

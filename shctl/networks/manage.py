@@ -1,0 +1,196 @@
+"""Create, show and delete tagged networks on Open vSwitch bridges."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from shctl.common import locks, names
+from shctl.common.errors import Conflict, InvalidInput, NotFound
+from shctl.common.model import NetworkDetail, Outcome, Port
+from shctl.common.rollback import Undo
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.handles import Domain, NetworkHandle
+from shctl.networks import openvswitch
+from shctl.xml import domain, network
+
+
+def create(
+    hypervisor: Hypervisor,
+    spec: network.Spec,
+    *,
+    if_not_exists: bool = False,
+    keep: Callable[[], object] = lambda: None,
+) -> NetworkDetail:
+    """Create a network, persistent, autostarted and active, and return it.
+
+    `keep` is called when the network is there already and may stay.
+    Raises Conflict when the name is taken, InvalidInput for an unknown bridge or a wrong tag.
+    """
+    names.check_network(spec.name)
+    hypervisor.check_changeable()
+    with locks.hold("network", spec.name):
+        if existing := _existing(hypervisor, spec, if_not_exists=if_not_exists):
+            keep()
+            return existing
+        _check_trunk(spec)
+        if not hypervisor.simulated:
+            _check_bridge(spec.bridge)
+        with Undo() as undo:
+            made = undo.made(
+                f"network {spec.name}",
+                lambda: hypervisor.define_network(network.build(spec)),
+                NetworkHandle.undefine,
+            )
+            made.set_autostart()
+            undo.push(f"running network {spec.name}", made.stop)
+            made.start()
+        return detail(hypervisor, made)
+
+
+def _existing(
+    hypervisor: Hypervisor, spec: network.Spec, *, if_not_exists: bool
+) -> NetworkDetail | None:
+    try:
+        existing = detail(hypervisor, hypervisor.network(spec.name))
+    except NotFound:
+        return None
+    if not if_not_exists:
+        raise Conflict(f"network {spec.name!r} exists already; --if-not-exists keeps it")
+    _check_same(existing, spec)
+    return existing
+
+
+def _check_same(existing: NetworkDetail, spec: network.Spec) -> None:
+    """Raise Conflict for another network of this name: hosts would come up on a wrong VLAN."""
+    have = (existing.bridge, existing.vlan, set(existing.trunk))
+    if have != (spec.bridge, spec.vlan, set(spec.trunk)):
+        trunk = f", trunk {','.join(map(str, existing.trunk))}" if existing.trunk else ""
+        raise Conflict(
+            f"network {spec.name!r} exists and is another one: bridge {existing.bridge},"
+            f" vlan {existing.vlan}{trunk}"
+        )
+
+
+def _check_trunk(spec: network.Spec) -> None:
+    if spec.vlan in spec.trunk or len(set(spec.trunk)) != len(spec.trunk):
+        raise InvalidInput(
+            "trunk: each tag may be given once, and the tag of vlan is part of the trunk anyway",
+            field="trunk",
+        )
+
+
+def _check_bridge(bridge: str) -> None:
+    known = openvswitch.bridges()
+    if bridge not in known:
+        raise InvalidInput(
+            f"bridge: {bridge!r} does not exist in Open vSwitch;"
+            f" there are: {', '.join(known) or 'none'}",
+            field="bridge",
+        )
+
+
+def show(hypervisor: Hypervisor, name: str) -> NetworkDetail:
+    """Return a network with the hosts that use it and the ports on it; raise NotFound."""
+    return detail(hypervisor, hypervisor.network(name))
+
+
+def detail(hypervisor: Hypervisor, handle: NetworkHandle) -> NetworkDetail:
+    """Return all about the network behind a handle."""
+    row, read = handle.row(), network.read(handle.xml())
+    users = _users(hypervisor, handle.name)
+    return NetworkDetail(
+        name=row.name,
+        state=row.state,
+        autostart=row.autostart,
+        persistent=row.persistent,
+        bridge=read.bridge,
+        vlan=read.vlan,
+        trunk=read.trunk,
+        hosts=tuple(sorted(host.name for host in users)),
+        ports=_ports(users, handle.name) if users and not hypervisor.simulated else (),
+    )
+
+
+def _users(hypervisor: Hypervisor, name: str) -> list[Domain]:
+    """Return the hosts that have the network, running or stored."""
+    return [host for host in hypervisor.domains() if _uses(host, name)]
+
+
+def _uses(host: Domain, name: str) -> bool:
+    with suppress(NotFound):  # a host that went in the meantime
+        return any(
+            row.network == name
+            for xml in {host.xml(), host.xml(stored=True)}
+            if domain.mentions(xml, name)
+            for row in domain.read(xml).interfaces
+        )
+    return False
+
+
+def _ports(users: list[Domain], name: str) -> tuple[Port, ...]:
+    """Return the network's ports with the tags that Open vSwitch has, not those it should have."""
+    mine = [(host.name, row) for host in users for row in _live(host) if row.network == name]
+    if not mine:
+        return ()
+    rows = {row.name: row for row in openvswitch.ports()}
+    return tuple(
+        Port(host, row.port or "", row.mac, rows[row.port].tag, rows[row.port].trunk)
+        for host, row in mine
+        if row.port in rows
+    )
+
+
+def _live(host: Domain) -> tuple[domain.InterfaceRow, ...]:
+    """Return the interfaces that are ports now."""
+    with suppress(NotFound):  # a host that went in the meantime
+        return tuple(row for row in domain.read(host.xml()).interfaces if row.port)
+    return ()
+
+
+def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Outcome:
+    """Delete a network that no host has.
+
+    Raises NotFound, and Conflict when hosts have it or when it is none of Open vSwitch's.
+    """
+    hypervisor.check_changeable()
+    with locks.hold("network", name):
+        handle = _deletable(hypervisor, name, if_exists=if_exists)
+        if handle is None:
+            return Outcome(name, "does not exist")
+        handle.stop()
+        handle.undefine()
+    return Outcome(name, "deleted")
+
+
+def preview(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> str | None:
+    """Return what a deletion would remove, in words; None for nothing. Raises as delete does."""
+    hypervisor.check_changeable()
+    handle = _deletable(hypervisor, name, if_exists=if_exists)
+    if handle is None:
+        return None
+    found = network.read(handle.xml())
+    return f"{name}: VLAN {found.vlan} on {found.bridge}"
+
+
+def _deletable(hypervisor: Hypervisor, name: str, *, if_exists: bool) -> NetworkHandle | None:
+    try:
+        handle = hypervisor.network(name)
+    except NotFound:
+        if if_exists:
+            return None
+        raise
+    if not network.read(handle.xml()).switched:
+        raise Conflict(
+            f"network {name!r} is not one of Open vSwitch, so shctl leaves it alone;"
+            f" 'virsh net-undefine {name}' removes it"
+        )
+    _check_unused(hypervisor, name)
+    return handle
+
+
+def _check_unused(hypervisor: Hypervisor, name: str) -> None:
+    users = sorted(host.name for host in _users(hypervisor, name))
+    if users:
+        raise Conflict(
+            f"network {name!r} is in use by {', '.join(users)};"
+            " delete these hosts or move them first"
+        )

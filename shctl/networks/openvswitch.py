@@ -1,0 +1,146 @@
+"""The door to Open vSwitch: the one caller of ovs-vsctl."""
+
+import json
+import subprocess
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from shctl.common.errors import NotFound, ShctlError, Unreachable
+
+TIMEOUT = 3  # seconds; a call that works takes 4 ms
+
+
+@dataclass(frozen=True, slots=True)
+class PortRow:
+    """A port as Open vSwitch has it; `domain` is its vm-id, which libvirt and others write.
+
+    `type` is that of its Interface: nothing for libvirt's ports, "bond" for a port that does not
+    have one Interface of its own name.
+    """
+
+    uuid: str
+    name: str
+    bridge: str
+    tag: int | None
+    trunk: tuple[int, ...]
+    vlan_mode: str | None
+    domain: str | None
+    type: str = ""
+
+
+def bridges() -> list[str]:
+    """Return the names of all bridges; raise Unreachable when Open vSwitch does not answer.
+
+    Without the fake ones that list-br has too: a port that is put there stands on their parent.
+    """
+    return sorted(row["name"] for row in _rows(_vsctl("--columns=name", "list", "Bridge")))
+
+
+def ports() -> list[PortRow]:
+    """Return every port of every bridge, read in one transaction."""
+    answer = _vsctl(
+        "--columns=name,ports", "list", "Bridge",
+        "--", "--columns=_uuid,name,tag,trunks,vlan_mode,interfaces", "list", "Port",
+        "--", "--columns=_uuid,name,type,external_ids", "list", "Interface",
+    )  # fmt: skip
+    # Not splitlines(), which also splits at line separators in what others write into rows.
+    bridge_rows, port_rows, interface_rows = map(_rows, answer.rstrip("\n").split("\n"))
+    bridge_of = {port: row["name"] for row in bridge_rows for port in _set(row["ports"])}
+    interfaces = {row["_uuid"][1]: row for row in interface_rows}
+    return [_port(row, bridge_of.get(row["_uuid"][1], ""), interfaces) for row in port_rows]
+
+
+def sweep(stale: Collection[PortRow]) -> None:
+    """Remove rows that libvirt left behind; a row that changed in the meantime stays.
+
+    --no-wait: the rows must go even when ovs-vswitchd, whose death left them, is not back.
+    """
+    left = list(stale)
+    while left:
+        row = left.pop()
+        try:
+            _sweep_row(row)
+        except Unreachable:
+            # The wait was in vain if somebody else swept or took the row, and perhaps others.
+            present = ports()
+            if row in present:
+                raise
+            left = [row for row in left if row in present]
+
+
+def _sweep_row(row: PortRow) -> None:
+    # libvirt takes a row over as it is, and then the switch has a device, which gives it a number.
+    owner, kind = json.dumps(row.domain), json.dumps(row.type)
+    as_before = [f"external_ids:vm-id={owner}", f"type={kind}", "ofport<0"]
+    # By UUID, since the same host may have started meanwhile, with a new row of that name.
+    _vsctl(
+        "--no-wait", "wait-until", "Interface", row.name, *as_before,
+        "--", "--if-exists", "remove", "Bridge", row.bridge, "ports", row.uuid,
+        timeout=1,
+    )  # fmt: skip
+
+
+def _port(row: dict[str, Any], bridge: str, interfaces: dict[str, dict[str, Any]]) -> PortRow:
+    tag, mode = _set(row["tag"]), _set(row["vlan_mode"])
+    own = [interfaces[uuid] for uuid in _set(row["interfaces"]) if uuid in interfaces]
+    if [interface["name"] for interface in own] != [row["name"]]:
+        own = [{"type": "bond", "external_ids": ["map", []]}]
+    return PortRow(
+        uuid=row["_uuid"][1],
+        name=row["name"],
+        bridge=bridge,
+        tag=tag[0] if tag else None,
+        trunk=tuple(sorted(_set(row["trunks"]))),
+        vlan_mode=mode[0] if mode else None,
+        domain=dict(own[0]["external_ids"][1]).get("vm-id"),
+        type=own[0]["type"],
+    )
+
+
+def _rows(line: str) -> list[dict[str, Any]]:
+    table = json.loads(line)
+    return [dict(zip(table["headings"], row, strict=True)) for row in table["data"]]
+
+
+def _set(value: Any) -> list[Any]:
+    """Return a column as a list; a set of one is written as its bare element (RFC 7047)."""
+    if isinstance(value, list) and value[:1] == ["set"]:
+        return [_atom(element) for element in value[1]]
+    return [_atom(value)]
+
+
+def _atom(value: Any) -> Any:
+    return value[1] if isinstance(value, list) and value[0] == "uuid" else value
+
+
+def _vsctl(*arguments: str, timeout: int = TIMEOUT) -> str:
+    # What fails is in our own error; the system's log would have it twice, and not as JSON.
+    quiet = "--verbose=syslog:off"
+    argv = ["ovs-vsctl", f"--timeout={timeout}", quiet, "--format=json", *arguments]
+    try:
+        # The outer limit only matters when ovs-vsctl itself cannot be scheduled or hangs.
+        done = subprocess.run(
+            argv, capture_output=True, encoding="utf-8", errors="replace", timeout=TIMEOUT + 2,
+            check=False, shell=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise Unreachable("ovs-vsctl is not installed; install openvswitch-switch") from error
+    except subprocess.TimeoutExpired as error:
+        raise Unreachable(f"Open vSwitch does not answer within {TIMEOUT + 2} s") from error
+    if done.returncode:
+        raise _failure(argv, done)
+    return done.stdout
+
+
+def _failure(argv: list[str], done: "subprocess.CompletedProcess[str]") -> ShctlError:
+    """Return the error for a failed call: every failure has the status 1, so the text decides."""
+    message = done.stderr.strip()
+    hint = "is openvswitch-switch running, and are you root?"
+    if done.returncode < 0:  # by the alarm that is its --timeout
+        return Unreachable(f"Open vSwitch does not answer within {TIMEOUT} s; {hint}")
+    if "database connection failed" in message:
+        return Unreachable(f"cannot reach Open vSwitch: {message}; {hint}")
+    if "no row" in message or "no port named" in message:
+        return NotFound(message)
+    return ShctlError(f"{' '.join(argv)} failed with {done.returncode}: {message}")

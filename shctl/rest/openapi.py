@@ -1,0 +1,256 @@
+"""Describe the REST interface in OpenAPI 3.1, from the routes, the commands and the model."""
+
+import inspect
+import re
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import click
+
+from shctl import __version__
+from shctl.common import model, rows
+from shctl.rest import parameters
+from shctl.rest.access import PUBLIC
+from shctl.rest.route import Page, Route
+
+Schema = dict[str, Any]
+Params = Callable[[Route], Mapping[str, click.Parameter]]
+Find = Callable[[str], tuple[click.Command, click.Context]]
+
+_ALWAYS = (400, 401, 403, 429, 500, 503, 504)
+_TEXT = {"type": "string"}
+_PLAIN: dict[object, Schema] = {
+    str: _TEXT,
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    type(None): {"type": "null"},
+}
+_FLAG = {"type": "boolean"}
+# What the server's own pages answer: media type and schema.
+_PAGES: dict[str, tuple[str, Schema]] = {
+    "about": (
+        "application/json",
+        {"type": "object", "properties": {"name": _TEXT, "version": _TEXT}},
+    ),
+    "health": (
+        "application/json",
+        {"type": "object", "properties": {"libvirt": _FLAG, "openvswitch": _FLAG}},
+    ),
+    "metrics": ("text/plain", _TEXT),
+    "openapi": ("application/json", {"type": "object"}),
+    "docs": ("text/html", _TEXT),
+}
+_INTRODUCTION = """\
+One staging hypervisor, many throw-away machines on tagged VLANs. Each operation runs the command
+of the same name; bodies and answers are JSON. Memory is in MiB, disks are in GiB.
+
+Over a Unix socket the file's permissions decide who may do what. Over TCP a token does, whose
+scope is read, power or admin, each of which includes those before it. A path may end in a slash."""
+_PROBLEM: Schema = {
+    "type": "object",
+    "description": "What went wrong (RFC 9457); `field` names the parameter that is at fault.",
+    "properties": {
+        "type": _TEXT,
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT,
+        "field": _TEXT,
+    },
+    "required": ["type", "title", "status", "detail"],
+}
+
+
+def build(routes: Iterable[Route], pages: Iterable[Page], find: Find, params: Params) -> Schema:
+    """Return the whole document; `find` and `params` are those of shctl.rest.runner.Core."""
+    schemas: dict[str, Schema] = {"Problem": _PROBLEM}
+    paths: dict[str, Schema] = {}
+    for route in routes:
+        command, _ = find(route.command)
+        operation = _operation(route, command, params(route), schemas)
+        paths.setdefault(_path(route.path), {})[route.method.lower()] = operation
+    for page in pages:
+        paths.setdefault(page.path, {})[page.method.lower()] = _page(page)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "shctl",
+            "version": __version__,
+            "description": _INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _path(path: str) -> str:
+    return path.replace("<", "{").replace(">", "}")
+
+
+def _operation(
+    route: Route,
+    command: click.Command,
+    params: Mapping[str, click.Parameter],
+    schemas: dict[str, Schema],
+) -> Schema:
+    keys = parameters.keys(params)
+    text = parameters.as_keys(inspect.cleandoc(command.help or ""), keys)
+    summary, _, description = text.partition("\n\n")
+    operation: Schema = {
+        "operationId": _identifier(route.method, route.path),
+        "summary": summary,
+        "description": f"{description}\n\nScope: {route.scope}. Command: {route.command}.".strip(),
+        "tags": [route.command.split()[0]],
+        "security": [{"token": []}],
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": _TEXT}
+            for name in route.placeholders
+        ],
+    }
+    if route.has_body:
+        operation["requestBody"] = _body(route, params)
+    else:
+        operation["parameters"] += [
+            _query(route, name, param, keys) for name, param in params.items()
+        ]
+    operation["responses"] = _responses(route, _returned(command), schemas)
+    if "if_not_exists" in params:
+        content = operation["responses"][str(route.status)]["content"]
+        kept = {"description": "It was there already and is the same.", "content": content}
+        operation["responses"] = {"200": kept, **operation["responses"]}
+    return operation
+
+
+def _identifier(method: str, path: str) -> str:
+    return "_".join([method.lower(), *re.findall("[a-z]+", path)])
+
+
+def _property(route: Route, name: str, param: click.Parameter, keys: Mapping[str, str]) -> Schema:
+    schema = parameters.schema(param)
+    if text := getattr(param, "help", None):
+        schema["description"] = parameters.as_keys(" ".join(text.split()), keys)
+    if (value := parameters.default(param)) not in (None, ""):
+        schema["default"] = value
+    if name == "timeout" and route.longest is not None:
+        schema |= {"maximum": route.longest}
+        schema.pop("default", None)
+        schema["description"] = f"{schema.get('description', '')} At most {route.longest:g} s."
+    return schema
+
+
+def _body(route: Route, params: Mapping[str, click.Parameter]) -> Schema:
+    required = [name for name, param in params.items() if param.required]
+    keys = parameters.keys(params)
+    schema: Schema = {
+        "type": "object",
+        "properties": {name: _property(route, name, param, keys) for name, param in params.items()},
+        "additionalProperties": False,
+    }
+    if required:
+        schema["required"] = required
+    return {"required": bool(required), "content": {"application/json": {"schema": schema}}}
+
+
+def _query(route: Route, name: str, param: click.Parameter, keys: Mapping[str, str]) -> Schema:
+    schema = _property(route, name, param, keys)
+    text = schema.pop("description", None)
+    described = {"description": text} if text else {}
+    return {"name": name, "in": "query", "required": param.required, "schema": schema, **described}
+
+
+def _returned(command: click.Command) -> Any:
+    """Return the type that a command's body returns, which its module names without importing."""
+    names = {**vars(model), **vars(rows), "Iterator": Iterator}
+    annotation = getattr(command.callback, "__annotations__", {}).get("return")
+    holder = types.SimpleNamespace(__annotations__={"return": annotation})
+    return get_type_hints(holder, globalns=names)["return"]
+
+
+def _responses(route: Route, returned: Any, schemas: dict[str, Schema]) -> Schema:
+    success: Schema = {"description": HTTPStatus(route.status).phrase}
+    if route.status != HTTPStatus.NO_CONTENT:
+        is_text = get_origin(returned) is Iterator
+        media_type = "text/plain" if is_text else "application/json"
+        schema = _TEXT if is_text else _schema(returned, schemas)
+        success["content"] = {media_type: {"schema": schema}}
+    if route.status == HTTPStatus.CREATED:
+        success["headers"] = {"Location": {"description": "Where it is.", "schema": _TEXT}}
+    return {str(route.status): success, **{str(s): _problem(s) for s in _failures(route)}}
+
+
+def _failures(route: Route) -> list[int]:
+    more = {*_ALWAYS, *route.failures}
+    if route.has_body:
+        more |= {408, 415}
+    if route.placeholders:
+        more |= {404, 409}
+    if route.method != "GET":
+        more.add(507)
+    return sorted(more)
+
+
+def _problem(status: int) -> Schema:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {"application/problem+json": {"schema": schema}},
+    }
+
+
+def _schema(kind: Any, schemas: dict[str, Schema]) -> Schema:
+    """Return the JSON Schema of a type; those of objects are put into `schemas`."""
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if hasattr(kind, "columns"):
+        return _object(kind, schemas)
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin in (list, tuple):
+        return {"type": "array", "items": _schema(inside[0], schemas)}
+    if origin in (Union, types.UnionType):
+        return _union([_schema(part, schemas) for part in inside])
+    raise TypeError(f"{kind} has no schema")
+
+
+def _union(parts: list[Schema]) -> Schema:
+    if all(set(part) == {"type"} for part in parts):
+        return {"type": [part["type"] for part in parts]}
+    return {"anyOf": parts}
+
+
+def _object(kind: Any, schemas: dict[str, Schema]) -> Schema:
+    name = kind.__name__
+    if name not in schemas:
+        # Not the class's own: rows has no dataclasses.
+        hints = get_type_hints(kind.__init__)
+        fields = list(kind.__slots__)
+        schemas[name] = {
+            "type": "object",
+            "description": inspect.cleandoc(kind.__doc__ or ""),
+            "properties": {field: _schema(hints[field], schemas) for field in fields},
+            "required": fields,
+        }
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _page(page: Page) -> Schema:
+    media_type, schema = _PAGES[page.answer]
+    content = {"content": {media_type: {"schema": schema}}}
+    responses: Schema = {"200": {"description": "OK", **content}}
+    if page.answer == "health":
+        responses["503"] = {"description": "One of them does not answer.", **content}
+    failures = (400, 403, 500) if page.scope == PUBLIC else _ALWAYS
+    responses |= {str(s): _problem(s) for s in failures if str(s) not in responses}
+    return {
+        "operationId": _identifier(page.method, page.path) if page.path != "/" else "get_root",
+        "summary": page.summary,
+        "description": f"Scope: {page.scope}.",
+        "tags": ["server"],
+        "security": [] if page.scope == PUBLIC else [{"token": []}],
+        "responses": responses,
+    }

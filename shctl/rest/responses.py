@@ -1,0 +1,73 @@
+"""Answers as Bottle sends them: data, and what went wrong."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import bottle
+
+from shctl.common.errors import ShctlError
+from shctl.common.output import as_bytes, to_json
+from shctl.rest import parameters
+from shctl.rest.route import Route
+
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+TEXT = "text/plain; charset=utf-8"
+_PROTECTION = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Data about what was to be made and was there already."""
+
+    data: Any
+
+
+def reply(status: int, text: str | bytes, media_type: str, **headers: str) -> bottle.HTTPResponse:
+    """Return an answer; underscores in names of headers stand for hyphens."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    # Names that other tools have given hosts may hold what is no UTF-8.
+    body = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+    return bottle.HTTPResponse(body, status, {**_PROTECTION, "Content-Type": media_type, **named})
+
+
+def data(status: int, value: Any) -> bottle.HTTPResponse:
+    """Return data as JSON, text as text."""
+    if isinstance(value, Iterator):
+        return reply(status, b"".join(map(as_bytes, value)), TEXT)
+    return reply(status, f"{to_json(value, indent=None)}\n", JSON)
+
+
+def success(route: Route, name: str, value: Any) -> bottle.HTTPResponse:
+    """Return what a route answers when its command has succeeded."""
+    if route.status == HTTPStatus.NO_CONTENT:
+        return bottle.HTTPResponse("", 204, dict(_PROTECTION))
+    kept = isinstance(value, Kept)
+    answer = data(HTTPStatus.OK, value.data) if kept else data(route.status, value)
+    if route.status == HTTPStatus.CREATED:
+        group = route.command.split()[0]
+        answer.set_header("Location", f"/{group}/{quote(name, safe='')}")
+    return answer
+
+
+def problem(
+    error: ShctlError, keys: Mapping[str, str] | None = None, **headers: str
+) -> bottle.HTTPResponse:
+    """Return a failure as problem details (RFC 9457); `keys` are JSON's names of options."""
+    more: dict[str, str] = getattr(error, "headers", {})
+    told = {**error.problem(), "detail": parameters.as_keys(error.detail, keys or {})}
+    body = f"{to_json(told, indent=None)}\n"
+    answer = reply(error.status, body, PROBLEM, **headers)
+    for name, value in more.items():
+        answer.set_header(name, value)
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer.set_header("Retry-After", "1")
+    return answer

@@ -1,0 +1,1 @@
+"""Disks: volumes, images and who uses them."""

@@ -1,0 +1,189 @@
+"""What disk images stand on, as qemu-img says: the one caller of qemu-img."""
+
+import json
+import os
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from shctl.common import files
+from shctl.common.errors import Conflict
+from shctl.xml.disks import RAW
+
+TIMEOUT = 10  # seconds; one image takes 7 ms
+_DEPTH = 200  # images on top of each other, libvirt's own limit
+_HEAD = 64  # bytes
+
+# Formats of which QEMU knows images that stand on another file: qcow and qcow2, qed, vmdk. A
+# vmdk may also be a text, which begins with comments, blank lines or its version.
+_MAGICS = (b"QFI\xfb", b"QED\0", b"KDMV", b"COWD", b"#", b" ", b"version=")
+_FORMATS = {
+    "qcow", "qcow2", "qed", "vmdk", "vdi", "vhdx", "vpc", "luks", "parallels", "bochs", "cloop",
+    "dmg",
+}  # fmt: skip
+# QEMU's drivers that reach no network and nothing but the files that they name.
+_LOCAL = _FORMATS | {"file", "host_device", RAW, "copy-on-read", "preallocate", "compress"}
+_PREFIXES = ("file:", "host_device:")
+
+Found = tuple[str, str | None]  # a file below an image, and its format, None if it is to be probed
+
+
+class Unresolved(Conflict):
+    """It cannot be found out what an image stands on."""
+
+
+def may_stand(path: str) -> bool:
+    """Tell whether a plain file may be an image that stands on others; only False is certain.
+
+    Raises Unseen for one that cannot be read.
+    """
+    return _head(path).startswith(_MAGICS)
+
+
+def _head(path: str) -> bytes:
+    """Return the first bytes of a file or block device, nothing of one that is not there."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise files.unseen(path, error) from error
+    try:
+        return os.read(descriptor, _HEAD)
+    except OSError as error:
+        raise files.unseen(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def below(path: str, kind: str | None) -> Iterator[str]:
+    """Yield the files that an image stands on: backing files, data files and extents, all the way.
+
+    `kind` is the image's format, None where QEMU would probe it. A raw image stands on nothing,
+    whatever its guest wrote into it. Raises Unresolved and Unseen.
+    """
+    left: list[Found] = [(path, kind)]
+    seen: set[files.Identity] = set()
+    while left:
+        path, kind = left.pop()
+        if kind == RAW or (found := _identity(path)) is None or found in seen:
+            continue
+        if len(seen) == _DEPTH:
+            raise Unresolved(f"{path} has more than {_DEPTH} images below it")
+        seen.add(found)
+        for lower in _directly_below(path, _information(path, kind)):
+            yield lower[0]
+            left.append(lower)
+
+
+def _identity(path: str) -> files.Identity | None:
+    """Return what an image is, None where it is not there."""
+    facts = files.look(path)
+    if facts is None:
+        return None
+    # Opening anything else, such as a FIFO, may wait for ever.
+    if not stat.S_ISREG(facts.st_mode) and not stat.S_ISBLK(facts.st_mode):
+        raise Unresolved(f"{path} is neither a file nor a block device")
+    _head(path)  # raises Unseen where qemu-img would only fail
+    return files.identity_of(facts)
+
+
+def _information(path: str, kind: str | None) -> dict[str, Any]:
+    # Another process has the image open, as a rule: -U does without its locks.
+    # libvirt has names of formats that QEMU does not know, such as iso.
+    known = ["-f", kind] if kind in _FORMATS else []
+    argv = ["qemu-img", "info", "--output=json", "-U", *known, "--", path]
+    try:
+        found = json.loads(_run(argv, path))
+    except ValueError as error:
+        raise Unresolved(f"qemu-img does not describe {path}") from error
+    if not isinstance(found, dict):
+        raise Unresolved(f"qemu-img does not describe {path}")
+    return found
+
+
+def _run(argv: list[str], path: str) -> str:
+    from logging import getLogger  # 5 ms, for what is seldom needed
+
+    begin = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, errors="surrogateescape", cwd="/",
+        )  # fmt: skip
+    except OSError as error:
+        raise Unresolved(
+            f"qemu-img cannot be run ({error.strerror}); install qemu-utils"
+        ) from error
+    try:
+        output, errors = process.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        # What hangs in the kernel, as over NFS, does not even die.
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=1)
+        raise Unresolved(f"qemu-img does not answer about {path} in {TIMEOUT} s") from error
+    finally:
+        seconds = time.monotonic() - begin
+        getLogger("images").debug("%s: %s, %.3f s", argv, process.returncode, seconds)
+    if process.returncode:
+        words = errors.strip().removeprefix("qemu-img: ")
+        raise Unresolved(f"qemu-img cannot read {path}: {words[:300]}")
+    return output
+
+
+def _directly_below(path: str, found: dict[str, Any]) -> Iterator[Found]:
+    name = found.get("full-backing-filename") or found.get("backing-filename")
+    if name:
+        kind = found.get("backing-filename-format")
+        yield from ((file, kind) for file in _named(path, str(name)))
+    data = (found.get("format-specific") or {}).get("data") or {}
+    if data.get("data-file"):
+        yield from ((file, RAW) for file in _named(path, str(data["data-file"])))
+    extents = [str(extent.get("filename", "")) for extent in data.get("extents") or ()]
+    yield from ((extent, RAW) for extent in extents if extent not in ("", path))
+
+
+def _named(path: str, name: str) -> Iterator[str]:
+    """Yield the files in a name that an image has for what it stands on; raise Unresolved."""
+    if name.startswith("json:"):
+        try:
+            options = json.loads(name.removeprefix("json:"))
+        except (ValueError, RecursionError) as error:
+            raise Unresolved(f"{path} stands on {name[:200]}, which is not understood") from error
+        named = [*_in_options(path, options)]
+    else:
+        prefix = next(filter(name.startswith, _PREFIXES), "")
+        named = [name.removeprefix(prefix)]
+        if not prefix and ":" in name.partition("/")[0]:
+            raise Unresolved(f"{path} stands on {name[:200]}, which is not on this machine")
+    if not named:
+        raise Unresolved(f"{path} stands on {name[:200]}, which is not understood")
+    for file in named:
+        # QEMU takes a relative one from where the image is, or from where itself runs.
+        yield os.path.join(os.path.dirname(path), file)  # noqa: PTH118, PTH120
+        if not file.startswith("/"):
+            yield f"/{file}"
+
+
+def _in_options(path: str, options: object) -> Iterator[str]:
+    """Yield the file names in options as QEMU's json: names have them, nested or with dots."""
+    left = [options]
+    while left:
+        node = left.pop()
+        if isinstance(node, list):
+            left += node
+        if not isinstance(node, dict):
+            continue
+        for key, value in node.items():
+            last = key.rpartition(".")[2]
+            if last == "driver" and not (isinstance(value, str) and value in _LOCAL):
+                raise Unresolved(f"{path} stands on an image of QEMU's driver {str(value)[:40]!r}")
+            if last == "filename":
+                yield str(value)
+            elif isinstance(value, dict | list):
+                left.append(value)

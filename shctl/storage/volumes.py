@@ -1,0 +1,125 @@
+"""Volumes of hosts: build their XML, make the default pool on first use, find and remove them."""
+
+import os
+from contextlib import suppress
+
+from lxml import etree
+
+from shctl.common import locks
+from shctl.common.errors import Conflict, InvalidInput, NotFound
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.ownership import Owner
+from shctl.hypervisor.pools import Pool, Volume
+from shctl.xml.domain import Ceph, Source
+
+DEFAULT_POOL = "shctl"
+DEFAULT_PATH = "/var/lib/shctl/volumes"
+
+
+def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
+    """Return an active pool; the default one is made at its first use, others must be active.
+
+    Starting another one could build it, which formats its devices, as it could if somebody has
+    made the default one of another type than a directory.
+    """
+    try:
+        pool = hypervisor.pool(name)
+    except NotFound as error:
+        if name != DEFAULT_POOL:
+            raise InvalidInput(
+                f"pool: {error}; 'virsh pool-list --all' shows all", field="pool"
+            ) from error
+        pool = _make_default(hypervisor)
+    if pool.active:
+        return pool
+    if name != DEFAULT_POOL or _type(pool) != "dir":
+        raise InvalidInput(
+            f"pool: pool {name!r} is inactive; 'virsh pool-start {name}' starts it", field="pool"
+        )
+    _start(pool)
+    return pool
+
+
+def _type(pool: Pool) -> str | None:
+    return etree.fromstring(pool.xml()).get("type")
+
+
+def _start(pool: Pool) -> None:
+    # Two first creations may meet here too, and while one starts the pool it is not active yet.
+    with locks.hold("pool", pool.name):
+        if not pool.active:
+            pool.start()
+
+
+def _make_default(hypervisor: Hypervisor) -> Pool:
+    _check_directory_free(hypervisor)
+    # Two first creations may meet here: the second finds what the first has made.
+    with suppress(Conflict):
+        return hypervisor.define_pool(_pool_xml(DEFAULT_POOL, DEFAULT_PATH))
+    return hypervisor.pool(DEFAULT_POOL)
+
+
+def _check_directory_free(hypervisor: Hypervisor) -> None:
+    """Raise Conflict when the default pool's directory is another pool's, by whatever path."""
+    for name in hypervisor.pool_names():
+        with suppress(NotFound):  # gone in the meantime
+            root = etree.fromstring(hypervisor.pool(name).xml())
+            path = root.findtext("target/path") or ""
+            if name != DEFAULT_POOL and os.path.realpath(path) == os.path.realpath(DEFAULT_PATH):
+                raise Conflict(
+                    f"pool: the directory of the default pool, {DEFAULT_PATH}, is that of pool"
+                    f" {name!r} already; --pool {name} uses it",
+                    field="pool",
+                )
+
+
+def _pool_xml(name: str, path: str) -> str:
+    root = etree.Element("pool", type="dir")
+    etree.SubElement(root, "name").text = name
+    target = etree.SubElement(root, "target")
+    etree.SubElement(target, "path").text = path
+    permissions = etree.SubElement(target, "permissions")
+    # QEMU's user passes through the directory; only root lists it.
+    etree.SubElement(permissions, "mode").text = "0711"
+    return etree.tostring(root, encoding="unicode")
+
+
+def make_volume(pool: Pool, name: str, size: int, owner: Owner | None = None) -> Volume:
+    """Make a raw volume of `size` GiB, sparse wherever the pool can, for `owner` if need be.
+
+    Raises Conflict when the name is taken, NoSpace when the pool is full.
+    """
+    root = etree.Element("volume")
+    etree.SubElement(root, "name").text = name
+    etree.SubElement(root, "capacity", unit="GiB").text = str(size)
+    # A logical volume with less allocation than capacity becomes a snapshot that breaks when full.
+    if _type(pool) != "logical":
+        etree.SubElement(root, "allocation").text = "0"
+    target = etree.SubElement(root, "target")
+    etree.SubElement(target, "format", type="raw")
+    permissions = etree.SubElement(target, "permissions")
+    etree.SubElement(permissions, "mode").text = "0600"
+    if owner:
+        etree.SubElement(permissions, "owner").text = str(owner.user)
+        etree.SubElement(permissions, "group").text = str(owner.group)
+    return pool.create_volume(name, etree.tostring(root, encoding="unicode"))
+
+
+def source_of(pool: Pool, volume: Volume) -> Source:
+    """Return how a domain's disk names a volume: by its path, or within its Ceph cluster."""
+    return Source(volume.path, volume.is_block, read_ceph(pool.xml()))
+
+
+def read_ceph(xml: str) -> Ceph | None:
+    """Return the cluster of a pool of RADOS block devices from its XML, None for other pools."""
+    root = etree.fromstring(xml)
+    if root.get("type") != "rbd":
+        return None
+    auth = root.find("source/auth")
+    secret = root.find("source/auth/secret")
+    return Ceph(
+        tuple((e.get("name", ""), e.get("port")) for e in root.iterfind("source/host")),
+        user=auth.get("username") if auth is not None else None,
+        secret=secret.get("uuid") if secret is not None else None,
+        usage=secret.get("usage") if secret is not None else None,
+    )

@@ -1,0 +1,1 @@
+"""Build and read libvirt's XML; no I/O."""

@@ -1,0 +1,274 @@
+"""Build and read domain XML (https://libvirt.org/formatdomain.html); pure, no I/O."""
+
+import re
+from dataclasses import dataclass
+
+from lxml import etree
+
+from shctl.common import names
+from shctl.xml import disks, hardware, metadata
+from shctl.xml.disks import DiskRow
+from shctl.xml.metadata import Metadata
+
+GUEST_AGENT = "org.qemu.guest_agent.0"
+
+
+@dataclass(frozen=True)
+class Ceph:
+    """Where a Ceph cluster is: its monitors as (name, port), and the secret that opens it.
+
+    libvirt knows the secret by its UUID, in `secret`, or by its `usage`.
+    """
+
+    monitors: tuple[tuple[str, str | None], ...]
+    user: str | None = None
+    secret: str | None = None
+    usage: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a disk's bytes are: a file or a block device."""
+
+    path: str
+    is_block: bool = False
+    ceph: Ceph | None = None
+
+
+@dataclass(frozen=True)
+class Installer:
+    """How an installer boots: a kernel and an initrd with a command line, or the network."""
+
+    kernel: str | None = None
+    initrd: str | None = None
+    cmdline: str = ""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A host to be; `memory` in MiB, `console` the path of the serial console's log.
+
+    With `installer` it is the same host for the one boot that installs it.
+    """
+
+    name: str
+    memory: int
+    cpus: int
+    networks: tuple[str, ...]
+    disks: tuple[Source, ...]
+    console: str
+    firmware: str
+    kvm: bool
+    metadata: Metadata
+    uuid: str | None = None
+    installer: Installer | None = None
+
+
+@dataclass(frozen=True)
+class InterfaceRow:
+    """An interface in a domain's XML; `bridge`, `vlan`, `trunk` and `port` are told while it runs.
+
+    `switched` says that the interface is a port of Open vSwitch.
+    """
+
+    network: str | None
+    portgroup: str | None
+    mac: str
+    bridge: str | None
+    switched: bool
+    vlan: int | None
+    trunk: tuple[int, ...]
+    port: str | None
+
+
+@dataclass(frozen=True)
+class Read:
+    """What shctl reads from a domain's XML; `memory` and `max_memory` in MiB.
+
+    `installer` says that this is not the host as it is stored but the boot that installs it,
+    `active` that it had a QEMU process, `copied` that it has another domain's metadata.
+    """
+
+    memory: int
+    max_memory: int
+    cpus: int
+    max_cpus: int
+    firmware: str
+    disks: tuple[DiskRow, ...]
+    interfaces: tuple[InterfaceRow, ...]
+    console: str | None
+    metadata: Metadata | None
+    installer: bool
+    agent: bool
+    active: bool
+    copied: bool
+
+
+def build(spec: Spec) -> str:
+    """Return the XML of a host that boots from its disk, then the network; or of its installer."""
+    root = etree.Element("domain", type="kvm" if spec.kvm else "qemu")
+    _text(root, "name", spec.name)
+    if spec.uuid:
+        _text(root, "uuid", spec.uuid)
+    _add(root, "metadata").append(metadata.build(spec.metadata))
+    _text(root, "memory", str(spec.memory), unit="MiB")
+    _text(root, "vcpu", str(spec.cpus))
+    _add_boot(root, spec.firmware, spec.installer)
+    features = _add(root, "features")
+    _add(features, "acpi")
+    _add(features, "apic")
+    _add(root, "cpu", mode="host-passthrough" if spec.kvm else "maximum")
+    _add(root, "clock", offset="utc")
+    _text(root, "on_poweroff", "destroy")
+    # An installer that reboots must not meet its own kernel again; it has to end like a power-off.
+    _text(root, "on_reboot", "destroy" if spec.installer else "restart")
+    _text(root, "on_crash", "destroy")
+    _add_devices(root, spec)
+    return etree.tostring(root, encoding="unicode")
+
+
+def _add_boot(root: etree._Element, firmware: str, installer: Installer | None) -> None:
+    system = _add(root, "os")
+    _text(system, "type", "hvm", arch="x86_64", machine="q35")
+    if firmware == "uefi":
+        system.set("firmware", "efi")
+        # Secure boot would refuse the unsigned kernels of many installers.
+        _add(_add(system, "firmware"), "feature", enabled="no", name="secure-boot")
+    if installer and installer.kernel:
+        _text(system, "kernel", installer.kernel)
+        _text(system, "initrd", installer.initrd or "")
+        _text(system, "cmdline", installer.cmdline)
+    for device in ("network", "hd") if installer else ("hd", "network"):
+        _add(system, "boot", dev=device)
+
+
+def _add_devices(root: etree._Element, spec: Spec) -> None:
+    devices = _add(root, "devices")
+    _add(devices, "controller", type="scsi", index="0", model="virtio-scsi")
+    for index, source in enumerate(spec.disks):
+        _add_disk(devices, spec.name, index, source)
+    for index, network in enumerate(spec.networks):
+        _add_interface(devices, network, names.mac(spec.name, index))
+    _add_console(devices, spec.console)
+    channel = _add(devices, "channel", type="unix")
+    _add(channel, "target", type="virtio", name=GUEST_AGENT)
+    _text(_add(devices, "rng", model="virtio"), "backend", "/dev/urandom", model="random")
+    _add(devices, "graphics", type="vnc", port="-1", autoport="yes", listen="127.0.0.1")
+    _add(_add(devices, "video"), "model", type="vga")
+
+
+def _add_disk(devices: etree._Element, host: str, index: int, source: Source) -> None:
+    target = names.disk_target(index)
+    kind = "network" if source.ceph else "block" if source.is_block else "file"
+    disk = _add(devices, "disk", type=kind, device="disk")
+    # The type is explicit, or QEMU would guess it from bytes that the guest writes.
+    _add(disk, "driver", name="qemu", type="raw", discard="unmap")
+    if source.ceph:
+        _add_ceph(_add(disk, "source", protocol="rbd", name=source.path), source.ceph)
+    else:
+        _add(disk, "source", {"dev" if source.is_block else "file": source.path})
+    _add(disk, "target", dev=target, bus="scsi")
+    _text(disk, "serial", names.serial(host, target))
+    _text(disk, "wwn", names.wwn(host, target))
+    # libvirt would put seven disks on this controller, and others on one that Linux may not know.
+    place = {"controller": "0", "bus": "0", "target": "0", "unit": str(index)}
+    _add(disk, "address", {"type": "drive", **place})
+
+
+def _add_ceph(source: etree._Element, ceph: Ceph) -> None:
+    for name, port in ceph.monitors:
+        _add(source, "host", {"name": name} | ({"port": port} if port else {}))
+    named = {"uuid": ceph.secret, "usage": ceph.usage}
+    given = {key: value for key, value in named.items() if value}
+    if ceph.user and given:
+        _add(_add(source, "auth", username=ceph.user), "secret", {"type": "ceph", **given})
+
+
+def _add_interface(devices: etree._Element, network: str, mac: str) -> None:
+    interface = _add(devices, "interface", type="network")
+    _add(interface, "mac", address=mac)
+    _add(interface, "source", network=network)
+    _add(interface, "model", type="virtio")
+
+
+def _add_console(devices: etree._Element, path: str) -> None:
+    serial = _add(devices, "serial", type="pty")
+    # virtlogd writes the file, so it goes on when nobody watches and when libvirtd restarts.
+    _add(serial, "log", file=path, append="on")
+    _add(serial, "target", type="isa-serial", port="0")
+    _add(_add(devices, "console", type="pty"), "target", type="serial", port="0")
+
+
+def mentions(xml: str, text: str) -> bool:
+    """Tell whether XML may hold a text: only False is certain, but it costs no parsing."""
+    # What libvirt writes in another way is left out.
+    return max(re.split("[&<>'\"]", text), key=len) in xml
+
+
+def parse(xml: str) -> etree._Element:
+    """Return the root of libvirt's XML, whose metadata may be deeper than lxml lets others go."""
+    parser = etree.XMLParser(huge_tree=True, resolve_entities=False, no_network=True)
+    return etree.fromstring(xml, parser)
+
+
+def read(xml: str) -> Read:
+    """Return what shctl needs from a domain's XML, whoever made it."""
+    root = parse(xml)
+    memory, max_memory = hardware.memory(root)
+    cpus, max_cpus = hardware.cpus(root)
+    return Read(
+        memory=memory,
+        max_memory=max_memory,
+        cpus=cpus,
+        max_cpus=max_cpus,
+        firmware=_firmware(root),
+        disks=disks.read(root),
+        interfaces=tuple(_interface(e) for e in root.iterfind("devices/interface")),
+        console=hardware.console_log(root),
+        metadata=metadata.read(root),
+        installer=root.findtext("on_reboot") == "destroy",
+        agent=root.find(f"devices/channel/target[@name='{GUEST_AGENT}'][@state='connected']")
+        is not None,
+        active=root.get("id") is not None,
+        copied=metadata.is_copy(root),
+    )
+
+
+def _firmware(root: etree._Element) -> str:
+    loader = root.find("os/loader")
+    flash = loader is not None and loader.get("type") == "pflash"
+    return "uefi" if flash or root.find("os[@firmware='efi']") is not None else "bios"
+
+
+def _interface(element: etree._Element) -> InterfaceRow:
+    mac, source, target = (element.find(tag) for tag in ("mac", "source", "target"))
+    vlan, trunk = read_vlan(element)
+    return InterfaceRow(
+        network=source.get("network") if source is not None else None,
+        portgroup=source.get("portgroup") if source is not None else None,
+        mac=mac.get("address", "") if mac is not None else "",
+        bridge=source.get("bridge") if source is not None else None,
+        switched=element.find("virtualport[@type='openvswitch']") is not None,
+        vlan=vlan,
+        trunk=trunk,
+        port=target.get("dev") if target is not None else None,
+    )
+
+
+def read_vlan(element: etree._Element) -> tuple[int | None, tuple[int, ...]]:
+    """Return the access or native tag and the trunk's other tags of an interface or a network."""
+    tags = [(int(e.get("id", "0")), e.get("nativeMode")) for e in element.iterfind("vlan/tag")]
+    if len(tags) == 1 and element.find("vlan[@trunk='yes']") is None:
+        return tags[0][0], ()
+    native = next((tag for tag, mode in tags if mode), None)
+    return native, tuple(sorted(tag for tag, _ in tags if tag != native))
+
+
+def _add(
+    parent: etree._Element, tag: str, attributes: dict[str, str] | None = None, **more: str
+) -> etree._Element:
+    return etree.SubElement(parent, tag, {**(attributes or {}), **more})
+
+
+def _text(parent: etree._Element, tag: str, text: str, **attributes: str) -> None:
+    _add(parent, tag, attributes).text = text

@@ -1,0 +1,205 @@
+"""What shctl knows about a host: one element in the domain's own metadata, and no database."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from lxml import etree
+
+from shctl.common import names
+from shctl.common.clock import boot_id, now, uptime
+
+URI = "urn:shctl:host:1"
+KEY = "shctl"
+_HOST = f"{{{URI}}}host"
+
+INSTALLING, FINISHING, INSTALLED, FAILED = "installing", "finishing", "installed", "failed"
+DEADLINE = "deadline"
+_PHASES = (INSTALLING, FINISHING, INSTALLED, FAILED)
+
+# Whoever may define domains may write anything here, so that nothing of it is without bounds.
+_MOST = 1000  # volumes, or paths; a host has fewer disks
+_LONGEST = 4096  # characters, Linux' own limit for a path
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+
+
+@dataclass(frozen=True)
+class OwnedVolume:
+    """A volume that goes when its host goes."""
+
+    pool: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How far an installation has come; times in UTC as RFC 3339 writes them.
+
+    `phase` is installing; finishing, once the installer has stopped cleanly and until the host
+    has been started from its disk; installed; or failed, with a reason.
+
+    `boot` names the boot of the machine in which it began, and `until` is the uptime in seconds
+    at which its time is over: clocks are set, that is not. `cause` is DEADLINE from when the
+    deadline has passed until its installer has ended or was asked to. `unchecked` says why it is
+    not certain that the installer has written to a disk.
+    """
+
+    phase: str
+    started: str
+    deadline: str
+    location: str | None = None
+    ended: str | None = None
+    reason: str | None = None
+    boot: str | None = None
+    until: int | None = None
+    cause: str | None = None
+    unchecked: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Tell whether the installation has not come to its end."""
+        return self.phase in (INSTALLING, FINISHING)
+
+    @property
+    def late(self) -> bool:
+        """Tell whether it failed by its deadline alone, so that its installer may still end."""
+        return self.phase == FAILED and self.cause == DEADLINE
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether the installation may still come further."""
+        return self.open or self.late
+
+    @property
+    def overdue(self) -> bool:
+        """Tell whether the deadline is past."""
+        if self.boot and self.until is not None and self.boot == boot_id():
+            return uptime() > self.until
+        return now() > self.deadline
+
+    def move(
+        self, phase: str, reason: str | None = None, cause: str | None = None
+    ) -> "Installation":
+        """Return the installation in its next phase."""
+        ended = now() if phase in (INSTALLED, FAILED) else None
+        return replace(self, phase=phase, reason=reason, ended=ended, cause=cause)
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Our element; `created` in UTC as RFC 3339 writes it.
+
+    `complete` is False from the moment a name is reserved until the host stands, or runs, and
+    again from the moment its deletion begins.
+    `paths` are disks that an adopted host brought along and that were named as its own.
+    `uuid` is that of the domain that this was written for; older versions wrote none.
+    """
+
+    created: str
+    complete: bool = True
+    volumes: tuple[OwnedVolume, ...] = ()
+    paths: tuple[str, ...] = ()
+    install: Installation | None = None
+    uuid: str | None = None
+
+
+def build(metadata: Metadata) -> etree._Element:
+    """Return the element that stands for this metadata, with its namespace."""
+    root = etree.Element(_HOST, nsmap={KEY: URI})
+    _fill(root, metadata)
+    return root
+
+
+def text(metadata: Metadata) -> str:
+    """Return the element as libvirt's setMetadata takes it, which adds the namespace itself."""
+    root = etree.Element("host")
+    _fill(root, metadata)
+    return etree.tostring(root, encoding="unicode")
+
+
+def _fill(root: etree._Element, metadata: Metadata) -> None:
+    if metadata.uuid:
+        root.set("uuid", metadata.uuid)
+    root.set("created", metadata.created)
+    if not metadata.complete:
+        root.set("complete", "no")
+    for volume in metadata.volumes:
+        etree.SubElement(root, "volume", pool=volume.pool, name=volume.name)
+    for path in metadata.paths:
+        etree.SubElement(root, "disk", path=path)
+    if metadata.install:
+        known = vars(metadata.install).items()
+        given = {key: str(value) for key, value in known if value is not None}
+        etree.SubElement(root, "install", given)
+
+
+def is_copy(domain: etree._Element) -> bool:
+    """Tell whether a domain's XML has metadata that was written for another domain.
+
+    virt-clone copies it, and so does whoever defines a domain by another one's XML.
+    """
+    root = domain.find(f"metadata/{_HOST}")
+    return root is not None and root.get("uuid", uuid := domain.findtext("uuid")) != uuid
+
+
+def read(domain: etree._Element) -> Metadata | None:
+    """Return our metadata from a domain's XML, or None where the host is not ours.
+
+    It is input, not truth: what it lists need not belong to the host, and what could not have been
+    written by us is left out. libvirt's setMetadata puts the inner elements into our namespace,
+    its define leaves them as is.
+    """
+    root = domain.find(f"metadata/{_HOST}")
+    if root is None or is_copy(domain):
+        return None
+    install = root.find("{*}install")
+    # Nobody installs a host whose name could not be that of its boot files.
+    if not names.is_file_name(domain.findtext("name", "")):
+        install = None
+    disks = root.iterfind("{*}disk")
+    volumes = ((e.get("pool", ""), e.get("name", "")) for e in root.iterfind("{*}volume"))
+    return Metadata(
+        created=_time(root, "created") or "",
+        complete=root.get("complete") != "no",
+        volumes=tuple(OwnedVolume(pool, name) for pool, name in _sane(volumes)),
+        paths=tuple(path for (path,) in _sane((e.get("path", ""),) for e in disks)),
+        install=_read_install(install) if install is not None else None,
+        uuid=root.get("uuid"),
+    )
+
+
+def _sane(rows: Iterable[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
+    """Return each row once, but for those with a value that is empty or too long."""
+    sane = (row for row in rows if all(0 < len(value) <= _LONGEST for value in row))
+    return dict.fromkeys(islice(sane, _MOST))
+
+
+def _time(element: etree._Element, key: str) -> str | None:
+    value = element.get(key, "")
+    return value if _TIME.fullmatch(value) else None
+
+
+def _words(element: etree._Element, key: str) -> str | None:
+    value = element.get(key)
+    return value if value is None else value[:_LONGEST]
+
+
+def _read_install(element: etree._Element) -> Installation:
+    phase = element.get("phase")
+    return Installation(
+        phase=phase if phase in _PHASES else FAILED,
+        started=_time(element, "started") or "",
+        deadline=_time(element, "deadline") or "",
+        location=_words(element, "location"),
+        ended=_time(element, "ended"),
+        reason=_words(element, "reason"),
+        boot=_words(element, "boot"),
+        until=_seconds(element.get("until", "")),
+        cause=_words(element, "cause"),
+        unchecked=_words(element, "unchecked"),
+    )
+
+
+def _seconds(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,12}", text) else None

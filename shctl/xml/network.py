@@ -1,0 +1,78 @@
+"""Build and read network XML (https://libvirt.org/formatnetwork.html); pure, no I/O."""
+
+from dataclasses import dataclass
+
+from lxml import etree
+
+from shctl.xml.domain import parse, read_vlan
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A network to be; with `trunk` its ports carry those tags and `vlan` untagged."""
+
+    name: str
+    bridge: str
+    vlan: int
+    trunk: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Read:
+    """What shctl reads from a network's XML; `switched` says that Open vSwitch carries it."""
+
+    bridge: str | None
+    vlan: int | None
+    trunk: tuple[int, ...]
+    switched: bool
+
+
+Tags = tuple[int | None, tuple[int, ...]]  # the access or native tag, and the trunk's others
+
+
+def build(spec: Spec) -> str:
+    """Return the XML of a network of tagged ports on an Open vSwitch bridge."""
+    root = etree.Element("network")
+    etree.SubElement(root, "name").text = spec.name
+    etree.SubElement(root, "forward", mode="bridge")
+    etree.SubElement(root, "bridge", name=spec.bridge)
+    etree.SubElement(root, "virtualport", type="openvswitch")
+    vlan = etree.SubElement(root, "vlan")
+    native = etree.SubElement(vlan, "tag", id=str(spec.vlan))
+    if spec.trunk:
+        vlan.set("trunk", "yes")
+        native.set("nativeMode", "untagged")
+    for tag in spec.trunk:
+        etree.SubElement(vlan, "tag", id=str(tag))
+    return etree.tostring(root, encoding="unicode")
+
+
+def read(xml: str) -> Read:
+    """Return what shctl needs from a network's XML, whoever made it."""
+    root = parse(xml)
+    bridge = root.find("bridge")
+    vlan, trunk = read_vlan(root)
+    return Read(
+        bridge=bridge.get("name") if bridge is not None else None,
+        vlan=vlan,
+        trunk=trunk,
+        switched=root.find("virtualport[@type='openvswitch']") is not None,
+    )
+
+
+def read_tags(xml: str, portgroup: str | None) -> Tags:
+    """Return the tags that an interface of a network gets when its host starts.
+
+    Those of its port group, or of the one that is the default, else the network's own.
+    """
+    root = parse(xml)
+    wanted = root.iterfind("portgroup")
+    group = next(
+        (e for e in wanted if (e.get("name") == portgroup if portgroup else _is_default(e))), None
+    )
+    tags = (None, ()) if group is None else read_vlan(group)
+    return read_vlan(root) if tags == (None, ()) else tags
+
+
+def _is_default(group: etree._Element) -> bool:
+    return group.get("default") == "yes"
