@@ -107,7 +107,7 @@ test-package: deb ## Install the packages in a clean Debian 12 and 13, and purge
 # Without faults, races, leftovers and whole systems: no version of a library shows in those.
 quick := --ignore=tests/reliability --ignore=tests/test_throwaway.py --ignore=tests/test_linux.py \
 	--ignore=tests/rest/test_outages.py --ignore=tests/rest/test_unattended.py \
-	--ignore=tests/test_doctor.py --ignore=tests/test_doctor_races.py \
+	--ignore=tests/doctor/test_doctor.py --ignore=tests/doctor/test_races.py \
 	--deselect=tests/rest/test_described.py::test_random_requests_after_the_description
 
 # The other end of what pyproject.toml allows. Debian's versions are what .venv has.

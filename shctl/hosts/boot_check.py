@@ -1,7 +1,8 @@
 """Look whether there is something to boot from on a host's disks, once its installer has ended.
 
 What the two firmwares boot is in shctl.storage.boot_sectors. SeaBIOS boots one hard disk, the
-first in the boot order, and turns to no other (bcv_prepboot() in src/boot.c); of UEFI any disk will do.
+first in the boot order, and turns to no other (bcv_prepboot() in src/boot.c); of UEFI any disk will
+do.
 """
 
 import os

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from shctl import __version__
+from tests.docs.test_readme import check_reader, make_tree
 from tests.keyboard import TAB, running
 from tests.package import booted, roots
 from tests.package.booted import Machine, eventually
 from tests.package.roots import PROJECT, Root
-from tests.test_readme import check_reader, make_tree
 
 SUITES = ("bookworm", "trixie")
 PROMPT = "ready> "

@@ -31,7 +31,7 @@ EXTENDED = """
 import functools, click
 from shctl.cli.main import main
 from shctl.commands.networks import networks
-from shctl.errors import Conflict
+from shctl.common.errors import Conflict
 
 listing, creation = networks.commands["list"], networks.commands["create"]
 list_all, create = listing.callback, creation.callback

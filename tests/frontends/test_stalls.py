@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import installs
-from tests.faces.face import Face
+from tests.frontends.frontend import Face
 from tests.guests import End, boot_sector, kernel, sleeper
 from tests.installs import FROM_DISK, boots_from_disk, log_of, virsh
 from tests.support import VOLUMES, call, connected, eventually

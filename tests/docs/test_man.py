@@ -15,7 +15,7 @@ import pytest
 from shctl.commands import settings
 from shctl.common import errors
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "man").glob("*.[1-8]"))
 
 

@@ -23,7 +23,7 @@ def nothing_left() -> None:
 
 HOLDER = """
 import sys
-from shctl import locks
+from shctl.common import locks
 with locks.hold("host", sys.argv[1], shared=len(sys.argv) > 2):
     print("held", flush=True)
     sys.stdin.read()

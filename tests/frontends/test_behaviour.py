@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests import installs
-from tests.faces.face import Answer, Face
+from tests.frontends.frontend import Answer, Face
 from tests.guests import End
 from tests.support import call, define, eventually, port_of, port_rows
 

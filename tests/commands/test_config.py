@@ -131,7 +131,8 @@ def test_no_file_means_no_parser() -> None:
     import sys
 
     code = (
-        "import sys; from shctl import config; config.DEFAULT_PATH = '/nonexistent/shctl.toml';"
-        "config.load(None); sys.exit('tomllib' in sys.modules)"
+        "import sys; from shctl.commands import settings;"
+        "settings.DEFAULT_PATH = '/nonexistent/shctl.toml'; settings.load(None);"
+        "sys.exit('tomllib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,7 +18,10 @@ from tests.unit_service import as_service
 UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"
 OTHER = "0f0c1b9e-3c56-4b7e-9d55-2b9d5a3f7a01"
 STORED = f"<!-- made --><domain type='qemu'><name>a</name><uuid>{UUID}</uuid></domain>"
-LOOK = "from shctl import devices; d = devices.everywhere(); print(d.complete, *sorted(d.names))"
+LOOK = (
+    "from shctl.networks import devices; d = devices.everywhere();"
+    " print(d.complete, *sorted(d.names))"
+)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faces.face import CommandLine, Face, Rest
+from tests.frontends.frontend import CommandLine, Face, Rest
 from tests.serving import serving
 from tests.support import prepare
 

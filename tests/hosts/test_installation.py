@@ -139,7 +139,7 @@ def test_looking_takes_no_lock_that_others_wait_for() -> None:
         ok(*arguments("looked", trees.of(End.HALT)))
     code = "with locks.hold('host', 'looked'): print('held', flush=True); sys.stdin.read()"
     holder = subprocess.Popen(
-        [sys.executable, "-c", f"import sys\nfrom shctl import locks\n{code}"],
+        [sys.executable, "-c", f"import sys\nfrom shctl.common import locks\n{code}"],
         env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert holder.stdout
