@@ -144,6 +144,7 @@ def _runs(pid_file: Path) -> bool:
 @pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that left something behind, or took something away, and remove what it left."""
+    _revive()  # the end of a module's fixtures may have failed
     before = snapshot()
     yield
     dead = _revive()
