@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from shctl.common.model import HostDetail, Outcome
     from shctl.common.rows import Host
-    from shctl.install.media import Wanted
+    from shctl.install.media import InstallOptions
 
 _INSTALL_OPTIONS = ("location", "cmdline", "kernel", "initrd", "inject", "values")
 MAX_MEMORY = 16 * 2**20  # MiB; no x86 server has more
@@ -202,7 +202,7 @@ def create_host(session: Session, /, **wanted: Any) -> HostDetail:
     return wait(session.hypervisor, host.name, "installed", install.timeout + TIMEOUT)
 
 
-def _installation(session: Session, wanted: dict[str, Any]) -> Wanted | None:
+def _installation(session: Session, wanted: dict[str, Any]) -> InstallOptions | None:
     """Take the options about installation out of `wanted`; refuse them without --install."""
     options = {name: wanted.pop(name) for name in _INSTALL_OPTIONS}
     files, timeout = wanted.pop("inject_files", ()), wanted.pop("install_timeout")
@@ -214,11 +214,11 @@ def _installation(session: Session, wanted: dict[str, Any]) -> Wanted | None:
         _check_none(options)
         return None
     from shctl.install.answers import read_answers
-    from shctl.install.media import Wanted
+    from shctl.install.media import InstallOptions
 
     options["inject"] = _unique([*read_answers(files).items(), *options["inject"]])
     options["values"] = dict(options["values"])
-    return Wanted(**options, timeout=timeout, local=session.local)
+    return InstallOptions(**options, timeout=timeout, local=session.local)
 
 
 def _unique(answers: list[tuple[str, bytes]]) -> dict[str, bytes]:

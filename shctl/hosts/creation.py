@@ -53,7 +53,7 @@ class Request:
     start: bool | None = None
     if_not_exists: bool = False
     overcommit: bool = False
-    install: media.Wanted | None = None
+    install: media.InstallOptions | None = None
 
 
 def create(
@@ -250,12 +250,14 @@ def _reservation(request: Request, *, kvm: bool, location: str | None) -> domain
     )
 
 
-def _installation(wanted: media.Wanted | None, location: str | None) -> Installation | None:
-    if wanted is None:
+def _installation(
+    options: media.InstallOptions | None, location: str | None
+) -> Installation | None:
+    if options is None:
         return None
     return Installation(
-        INSTALLING, clock.now(), clock.now(wanted.timeout), location,
-        boot=clock.boot_id(), until=int(clock.uptime() + wanted.timeout),
+        INSTALLING, clock.now(), clock.now(options.timeout), location,
+        boot=clock.boot_id(), until=int(clock.uptime() + options.timeout),
     )  # fmt: skip
 
 

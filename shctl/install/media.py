@@ -21,7 +21,7 @@ Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class InstallOptions:
     """How a host is to be installed; without `location` from the network.
 
     `inject` maps the name of a file in the initrd to its content, `values` what is filled into
@@ -49,40 +49,42 @@ class Media:
     location: str
 
 
-def check(wanted: Wanted) -> None:
+def check(options: InstallOptions) -> None:
     """Raise InvalidInput for what cannot be, before anything is fetched."""
-    if not wanted.cmdline.isprintable():
+    if not options.cmdline.isprintable():
         raise InvalidInput("cmdline: it must be one line of printable characters", field="cmdline")
-    if wanted.location is None:
+    if options.location is None:
         for name in ("cmdline", "kernel", "initrd", "inject", "values"):
-            if getattr(wanted, name):
+            if getattr(options, name):
                 raise InvalidInput(f"{name}: it needs a location to install from", field=name)
-    if wanted.values and not wanted.inject:
+    if options.values and not options.inject:
         raise InvalidInput("values: they are for injected files; there are none", field="values")
-    check_names(wanted.inject)
+    check_names(options.inject)
 
 
 @contextmanager
-def borrow(wanted: Wanted, values: Mapping[str, str], progress: Progress) -> Iterator[Media | None]:
+def borrow(
+    options: InstallOptions, values: Mapping[str, str], progress: Progress
+) -> Iterator[Media | None]:
     """Yield the media of an installation, fetched where need be; None for one from the network.
 
     `values` is filled into the answers. Raises InvalidInput when the location is no tree, and
     InstallFailed when its server fails; nothing is left then.
     """
-    if wanted.location is None:
+    if options.location is None:
         yield None
         return
     with Client() as client:
         tree = trees.probe(
-            wanted.location,
-            kernel=wanted.kernel,
-            initrd=wanted.initrd,
-            local=wanted.local,
+            options.location,
+            kernel=options.kernel,
+            initrd=options.initrd,
+            local=options.local,
             client=client,
         )
-        known = {**values, "LOCATION": tree.base, **wanted.values}
-        answers = {name: render(content, known) for name, content in wanted.inject.items()}
-        line = _cmdline(tree, wanted.cmdline)
+        known = {**values, "LOCATION": tree.base, **options.values}
+        answers = {name: render(content, known) for name, content in options.inject.items()}
+        line = _cmdline(tree, options.cmdline)
         with (
             _borrowed(client, tree, tree.kernel, progress, kernel=True) as kernel,
             _borrowed(client, tree, tree.initrd, progress, kernel=False) as initrd,
@@ -107,9 +109,9 @@ def _borrowed(
         yield cached
 
 
-def _cmdline(tree: trees.Tree, wanted: str) -> str:
+def _cmdline(tree: trees.Tree, given: str) -> str:
     """Return the command line with the tree's needs, and a console that the log can hear."""
-    line = trees.arguments(tree, wanted)
+    line = trees.arguments(tree, given)
     ours, for_init = cmdline.split(line)
     if not any(word.startswith("console=") for word in ours.split()):
         line = cmdline.join(ours, SERIAL, for_init)

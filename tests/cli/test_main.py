@@ -77,7 +77,7 @@ def test_declarations_say_what_the_modules_do_that_they_are_too_early_to_import(
     assert list(option("hosts wait", "condition").type.choices) == list(waiting._CONDITIONS)
     assert list(option("tokens create", "scope").type.choices) == list(token_file.SCOPES)
     assert seconds("hosts wait", "timeout") == waiting.TIMEOUT
-    assert seconds("hosts create", "install_timeout") == media.Wanted.timeout
+    assert seconds("hosts create", "install_timeout") == media.InstallOptions.timeout
     assert f"[default: {stopping.STOP_TIMEOUT:g}]" in option("hosts stop", "timeout").help
     assert option("serve", "path").default == str(sockets.DEFAULT_PATH)
 

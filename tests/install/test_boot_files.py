@@ -8,7 +8,7 @@ import pytest
 
 from shctl.common.errors import Conflict, InvalidInput, NoSpace
 from shctl.install import boot_files, media
-from shctl.install.media import Media, Wanted
+from shctl.install.media import InstallOptions, Media
 from tests.support import call
 
 
@@ -102,20 +102,20 @@ def test_link_in_place_of_boot_files_stays(cached: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "field"),
+    ("options", "field"),
     [
-        (Wanted(location="http://h/", cmdline="a\tb"), "cmdline"),
-        (Wanted(location="http://h/", cmdline="a\x7f"), "cmdline"),
-        (Wanted(cmdline="a"), "cmdline"),
-        (Wanted(kernel="a"), "kernel"),
-        (Wanted(initrd="a"), "initrd"),
-        (Wanted(inject={"a": b"b"}), "inject"),
-        (Wanted(values={"A": "b"}), "values"),
-        (Wanted(location="http://h/", values={"A": "b"}), "values"),
-        (Wanted(location="http://h/", inject={"a": b"", "a/b": b""}), "inject"),
+        (InstallOptions(location="http://h/", cmdline="a\tb"), "cmdline"),
+        (InstallOptions(location="http://h/", cmdline="a\x7f"), "cmdline"),
+        (InstallOptions(cmdline="a"), "cmdline"),
+        (InstallOptions(kernel="a"), "kernel"),
+        (InstallOptions(initrd="a"), "initrd"),
+        (InstallOptions(inject={"a": b"b"}), "inject"),
+        (InstallOptions(values={"A": "b"}), "values"),
+        (InstallOptions(location="http://h/", values={"A": "b"}), "values"),
+        (InstallOptions(location="http://h/", inject={"a": b"", "a/b": b""}), "inject"),
     ],
 )
-def test_what_cannot_be_is_refused(wanted: Wanted, field: str) -> None:
+def test_what_cannot_be_is_refused(options: InstallOptions, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        media.check(wanted)
+        media.check(options)
     assert caught.value.field == field
