@@ -8,7 +8,7 @@ from typing import Any
 import libvirt
 
 from shctl.common import names
-from shctl.hosts import console
+from shctl.hosts import console_log
 from shctl.hypervisor.connection import Hypervisor
 from shctl.networks import manage
 from shctl.storage import volumes
@@ -44,15 +44,15 @@ class Rack:
         for number in range(len(self.hypervisor.hosts()), count):
             self.hypervisor.reserve(self.xml(f"host{number:04}"))
 
-    def xml(self, name: str, *, console_log: bool = True) -> str:
+    def xml(self, name: str, *, logged: bool = True) -> str:
         """Return the XML of a host as shctl makes it, and make its volume."""
         volume = names.volume(name, "sda")
         pool = volumes.open_pool(self.hypervisor, volumes.DEFAULT_POOL)
         path = volumes.make_volume(pool, volume, 1).path
         owned = (OwnedVolume(volumes.DEFAULT_POOL, volume),)
-        log = console.log_path(name)
-        if console_log:
-            console.prepare_log(log)
+        log = console_log.log_path(name)
+        if logged:
+            console_log.prepare_log(log)
         return domain.build(
             domain.Spec(
                 name=name, memory=128, cpus=1, networks=(NETWORK,), disks=(domain.Source(path),),

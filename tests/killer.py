@@ -27,7 +27,7 @@ DOORS = {
     "hypervisor.pools:Pool": "create_volume",
     "hypervisor.pools:Volume": "delete",
     "networks.openvswitch": "sweep",
-    "hosts.console": "prepare_log remove_log",
+    "hosts.console_log": "prepare_log remove_log",
     "install.boot_files": "make_boot_directory place remove_boot_files",
     "install.cache": "_note_use",
 }

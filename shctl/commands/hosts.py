@@ -340,7 +340,7 @@ def show_log(session: Session, name: str, raw: bool, follow: bool = False) -> It
     carriage return becomes a line feed. Of a log of more than 16 MiB the end is printed. Logs are
     read below /var/log/shctl/console and /var/log/libvirt only.
     """
-    from shctl.hosts.console import follow_log, read_log
+    from shctl.hosts.console_log import follow_log, read_log
 
     # JSON holds a text as a whole, and this one has no end.
     if follow and session.output == "json":

@@ -11,7 +11,7 @@ from shctl.common import files, locks, names, token_file
 from shctl.common.errors import ShctlError
 from shctl.common.model import Finding
 from shctl.doctor.snapshot import Found, is_so, look, put_right
-from shctl.hosts import console
+from shctl.hosts import console_log
 from shctl.hypervisor.connection import Hypervisor
 from shctl.install import boot_files
 from shctl.install.cache import Cache, is_ours
@@ -30,7 +30,7 @@ def files_left(hypervisor: Hypervisor) -> Found:
         "boot files of no open installation",
         lambda path: boot_files.remove_boot_files(path.name),
     )
-    parts = map(_LOG.fullmatch, map(str, files.children(console.LOGS)))
+    parts = map(_LOG.fullmatch, map(str, files.children(console_log.LOGS)))
     logged = {Path(match[0]): match[1] for match in parts if match}
     logged = {path: host for path, host in logged.items() if files.is_plain(path)}
     yield from _left_by(
@@ -54,7 +54,7 @@ def _unnamed(hypervisor: Hypervisor, hosts: set[str]) -> set[str]:
     left = hosts - look(hypervisor).names
     if not left or any(host.hung for host in hypervisor.domains()):
         return set()
-    written = console.written(hypervisor)
+    written = console_log.written(hypervisor)
     return {host for host in left if f"{host}.log" not in written}
 
 
@@ -79,9 +79,18 @@ def _left_by(
 def modes_wrong(hypervisor: Hypervisor) -> Found:
     """Find files of ours that let others do more than they should."""
     volumes = Path(DEFAULT_PATH)
-    wanted = {console.LOGS: 0o700, volumes: 0o711, boot_files.BOOT: 0o755, locks.directory(): 0o700}
+    wanted = {
+        console_log.LOGS: 0o700,
+        volumes: 0o711,
+        boot_files.BOOT: 0o755,
+        locks.directory(): 0o700,
+    }
     disks = dict(_disks(hypervisor, volumes))
-    for path in (*filter(files.is_plain, files.children(console.LOGS)), token_file.PATH, *disks):
+    for path in (
+        *filter(files.is_plain, files.children(console_log.LOGS)),
+        token_file.PATH,
+        *disks,
+    ):
         wanted[path] = 0o600
     for path, mode in wanted.items():
         if (have := _mode(path)) & ~mode and _is_alone(hypervisor, path, disks.get(path)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shctl.common import files
 from shctl.common.errors import Conflict, NotFound
 from shctl.common.model import HostDetail
-from shctl.hosts import console, details, power
+from shctl.hosts import console_log, details, power
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.handles import Domain
 from shctl.hypervisor.pools import Pool
@@ -68,11 +68,11 @@ def check_volumes_free(hypervisor: Hypervisor, pool: Pool, data: Metadata) -> No
 
 def check_log_free(hypervisor: Hypervisor, name: str) -> None:
     """Raise Conflict when another host writes to the log of a new one, as a copy of an old may."""
-    path = console.log_path(name)
+    path = console_log.log_path(name)
     if not files.is_there(path):
         return
     for host in hypervisor.domains():
-        if console.may_log_to(path, host):
+        if console_log.may_log_to(path, host):
             raise Conflict(
                 f"the console's log of host {name!r} would be {path}, to which host {host.name!r}"
                 f" may write; choose another name, or change that with 'virsh edit {host.name}'"

@@ -16,7 +16,7 @@ from shctl.common import clock, locks, names
 from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.common.model import HostDetail
 from shctl.common.rollback import Undo
-from shctl.hosts import conflicts, console, details, nvram, power
+from shctl.hosts import conflicts, console_log, details, nvram, power
 from shctl.hosts.capacity import check_memory
 from shctl.hypervisor import ownership
 from shctl.hypervisor.connection import Hypervisor
@@ -143,8 +143,8 @@ def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None
         disks = _make_disks(pool, request, owner, undo, volumes)
         spec = replace(spec, disks=disks)
         log = Path(spec.console)
-        console.prepare_log(log)
-        undo.push(f"log {log}", lambda: console.remove_log(log))
+        console_log.prepare_log(log)
+        undo.push(f"log {log}", lambda: console_log.remove_log(log))
         _finish(hypervisor, request, spec, fetched, undo)
     return host
 
@@ -234,7 +234,7 @@ def _reservation(request: Request, *, kvm: bool, location: str | None) -> domain
         cpus=request.cpus,
         networks=request.networks,
         disks=(),
-        console=str(console.log_path(request.name)),
+        console=str(console_log.log_path(request.name)),
         firmware=request.firmware,
         kvm=kvm,
         metadata=Metadata(

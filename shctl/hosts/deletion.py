@@ -9,7 +9,7 @@ from shctl.common import files, locks, names
 from shctl.common.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
 from shctl.common.model import Outcome
 from shctl.hosts import nvram, power
-from shctl.hosts.console import LOGS, log_path, may_log_to, remove_log
+from shctl.hosts.console_log import LOGS, log_path, may_log_to, remove_log
 from shctl.hosts.owned_disks import Disks, Owned, owned_disks
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.handles import Domain

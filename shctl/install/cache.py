@@ -31,7 +31,7 @@ from shctl.install.cache_entry import (
 )
 from shctl.install.checksums import Checksum
 from shctl.install.fetch import Client, Progress
-from shctl.install.http.responses import Received
+from shctl.install.http.results import Received
 from shctl.install.http.urls import redact
 
 DIRECTORY = Path("/var/cache/shctl/trees")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shctl.common.atomic import write_whole
 from shctl.install.checksums import Checksum
-from shctl.install.http.responses import Received
+from shctl.install.http.results import Received
 
 _MODE = 0o644
 

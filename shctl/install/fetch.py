@@ -10,10 +10,11 @@ from typing import BinaryIO, Self
 
 from shctl.common.atomic import write_whole
 from shctl.common.errors import InvalidInput
-from shctl.install import texts
+from shctl.install import text_files
 from shctl.install.checksums import Checksum
-from shctl.install.http.connections import Answer, Connections
-from shctl.install.http.responses import (
+from shctl.install.formats import KERNEL_HEAD, initrd_flaw, is_kernel, kernel_length
+from shctl.install.http.client import Answer, Connections
+from shctl.install.http.results import (
     Body,
     FetchFailed,
     Limits,
@@ -24,7 +25,6 @@ from shctl.install.http.responses import (
     read_local,
 )
 from shctl.install.http.urls import local_path, redact
-from shctl.install.magic import KERNEL_HEAD, initrd_flaw, is_kernel, kernel_length
 
 # All that magics need, so that no kernel is transferred to see whether it is there.
 FIRST = {"Range": f"bytes=0-{KERNEL_HEAD - 1}"}
@@ -64,8 +64,10 @@ class Client:
         else:
             reply, coding = self._read(url)
         try:
-            return Reply(reply.status, texts.unpack(reply.body, coding, self.limits.text_bytes))
-        except texts.BadText as error:
+            return Reply(
+                reply.status, text_files.unpack(reply.body, coding, self.limits.text_bytes)
+            )
+        except text_files.BadText as error:
             raise FetchFailed(url, "compressed", str(error)) from None
 
     def look(self, url: str) -> Reply:

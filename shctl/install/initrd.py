@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from shctl.common.atomic import write_whole
 from shctl.common.errors import InvalidInput
+from shctl.install.formats import is_initrd
 from shctl.install.http.urls import is_inside
-from shctl.install.magic import is_initrd
 
 PADDING = 4  # cpio's own
 # Between two archives. LZ4 has no end of its own: its decoder, in lib/decompress_unlz4.c of Linux,

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from shctl.common import model
 from shctl.common.errors import InvalidInput
-from shctl.install import texts
+from shctl.install import text_files
 from shctl.install.checksums import Checksum, parse_sums
 from shctl.install.cmdline import join as join_cmdline
 from shctl.install.cmdline import split
@@ -24,7 +24,7 @@ from shctl.install.layouts import (
     is_arch_in,
     is_marked,
 )
-from shctl.install.search import Attempt, Search
+from shctl.install.probe import Attempt, Search
 from shctl.install.treeinfo import TreeInfo, parse_treeinfo
 
 # Kernel arguments that say the same as the first of their row, so that it is not added to them.
@@ -227,7 +227,7 @@ def _sums(search: Search, layout: Layout, kernel: str, initrd: str) -> dict[str,
     place = join(search.base, layout.sums) if layout.sums else _debian_sums(search, kernel)
     top = place.rpartition("/")[0] + "/"
     paths = {unquote(join(search.base, path).removeprefix(top)): path for path in (kernel, initrd)}
-    lines = (place and search.text(place, texts.MOST_SUMS)) or ()
+    lines = (place and search.text(place, text_files.MOST_SUMS)) or ()
     about = (line for line in lines if line.endswith(tuple(paths)))
     return {paths[name]: checksum for name, checksum in parse_sums(about) if name in paths}
 

@@ -11,7 +11,7 @@ from shctl.commands import settings
 from shctl.common import files
 from shctl.common.errors import InvalidInput
 from shctl.install.cache import Cache
-from shctl.install.http import responses, urls
+from shctl.install.http import results, urls
 from tests.support import environment
 from tests.unit_service import HOME, as_service
 
@@ -99,8 +99,8 @@ def loop(tmp_path: Path) -> Path:
 def test_r40_local_tree_that_cannot_be_seen_is_not_called_missing(loop: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be looked at"):
         urls.parse_location(str(loop), local=True)
-    for read in (responses.read_local, responses.look_local):
-        with pytest.raises(responses.FetchFailed, match="check"):
+    for read in (results.read_local, results.look_local):
+        with pytest.raises(results.FetchFailed, match="check"):
             read(loop, loop.as_uri(), 100)
         assert read(loop.parent / "nothing", "file:///nothing", 100).status == "missing"
 

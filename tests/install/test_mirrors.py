@@ -9,7 +9,7 @@ import pytest
 
 from shctl.common.errors import InstallFailed, InvalidInput
 from shctl.install.fetch import Client
-from shctl.install.http import ranges
+from shctl.install.http import redirects
 from shctl.install.trees import Tree, probe
 from tests.install import treeserver
 from tests.install.treeparts import LOADER, PXEBOOT, Case, images, pair, treeinfo
@@ -204,7 +204,7 @@ KINDS = {
     ("kind", "text"), [(kind, text) for kind, row in KINDS.items() for text in row.split()]
 )
 def test_r53_kinds_of_addresses(kind: str, text: str) -> None:
-    assert ranges.kind_of(ip_address(text)) == kind
+    assert redirects.kind_of(ip_address(text)) == kind
 
 
 LITERALS = ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "017700000001", "localhost", "LocalHost."]
@@ -212,14 +212,14 @@ LITERALS = ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "017700000001", "local
 
 @pytest.mark.parametrize("host", [*LITERALS, "a.localhost", "::1", "::ffff:127.0.0.1"])
 def test_r53_spellings_of_loopback(host: str) -> None:
-    address = ranges.literal(host)
+    address = redirects.literal(host)
     assert address
-    assert ranges.kind_of(address) == "loopback"
+    assert redirects.kind_of(address) == "loopback"
 
 
 @pytest.mark.parametrize("host", ["localhost.example", "mirror", "1.2.3.4.5", "", "é"])
 def test_names_are_no_addresses(host: str) -> None:
-    assert ranges.literal(host) is None
+    assert redirects.literal(host) is None
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 
 from shctl.common.errors import InstallFailed, InvalidInput, ShctlError
 from shctl.install.fetch import Client
-from shctl.install.http.responses import Limits
-from shctl.install.search import Attempt
+from shctl.install.http.results import Limits
+from shctl.install.probe import Attempt
 from shctl.install.trees import arguments, probe
 from tests.install import treeserver
 from tests.install.treeparts import Case

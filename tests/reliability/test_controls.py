@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shctl.common.text import clean, clean_lines
-from shctl.hosts import console
+from shctl.hosts import console_log
 from tests import installs
 from tests.keyboard import at_terminal
 from tests.scoreboard import REFUSED, Figures
@@ -246,9 +246,9 @@ def test_r48_of_a_log_without_end_the_newest_is_read(host: str, more: list[str])
         log.truncate(2**40)  # a hole
     (LOGS / f"{host}.log").write_text("the end\n")
     read = ok("hosts", "log", host, *more)
-    left_out = 2**40 + len("the end\n") - console.MOST
+    left_out = 2**40 + len("the end\n") - console_log.MOST
     assert read.startswith(f"[shctl: {left_out} bytes that stand before this are left out]\n")
-    assert (read.endswith("the end\n"), len(read.encode()) < 4 * console.MOST) == (True, True)
+    assert (read.endswith("the end\n"), len(read.encode()) < 4 * console_log.MOST) == (True, True)
     follower = spawn("hosts", "log", host, "-f", "--raw")
     assert follower.stdout
     assert follower.stdout.readline().startswith(f"[shctl: {left_out} bytes")

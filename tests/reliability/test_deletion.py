@@ -16,7 +16,7 @@ import pytest
 
 from shctl.common.errors import NotFound
 from shctl.hosts import deletion
-from shctl.hosts.console import LOGS
+from shctl.hosts.console_log import LOGS
 from shctl.hypervisor.connection import Hypervisor
 from tests.scoreboard import rounds
 from tests.serving import Client, serving

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shctl.install.magic import KERNEL_HEAD
+from shctl.install.formats import KERNEL_HEAD
 from tests.guests import End, kernel
 from tests.install import treeserver
 from tests.install.treeserver import INITRD, KERNEL, Handler, Mode

@@ -16,7 +16,7 @@ from lxml import etree
 from shctl import doctor
 from shctl.common.errors import InvalidInput
 from shctl.hosts import deletion, details, installation, qemulog
-from shctl.hosts.console import log_path
+from shctl.hosts.console_log import log_path
 from shctl.hypervisor.connection import Hypervisor
 from shctl.install import boot_files
 from shctl.xml import metadata

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.install import treeserver
-from tests.install.test_texts import BOMB, WORST
+from tests.install.test_text_files import BOMB, WORST
 from tests.install.treeparts import images
 from tests.install.treeserver import TreeServer
 from tests.scoreboard import P99, Figures, rounds

@@ -18,7 +18,7 @@ import urllib3
 import shctl
 from shctl.install.http import proxies
 from shctl.install.http.proxies import Proxy
-from shctl.install.http.ranges import Reach
+from shctl.install.http.redirects import Reach
 
 # OpenSSL's own choice, which SSL_CERT_FILE can change; Debian's urllib3 has a fixed file instead.
 TRUST: dict[str, Any] = {"ca_certs": None}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from shctl.common.errors import InstallFailed
-from shctl.install import texts
+from shctl.install import text_files
 from shctl.install.checksums import parse_sums
 from shctl.install.fetch import Client
 from shctl.install.treeinfo import parse_treeinfo
@@ -63,11 +63,11 @@ WORST = {
 def test_r43_worst_texts_are_refused_or_read_line_by_line(name: str) -> None:
     body, flaw = WORST[name]
     assert len(body) <= LIMIT
-    assert texts.flaw(body) == flaw
+    assert text_files.flaw(body) == flaw
     if not flaw:
-        lines = texts.lines(body)
-        assert len(lines) <= texts.MOST_LINES
-        assert max(map(len, lines)) <= texts.LONGEST_LINE
+        lines = text_files.lines(body)
+        assert len(lines) <= text_files.MOST_LINES
+        assert max(map(len, lines)) <= text_files.LONGEST_LINE
         assert parse_treeinfo(lines) is None
         assert list(parse_sums(lines)) == []
 
@@ -75,8 +75,8 @@ def test_r43_worst_texts_are_refused_or_read_line_by_line(name: str) -> None:
 def test_r43_checksums_of_a_whole_distribution() -> None:
     """Files of checksums may be longer than other texts."""
     body = WORST["many sums"][0]
-    assert texts.flaw(body, texts.MOST_SUMS) == ""
-    assert sum(1 for _ in parse_sums(texts.lines(body))) == 90_000
+    assert text_files.flaw(body, text_files.MOST_SUMS) == ""
+    assert sum(1 for _ in parse_sums(text_files.lines(body))) == 90_000
 
 
 @contextmanager
@@ -201,7 +201,7 @@ def test_r43_r53_compressed_text_is_held_to_limits(
 
 
 def parse(text: str) -> tuple[str, str, str] | None:
-    info = parse_treeinfo(texts.lines(text.encode()))
+    info = parse_treeinfo(text_files.lines(text.encode()))
     return (info.arch, info.kernel, info.initrd) if info else None
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from shctl.install.http.responses import Limits
+from shctl.install.http.results import Limits
 
 if TYPE_CHECKING:
     from ssl import SSLCertVerificationError

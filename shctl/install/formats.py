@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 
-from shctl.install.texts import is_page
+from shctl.install.text_files import is_page
 
 # The boot sector's magic and that of the setup header, see Documentation/arch/x86/boot.rst.
 KERNEL_MAGIC: Mapping[int, bytes] = {0x1FE: b"\x55\xaa", 0x202: b"HdrS"}

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from shctl.hosts import console
+from shctl.hosts import console_log
 from shctl.hypervisor.connection import Hypervisor
 from tests.guests import End, boot_sector
 from tests.installs import (
@@ -147,7 +147,7 @@ def test_log_puts_rotated_parts_in_order(written: Written) -> None:
 def test_log_loses_and_repeats_nothing_at_rotations(written: Written) -> None:
     """What came between a look and the rotation stands in the part that was moved away."""
     written.write("a1\n")
-    pieces = console.follow_log(Hypervisor(URI), "rotated")
+    pieces = console_log.follow_log(Hypervisor(URI), "rotated")
     assert next(pieces) == "a1\n"
     written.write("a2\n")
     written.rotate()
@@ -159,7 +159,7 @@ def test_log_loses_and_repeats_nothing_at_rotations(written: Written) -> None:
 
 def test_log_begins_anew_when_it_is_emptied(written: Written) -> None:
     written.write("long before\n")
-    pieces = console.follow_log(Hypervisor(URI), "rotated")
+    pieces = console_log.follow_log(Hypervisor(URI), "rotated")
     assert next(pieces) == "long before\n"
     os.truncate(written.path, 0)
     written.write("new\n")
@@ -184,7 +184,7 @@ def test_log_of_a_name_that_is_a_pattern(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.log"
     for file in (path, tmp_path / f"{name}.log.0", tmp_path / "a0.log.1", tmp_path / "abc.log.2"):
         file.touch()
-    assert console._parts(path) == [tmp_path / f"{name}.log.0", path]
+    assert console_log._parts(path) == [tmp_path / f"{name}.log.0", path]
 
 
 def test_log_replaces_what_is_no_utf_8(written: Written) -> None:
@@ -385,8 +385,8 @@ def test_log_of_a_hung_host_stands_in_libvirts_files(
     for name, content in (("_RUNNING", running), ("_STORED", stored)):
         directory = tmp_path / name
         directory.mkdir()
-        monkeypatch.setattr(console, name, directory)
+        monkeypatch.setattr(console_log, name, directory)
         if content is not None:
             (directory / "b.xml").write_bytes(content)
     hung = SimpleNamespace(name="b", hung=True)
-    assert console.may_log_to(Path("/var/log/shctl/console/a.log"), hung) is may  # type: ignore[arg-type]
+    assert console_log.may_log_to(Path("/var/log/shctl/console/a.log"), hung) is may  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from shctl.install.magic import (
+from shctl.install.formats import (
     COMPRESSIONS,
     compression,
     initrd_flaw,

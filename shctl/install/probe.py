@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shctl.install import magic, texts
+from shctl.install import formats, text_files
 from shctl.install.fetch import Client
-from shctl.install.http.responses import FetchFailed, Reply
+from shctl.install.http.results import FetchFailed, Reply
 from shctl.install.http.urls import join, redact
 
 Flaw = Callable[[bytes], str]
@@ -31,18 +31,18 @@ class Search:
         self._end = time.monotonic() + client.limits.probe_total
         self._replies: dict[str, Reply] = {}
 
-    def text(self, url: str, most_lines: int = texts.MOST_LINES) -> list[str] | None:
+    def text(self, url: str, most_lines: int = text_files.MOST_LINES) -> list[str] | None:
         """Return the lines of a small file, None where there is none or it has more lines."""
 
         def read(url: str) -> Reply:
-            return _judged(self._client.read(url), lambda body: texts.flaw(body, most_lines))
+            return _judged(self._client.read(url), lambda body: text_files.flaw(body, most_lines))
 
         reply = self._ask(url, read)
-        return texts.lines(reply.body) if reply.found else None
+        return text_files.lines(reply.body) if reply.found else None
 
     def has(self, kernel: str, initrd: str) -> bool:
         """Tell whether the tree has both files, by what they begin with."""
-        return self._has(kernel, magic.kernel_flaw) and self._has(initrd, magic.initrd_flaw)
+        return self._has(kernel, formats.kernel_flaw) and self._has(initrd, formats.initrd_flaw)
 
     def _has(self, path: str, flaw: Flaw) -> bool:
         return self._ask(

@@ -11,8 +11,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from shctl.install.http.failures import explain
-from shctl.install.http.responses import FetchFailed, Limits
+from shctl.install.http.errors import explain
+from shctl.install.http.results import FetchFailed, Limits
 from shctl.install.http.urls import follow, redact
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Connections:
         from urllib3.exceptions import HTTPError
 
         from shctl.install.http.proxies import BadProxy
-        from shctl.install.http.ranges import Forbidden
+        from shctl.install.http.redirects import Forbidden
 
         try:
             yield
