@@ -168,10 +168,10 @@ def test_the_file_is_read_when_it_has_changed(
 ) -> None:
     file = tmp_path / "tokens.json"
     token = token_file.create("old", "read", path=file).token
-    monkeypatch.setattr(tokens, "_TICK", -1)  # as if it were an old file
+    monkeypatch.setattr(token_file, "_TICK", -1)  # as if it were an old file
     assert token_file.find(token, file)
     with monkeypatch.context() as patch:
-        patch.setattr(tokens, "_read", lambda _: pytest.fail("it was read again"))
+        patch.setattr(token_file, "_read", lambda _: pytest.fail("it was read again"))
         assert token_file.find(token, file)
         assert token_file.find("another", file) is None
     file.chmod(0o640)
