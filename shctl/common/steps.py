@@ -1,0 +1,55 @@
+"""Plans of changes: steps that are printed or run in order, and rolled back on failure."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from shctl.common.rollback import Undo
+from shctl.common.signals import deferred
+
+_LOG = logging.getLogger(__name__)
+C = TypeVar("C")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Step(Generic[C]):
+    """One change: `do` makes it completely or not at all, `undo` reverts it.
+
+    Both get the context passed to run(), so that a plan needs no hypervisor. `action` is a verb
+    and `target` its object, such as "create" and "volume web1-sda.img in pool shctl";
+    `description` is a sentence for people.
+    """
+
+    action: str
+    target: str
+    description: str
+    do: Callable[[C], object]
+    undo: Callable[[C], object] | None = None
+
+
+@dataclass(frozen=True)
+class Plan(Generic[T, C]):
+    """The target state, and the steps that lead to it."""
+
+    target: T
+    steps: tuple[Step[C], ...]
+
+
+def run(steps: Iterable[Step[C]], context: C) -> None:
+    """Run the steps in order; if one fails, roll back those before it, newest first.
+
+    An interrupt waits until the current step ends. The error names what could not be rolled back.
+    """
+    with Undo() as undo:
+        for step in steps:
+            _LOG.info("%s", step.description)
+            _run(step, context, undo)
+
+
+def _run(step: Step[C], context: C, undo: Undo) -> None:
+    with deferred():
+        step.do(context)
+        if revert := step.undo:
+            undo.push(step.target, lambda: revert(context))
