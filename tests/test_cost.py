@@ -11,6 +11,7 @@ import libvirt
 import pytest
 
 from shctl.hosts import creation, details, power, stopping
+from shctl.hosts.request import Request
 from shctl.hypervisor.connection import Hypervisor
 from shctl.networks import manage, openvswitch
 from tests.support import URI, environment, modules_after, ok, prepare
@@ -98,7 +99,7 @@ def test_show_of_a_host_that_is_off(
 def test_creation_of_a_host_that_starts(
     hypervisor: Hypervisor, calls: Counter[str], processes: list[list[str]]
 ) -> None:
-    request = creation.Request("counted", 64, (1,), ("vlan10",), virt_type="qemu", start=True)
+    request = Request("counted", 64, (1,), ("vlan10",), virt_type="qemu", start=True)
     creation.create(hypervisor, request, lambda *_: None)
     try:
         assert calls["virConnectGetAllDomainStats"] == 0, "it lists hosts to say that one is new"

@@ -45,23 +45,10 @@ def module(file: Path) -> str:
     return ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
-def is_typing_only(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-
-
-def walk(tree: ast.AST) -> list[ast.AST]:
-    """Return every node that runs, which those below `if TYPE_CHECKING` do not."""
-    found = [tree]
-    for child in ast.iter_child_nodes(tree):
-        if not is_typing_only(child):
-            found += walk(child)
-    return found
-
-
 def imported(tree: ast.AST) -> set[str]:
-    """Return full names of what is imported, inside functions too."""
+    """Return full names of what is imported, also inside functions and `if TYPE_CHECKING`."""
     found = set()
-    for node in walk(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -186,7 +186,8 @@ def create_host(session: Session, /, **wanted: Any) -> HostDetail:
     Without --install its disks are blank; it boots from the first one, then from the network.
     With it the installer boots once, and when that has ended the host starts from its disk.
     """
-    from shctl.hosts.creation import Request, create
+    from shctl.hosts.creation import create
+    from shctl.hosts.request import Request
     from shctl.hosts.waiting import TIMEOUT, wait
 
     waits, install = wanted.pop("wait", False), _installation(session, wanted)

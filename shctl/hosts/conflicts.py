@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from shctl.common import files
 from shctl.common.errors import Conflict, NotFound
 from shctl.common.model import HostDetail
 from shctl.hosts import console_log, details, power
+from shctl.hosts.request import Request
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.handles import Domain
 from shctl.hypervisor.pools import Pool
 from shctl.storage import usage
 from shctl.xml import domain
 from shctl.xml.metadata import Metadata, OwnedVolume
-
-if TYPE_CHECKING:
-    from shctl.hosts.creation import Request
 
 
 def existing(hypervisor: Hypervisor, request: Request) -> Domain | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from shctl.common.model import HostDetail
 from shctl.common.rollback import Undo
 from shctl.hosts import conflicts, console_log, details, nvram, power
 from shctl.hosts.capacity import check_memory
+from shctl.hosts.request import Request
 from shctl.hypervisor import ownership
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.handles import Domain
@@ -25,35 +26,12 @@ from shctl.hypervisor.ownership import Owner
 from shctl.hypervisor.pools import Pool, Volume
 from shctl.install import boot_files
 from shctl.networks import ports
-from shctl.storage.volumes import DEFAULT_POOL, make_volume, open_pool, source_of
+from shctl.storage.volumes import make_volume, open_pool, source_of
 from shctl.xml import domain, metadata
 from shctl.xml.metadata import INSTALLING, Installation, Metadata, OwnedVolume
 
 if TYPE_CHECKING:
     from shctl.install import media
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a new host is to be; `memory` in MiB, `disks` in GiB.
-
-    `virt_type` is auto, kvm or qemu; `firmware` is bios or uefi. A host that is to be installed
-    starts by itself; `start` None leaves it to that.
-    """
-
-    name: str
-    memory: int
-    disks: tuple[int, ...]
-    networks: tuple[str, ...]
-    cpus: int = 1
-    pool: str = DEFAULT_POOL
-    firmware: str = "bios"
-    virt_type: str = "auto"
-    autostart: bool = False
-    start: bool | None = None
-    if_not_exists: bool = False
-    overcommit: bool = False
-    install: media.InstallOptions | None = None
 
 
 def create(
