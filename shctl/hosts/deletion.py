@@ -1,4 +1,4 @@
-"""Delete hosts with what is theirs, and nothing else."""
+"""Delete hosts with the disks and files that they own, and nothing else."""
 
 import os
 from contextlib import suppress
@@ -10,7 +10,7 @@ from shctl.common.errors import Conflict, InvalidInput, NoSpace, NotFound, Shctl
 from shctl.common.model import Outcome
 from shctl.hosts import nvram, power
 from shctl.hosts.console_log import LOGS, log_path, may_log_to, remove_log
-from shctl.hosts.owned_disks import Disks, Owned, owned_disks
+from shctl.hosts.owned_disks import Disks, OwnedDisk, owned_disks
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.handles import Domain
 from shctl.install.boot_files import remove_boot_files
@@ -21,9 +21,9 @@ from shctl.xml.metadata import Metadata
 
 
 def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Outcome:
-    """Delete a host in whatever state it is, with the disks that it owns.
+    """Delete a host in any state, with the disks that it owns.
 
-    Raises NotFound, and Conflict for a host that is not ours or whose disks another host uses.
+    Raises NotFound, and Conflict if shctl does not manage the host or another one uses its disks.
     """
     hypervisor.check_changeable()
     with locks.hold("host", name):
@@ -39,7 +39,7 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
 def finish(hypervisor: Hypervisor, name: str) -> None:
     """Delete what is left of a host whose creation or deletion was interrupted.
 
-    Whoever asks has seen such a host, but it may be a whole one by now, which stays.
+    A host that has become complete since the caller checked is kept.
     """
     with locks.hold("host", name):
         host = hypervisor.domain(name)
@@ -48,15 +48,15 @@ def finish(hypervisor: Hypervisor, name: str) -> None:
 
 
 def is_interrupted(host: Domain) -> bool:
-    """Tell whether a host is ours and incomplete, which is normal while its lock is held."""
+    """Return whether a host of shctl's is incomplete, which is normal while its lock is held."""
     read = domain.read(host.xml(stored=True))
     data = read.metadata
-    # No host of ours is transient.
+    # shctl makes no transient hosts.
     if data is None or data.complete or not host.persistent or _runs_complete(host):
         return False
     if data.uuid:
         return True
-    # A copy of an old host has its metadata, in which no UUID says so; but not its name and disks.
+    # Old metadata has no UUID. A copy has it too, but not the original's name and disks.
     prefix = names.volume(host.name, "sd")
     is_own = all(volume.name.startswith(prefix) for volume in data.volumes)
     listed = bool(data.volumes or data.paths)
@@ -64,20 +64,20 @@ def is_interrupted(host: Domain) -> bool:
 
 
 def _runs_complete(host: Domain) -> bool:
-    """Tell whether a host runs that was complete when it started.
+    """Return whether a host runs that was complete when it started.
 
-    Another program may have stored again what it read while the host was being created.
+    Another program may have stored XML that it read while the host was being created.
     """
     if not host.active:
         return False
     if host.hung:
-        return True  # its XML would wait for QEMU, and what cannot be seen is not decided
+        return True  # reading its XML would wait for QEMU; assume the safe answer
     data = domain.read(host.xml()).metadata
     return data is not None and data.complete
 
 
 def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
-    """Delete a host whose lock is held; return the paths of disks that are not its own."""
+    """Delete a host whose lock is held; return the paths of the disks that are kept."""
     xml = host.xml(stored=True)
     read = domain.read(xml)
     data, own = check(hypervisor, host, read)
@@ -85,20 +85,20 @@ def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
     ran = host.active
     host.destroy()
     _mark(host, data)
-    _sweep(hypervisor, host, needed=ran)
+    _remove_stale_ports(hypervisor, host, needed=ran)
     _remove(hypervisor, host, own.owned, nvram=variables is None)
     _remove_old_log(hypervisor, host, read.console)
-    ours = {disk.path for disk in own.owned}
+    owned = {disk.path for disk in own.owned}
     disks = (row.path for row in read.disks)
     kept = dict.fromkeys(filter(None, (*disks, *own.volumes, variables)))
-    # An interrupted deletion before this one may have removed some already.
-    return tuple(path for path in kept if path not in ours and _may_be_there(path))
+    # An earlier, interrupted deletion may have removed some.
+    return tuple(path for path in kept if path not in owned and _may_exist(path))
 
 
 def check(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> tuple[Metadata, Disks]:
-    """Return what is known of a host and of its disks; change nothing.
+    """Return a host's metadata and its disks; change nothing.
 
-    Raises Conflict for a host or a disk that has to stay, Unreachable when Open vSwitch is needed.
+    Raises Conflict for a host or a disk that must be kept, Unreachable if Open vSwitch is needed.
     """
     if read.metadata is None:
         origin = "is a copy of a host of shctl's" if read.copied else "was not made by shctl"
@@ -114,25 +114,25 @@ def check(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> tuple[Meta
 
 
 def _mark(host: Domain, data: Metadata) -> None:
-    """Note that the host is no longer whole, so that `doctor` ends an interrupted deletion."""
-    # A transient domain has gone with its QEMU, and a full disk must not keep us from making room.
+    """Mark the host as incomplete, so that `doctor` can finish an interrupted deletion."""
+    # A transient domain ended with its QEMU. A full disk must not prevent freeing space.
     with suppress(NotFound, NoSpace):
         element = metadata.text(replace(data, complete=False))
         host.set_metadata(element, metadata.URI, metadata.KEY)
 
 
 def _check_unused(hypervisor: Hypervisor, host: Domain, read: domain.Read, own: Disks) -> None:
-    """Raise Conflict where anything else uses the host's disks, or may do so."""
-    ours = [disk.path for disk in own.owned]
+    """Raise Conflict if anything else uses, or may use, the host's disks."""
+    owned = [disk.path for disk in own.owned]
     try:
-        uses = usage.users_of(hypervisor, [*ours, *own.listed])
+        uses = usage.users_of(hypervisor, [*owned, *own.listed])
         for path, users in uses.items():
             for use in users:
                 if _is_of(host, use):
-                    _check_chain(hypervisor, host, read, ours, path, use.by)
+                    _check_chain(hypervisor, host, read, owned, path, use.by)
     except Conflict as error:
         raise Conflict(f"host {host.name!r} is kept: {error}") from error
-    for path in ours:
+    for path in owned:
         others = [use for use in uses[path] if not _is_of(host, use)]
         if others:
             raise Conflict(
@@ -140,7 +140,7 @@ def _check_unused(hypervisor: Hypervisor, host: Domain, read: domain.Read, own: 
                 f" {', '.join(sorted(set(map(str, others))))}; {_remedy(others)}"
             )
     if not host.active:
-        _check_unlocked(host.name, ours)
+        _check_unlocked(host.name, owned)
 
 
 def _check_unlocked(host: str, paths: list[str]) -> None:
@@ -152,12 +152,12 @@ def _check_unlocked(host: str, paths: list[str]) -> None:
 
 
 def _remedy(users: list[usage.Use]) -> str:
-    """Say what frees a disk: an image of no host cannot be detached from anything."""
+    """Return how to free a disk; an image of no host cannot be detached."""
     loose = [use.host is None and not use.is_device for use in users]
     if all(loose):
-        return "remove that image first, unless somebody needs it"
+        return "remove that image first, if nobody needs it"
     if any(loose):
-        return "detach it there, and remove the image of no host, first"
+        return "detach it there and remove the image of no host first"
     return "detach it there first"
 
 
@@ -166,31 +166,35 @@ def _is_of(host: Domain, use: usage.Use) -> bool:
 
 
 def _check_chain(
-    hypervisor: Hypervisor, host: Domain, read: domain.Read, ours: list[str], path: str,
+    hypervisor: Hypervisor, host: Domain, read: domain.Read, owned: list[str], path: str,
     top: str | None,
 ) -> None:  # fmt: skip
-    """Raise Conflict where a disk `top` that would stay stands on what the host lists as its own.
+    """Raise Conflict if a disk `top` that would be kept depends on a disk listed as the host's own.
 
-    Half of such a chain is of no use to anybody.
+    The upper half of such a chain is useless without the lower one.
     """
     if top is None or usage.identity(hypervisor, top) in {
-        usage.identity(hypervisor, disk) for disk in ours
+        usage.identity(hypervisor, disk) for disk in owned
     }:
         return
     target = next((row.target for row in read.disks if row.path == top), None)
     if target is None:
         raise Conflict(
-            f"{top}, of a snapshot of it, stands on its disk {path}; look at it, and remove it"
+            f"{top}, of a snapshot of it, depends on its disk {path}; check that nobody needs it,"
+            " then remove it"
         )
     raise Conflict(
-        f"its disk {top} stands on its disk {path}, as after an external snapshot; merge them"
+        f"its disk {top} depends on its disk {path}, as after an external snapshot; merge them"
         f" ('virsh blockcommit {host.name} {target} --active --pivot' while it runs),"
         f" remove {top}, then delete the host"
     )
 
 
 def _check_removable(host: Domain, own: Disks) -> None:
-    """Raise Conflict for a file that this process may not remove, which a service may see so."""
+    """Raise Conflict for a file in a directory that this process cannot write to.
+
+    The service sees most of the file system read-only.
+    """
     for disk in own.owned:
         if disk.is_file and not os.access(Path(disk.path).parent, os.W_OK):
             raise Conflict(
@@ -199,7 +203,7 @@ def _check_removable(host: Domain, own: Disks) -> None:
             )
 
 
-def _may_be_there(path: str) -> bool:
+def _may_exist(path: str) -> bool:
     if not path.startswith("/"):
         return True
     with suppress(files.Unseen):
@@ -207,8 +211,8 @@ def _may_be_there(path: str) -> bool:
     return True
 
 
-def _sweep(hypervisor: Hypervisor, host: Domain, *, needed: bool) -> None:
-    """Remove the ports' rows; a host that did not run can go without Open vSwitch."""
+def _remove_stale_ports(hypervisor: Hypervisor, host: Domain, *, needed: bool) -> None:
+    """Remove stale ports; a host that was off can be deleted without Open vSwitch."""
     ports.note_deleted(host.uuid)
     try:
         power.sweep_ports(hypervisor)
@@ -217,8 +221,10 @@ def _sweep(hypervisor: Hypervisor, host: Domain, *, needed: bool) -> None:
             raise
 
 
-def _remove(hypervisor: Hypervisor, host: Domain, owned: tuple[Owned, ...], *, nvram: bool) -> None:
-    """Remove disks before the domain, so that an interrupted deletion can be done again."""
+def _remove(
+    hypervisor: Hypervisor, host: Domain, owned: tuple[OwnedDisk, ...], *, nvram: bool
+) -> None:
+    """Remove disks before the domain, so that an interrupted deletion can be repeated."""
     left = list(filter(None, map(_hindrance, owned)))
     if left:
         raise ShctlError(
@@ -230,10 +236,10 @@ def _remove(hypervisor: Hypervisor, host: Domain, owned: tuple[Owned, ...], *, n
 
 
 def _remove_old_log(hypervisor: Hypervisor, host: Domain, console: str | None) -> None:
-    """Remove the log of a host that was renamed, which is still called by its old name."""
+    """Remove the log of a renamed host, which still has the host's old name."""
     path = Path(console or "")
-    is_ours = path.parent == LOGS and path.suffix == ".log" and names.is_file_name(path.stem)
-    if is_ours and path.stem != host.name and hypervisor.find_domain(path.stem) is None:
+    in_logs = path.parent == LOGS and path.suffix == ".log" and names.is_file_name(path.stem)
+    if in_logs and path.stem != host.name and hypervisor.find_domain(path.stem) is None:
         _remove_log(hypervisor, host, path)
 
 
@@ -244,7 +250,7 @@ def _remove_log(hypervisor: Hypervisor, host: Domain, path: Path) -> None:
         remove_log(path)
 
 
-def _hindrance(disk: Owned) -> str | None:
+def _hindrance(disk: OwnedDisk) -> str | None:
     """Remove a disk; return why it could not be removed."""
     try:
         disk.remove()
@@ -259,6 +265,6 @@ def _remove_files(hypervisor: Hypervisor, host: Domain) -> None:
     try:
         names.check_host(host.name)
     except InvalidInput:
-        return  # an adopted host; no file of ours is called "." or "*"
+        return  # an adopted host; shctl names no file "." or "*"
     _remove_log(hypervisor, host, log_path(host.name))
     remove_boot_files(host.name)

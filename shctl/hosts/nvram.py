@@ -1,4 +1,4 @@
-"""The file with a host's UEFI variables: the XML chooses it, and libvirt would remove it."""
+"""Check the file of a host's UEFI variables, which libvirt removes with the domain."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -14,22 +14,22 @@ _DIRECTORY = Path("/var/lib/libvirt/qemu/nvram")
 
 
 def default(host: str) -> str:
-    """Return the path that libvirt gives a host that has none in its XML."""
+    """Return the path that libvirt chooses for a host whose XML has none."""
     return str(_DIRECTORY / f"{host}_VARS.fd")
 
 
 def path_of(xml: str) -> str | None:
-    """Return the path of a domain's file, None where it has none."""
+    """Return the path of the file in a domain's XML, None if there is none."""
     element = domain.parse(xml).find("os/nvram") if "<nvram" in xml else None
     if element is None:
         return None
     source = element.find("source")
-    given = [] if source is None else [source.get("file"), source.get("dev")]
-    return next(filter(None, [*given, (element.text or "").strip()]), None)
+    paths = [] if source is None else [source.get("file"), source.get("dev")]
+    return next(filter(None, [*paths, (element.text or "").strip()]), None)
 
 
 def foreign(hypervisor: Hypervisor, host: Domain, xml: str) -> str | None:
-    """Return the path of a host's file unless it has libvirt's name for it and is its alone."""
+    """Return the path of a host's file if it is not the default one or another host uses it too."""
     path = path_of(xml)
     if path == default(host.name) and not users(hypervisor, path, host.uuid):
         return None
@@ -37,30 +37,30 @@ def foreign(hypervisor: Hypervisor, host: Domain, xml: str) -> str | None:
 
 
 def check_free(hypervisor: Hypervisor, host: str) -> None:
-    """Raise Conflict when the file of a host to be made is there, or another host's, already."""
+    """Raise Conflict if the default file of a new host exists or is used by another host."""
     path = default(host)
     others = users(hypervisor, path)
     if others:
         raise Conflict(
-            f"{path} is used by {', '.join(others)}, and libvirt would give it to host {host!r}"
-            " too; choose another name"
+            f"{path} is used by {', '.join(others)}, and libvirt would also use it for host"
+            f" {host!r}; choose another name"
         )
-    with suppress(files.Unseen):  # libvirt's own directory, which a service may not enter
+    with suppress(files.Unseen):  # the service may not read libvirt's directory
         if files.is_there(path):
             raise Conflict(
-                f"{path} is there already, with UEFI variables of a host that has gone; look at"
-                " it, and remove it"
+                f"{path} exists, with the UEFI variables of a host that no longer exists; check"
+                " that nothing needs it, then remove it"
             )
 
 
-def users(hypervisor: Hypervisor, path: str, but: str | None = None) -> list[str]:
-    """Return the names of the hosts, `but` for one by its UUID, that have a file."""
-    found = set()
+def users(hypervisor: Hypervisor, path: str, exclude: str | None = None) -> list[str]:
+    """Return the names of the hosts that use a file; `exclude` is the UUID of one to leave out."""
+    names = set()
     for host in hypervisor.domains():
-        with suppress(NotFound):  # a host that went in the meantime
-            if host.uuid != but and any(_is_same(path, other) for other in _paths(host)):
-                found.add(host.name)
-    return sorted(found)
+        with suppress(NotFound):  # deleted meanwhile
+            if host.uuid != exclude and any(_is_same(path, other) for other in _paths(host)):
+                names.add(host.name)
+    return sorted(names)
 
 
 def _paths(host: Domain) -> set[str]:

@@ -1,4 +1,4 @@
-"""Which disks are a host's own: those that its metadata lists and that its XML has as well."""
+"""Find the disks that a host owns: those in both its metadata and its XML."""
 
 import os
 import re
@@ -20,8 +20,8 @@ from shctl.xml.metadata import OwnedVolume
 
 
 @dataclass(frozen=True)
-class Owned:
-    """A disk that goes with its host: `path`, how to remove it, and whether it is a mere file."""
+class OwnedDisk:
+    """A disk that is removed with its host; `is_file` says that it is in no pool of libvirt's."""
 
     path: str
     remove: Callable[[], None]
@@ -30,22 +30,22 @@ class Owned:
 
 @dataclass(frozen=True)
 class Disks:
-    """A host's own disks, and paths of what its metadata lists but its XML has not.
+    """The disks that a host owns, and the paths in its metadata that its XML does not have.
 
-    `volumes` are those of them that libvirt knows, if the metadata was written for this host.
+    `volumes` are the latter's paths that are libvirt volumes, if the metadata has this host's UUID.
     """
 
-    owned: tuple[Owned, ...]
+    owned: tuple[OwnedDisk, ...]
     listed: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
 
 
 def owned_disks(hypervisor: Hypervisor, host: str, read: domain.Read) -> Disks:
-    """Return the disks of a host's own that exist; raise Unseen where that is not certain.
+    """Return the existing disks that a host owns; raise Unseen if that is not certain.
 
-    Anybody in group libvirt can write metadata, and it is copied with a host: it only picks from
-    the disks in the XML. A host without any yet is one whose creation was interrupted: volumes of
-    its own name are what that has made.
+    Anybody in group libvirt can write metadata, and virt-clone copies it: it only selects from the
+    disks in the XML. An incomplete host without disks is an interrupted creation, which owns the
+    volumes named after it.
     """
     data = read.metadata
     if data is None:
@@ -54,16 +54,16 @@ def owned_disks(hypervisor: Hypervisor, host: str, read: domain.Read) -> Disks:
     if not data.complete and not read.disks:
         return Disks(tuple(_volume(volume) for volume in volumes if _is_named_after(host, volume)))
     paths = dict.fromkeys((*(volume.path for volume in volumes), *data.paths))
-    # Only what the XML has by no such path may be there by another one.
+    # A path in the metadata that the XML lacks may be another path of one of its disks.
     aliases = set(paths) - {row.path for row in read.disks}
-    found = [
+    disks = [
         _volume_of(hypervisor, row, volumes)
         if row.volume or row.protocol
         else _local(hypervisor, row.path, row.path in paths, aliases)
         for row in read.disks
         if row.removable
     ]
-    owned = {disk.path: disk for disk in found if disk}
+    owned = {disk.path: disk for disk in disks if disk}
     listed = tuple(path for path in paths if path not in owned)
     known = {volume.path for volume in volumes} if data.uuid else set()
     return Disks(tuple(owned.values()), listed, tuple(path for path in listed if path in known))
@@ -75,33 +75,33 @@ def _find(hypervisor: Hypervisor, listed: OwnedVolume) -> Volume | None:
     return None
 
 
-def _volume(volume: Volume) -> Owned:
-    return Owned(volume.path, volume.delete)
+def _volume(volume: Volume) -> OwnedDisk:
+    return OwnedDisk(volume.path, volume.delete)
 
 
 def _is_named_after(host: str, volume: Volume) -> bool:
     return bool(re.fullmatch(re.escape(names.volume(host, "sd")) + "[a-z]+", volume.name))
 
 
-def _volume_of(hypervisor: Hypervisor, row: DiskRow, volumes: list[Volume]) -> Owned | None:
+def _volume_of(hypervisor: Hypervisor, row: DiskRow, volumes: list[Volume]) -> OwnedDisk | None:
     return next((_volume(v) for v in volumes if _is_volume(hypervisor, row, v)), None)
 
 
 def _is_volume(hypervisor: Hypervisor, row: DiskRow, volume: Volume) -> bool:
-    """Tell whether a disk that is not given by its file is this volume."""
+    """Return whether a disk that the XML does not name by a file is this volume."""
     if row.volume:
         return row.volume == (volume.pool, volume.name)
     if row.protocol != "rbd" or row.path != volume.path:
         return False
-    # Two clusters may have images of one name.
+    # Two Ceph clusters may have images of the same name.
     ceph = read_ceph(hypervisor.pool(volume.pool).xml())
     return ceph is not None and ceph.monitors == row.monitors
 
 
 def _local(
     hypervisor: Hypervisor, path: str | None, listed: bool, aliases: Collection[str]
-) -> Owned | None:
-    """Return a file or device in the XML as a disk to remove, None unless it is the host's own."""
+) -> OwnedDisk | None:
+    """Return the disk at a path of the XML, None unless the host owns it."""
     if path is None or not (listed or _is_one_of(hypervisor, path, aliases)):
         return None
     with suppress(NotFound):
@@ -117,12 +117,12 @@ def _is_one_of(hypervisor: Hypervisor, path: str, aliases: Collection[str]) -> b
     return any(usage.identity(hypervisor, alias) == file for alias in aliases)
 
 
-def _file(path: str, facts: os.stat_result) -> Owned:
-    return Owned(path, lambda: _unlink(Path(path), files.identity_of(facts)), is_file=True)
+def _file(path: str, facts: os.stat_result) -> OwnedDisk:
+    return OwnedDisk(path, lambda: _unlink(Path(path), files.identity_of(facts)), is_file=True)
 
 
-def _unlink(path: Path, known: files.Identity) -> None:
-    """Remove a file unless another one has taken its place; gone already is fine."""
+def _unlink(path: Path, expected: files.Identity) -> None:
+    """Remove a file unless another one has replaced it; a missing one is no error."""
     facts = files.look(path, follow=False)
-    if facts is not None and files.identity_of(facts) == known:
+    if facts is not None and files.identity_of(facts) == expected:
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Say what a deletion would remove, before anybody is asked about it."""
+"""Return what a deletion would remove, for the question at the terminal."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from shctl.xml import domain
 
 @dataclass(frozen=True)
 class Preview:
-    """A host that would go, with so many disks of its own of `size` GiB together."""
+    """A host to be deleted; `disks` counts the disks that it owns, `size` is their sum in GiB."""
 
     name: str
     running: bool
@@ -19,7 +19,7 @@ class Preview:
 
 
 def preview(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Preview | None:
-    """Return what a deletion would remove, None for nothing; raise what would refuse it."""
+    """Return what a deletion would remove, None for nothing; raise why it would be refused."""
     hypervisor.check_changeable()
     try:
         host = hypervisor.domain(name)

@@ -1,4 +1,4 @@
-"""What uses a file without libvirt: loop devices, and QEMU processes of other users."""
+"""Find users of a file that libvirt does not know: loop devices and processes with locks."""
 
 import os
 from collections.abc import Iterator
@@ -13,28 +13,28 @@ _LOCKS = Path("/proc/locks")
 
 
 def loops() -> Iterator[tuple[str, str]]:
-    """Yield the loop devices that there are, each with the path of its file."""
+    """Yield each loop device with the path of its backing file."""
     for device in files.children(_DEVICES):
-        with suppress(OSError):  # it has no file, or no longer
+        with suppress(OSError):  # a device without a file
             if device.name.startswith("loop"):
                 path = os.fsdecode((device / "loop/backing_file").read_bytes())
                 yield f"/dev/{device.name}", path.removesuffix("\n").removesuffix(" (deleted)")
 
 
 def check_unlocked(path: str) -> None:
-    """Raise Conflict for a file that some process has locked, as each QEMU does.
+    """Raise Conflict if a process holds a lock on a file, as every QEMU does on its disks.
 
-    To be asked while no QEMU of libvirt's has it. The kernel tells of all locks that belong to open
-    files (OFDLCK), whichever process has them.
+    Call it only while the file's host is off. /proc/locks lists the locks of open files (OFDLCK) of
+    all processes.
     """
     facts = files.look(path)
     if facts is None:
         return
     device = facts.st_dev
-    wanted = f"{os.major(device):02x}:{os.minor(device):02x}:{facts.st_ino}"
+    inode = f"{os.major(device):02x}:{os.minor(device):02x}:{facts.st_ino}"
     rows = [line.split() for line in _LOCKS.read_text().splitlines()]
-    if any("OFDLCK" in row and wanted in row for row in rows):
+    if any("OFDLCK" in row and inode in row for row in rows):
         raise Conflict(
             f"its disk {path} is in use by a process that libvirt does not know, such as qemu-nbd"
-            " or the QEMU of a user; end that first"
+            " or a QEMU started by hand; stop that process first"
         )

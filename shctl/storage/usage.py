@@ -1,4 +1,4 @@
-"""Who uses a disk: hosts, running or stored, and images that stand on it, attached or not."""
+"""Find who uses a disk: hosts, running or stored, and images that depend on it."""
 
 import errno
 import os
@@ -18,13 +18,13 @@ from shctl.storage import holders, images
 from shctl.xml import disks, domain
 from shctl.xml.disks import RAW, Layer
 
-LIMIT = 60.0  # seconds; what a file system that hangs may take
-_DIRECTORIES = ("dir", "fs", "netfs")  # pools whose volumes are files in one directory
+LIMIT = 60.0  # seconds; a file system may hang
+_DIRECTORIES = ("dir", "fs", "netfs")  # types of pools whose volumes are files in a directory
 
 
 @dataclass(frozen=True)
 class Use:
-    """A file or device that is in use: by a host, by an image `by` that stands on it, or both."""
+    """A use of a file or device: by a host, by an image or device `by` on top of it, or both."""
 
     path: str
     host: Domain | None
@@ -32,55 +32,55 @@ class Use:
 
     @property
     def is_device(self) -> bool:
-        """Tell whether it is a device of no host's that stands on the file."""
+        """Return whether a device that belongs to no host depends on the file."""
         return self.host is None and str(self.by).startswith("/dev/")
 
     def __str__(self) -> str:
         if self.host is None:
             what = "a device" if self.is_device else "an image of no host"
-            return f"{self.by} ({what} that stands on it)"
-        return f"{self.host.name} (its disk {self.by} stands on it)" if self.by else self.host.name
+            return f"{self.by} ({what} that depends on it)"
+        return f"{self.host.name} (its disk {self.by} depends on it)" if self.by else self.host.name
 
 
 def users_of(hypervisor: Hypervisor, paths: Collection[str]) -> dict[str, list[Use]]:
-    """Return who uses files or devices, for each of them, whatever path they call it by.
+    """Return the uses of each file or device, by any of its paths.
 
-    Raises Conflict where that cannot be found out, for what is unseen may be in use.
+    Raises Conflict if that cannot be determined: an unreadable file may be in use.
     """
     if not paths:
         return {}
-    late = Conflict(f"it takes more than {LIMIT:g} s to find out who uses {', '.join(paths)}")
+    late = Conflict(f"finding out who uses {', '.join(paths)} takes more than {LIMIT:g} s")
     return within(LIMIT, lambda: _users(hypervisor, paths), late)
 
 
 def _users(hypervisor: Hypervisor, paths: Collection[str]) -> dict[str, list[Use]]:
-    # Two of the paths may name one file, as a host's XML and its metadata may.
-    wanted = {path: identity(hypervisor, path) for path in paths}
-    found: dict[files.Identity, list[Use]] = {file: [] for file in wanted.values()}
-    for use in _uses(hypervisor, wanted):
-        file = wanted.get(use.path) or _identity(hypervisor, use.path, found)
+    # Two paths may be one file: a host's XML and its metadata may use different ones.
+    identities = {path: identity(hypervisor, path) for path in paths}
+    found: dict[files.Identity, list[Use]] = {file: [] for file in identities.values()}
+    for use in _uses(hypervisor, identities):
+        file = identities.get(use.path) or _identity(hypervisor, use.path, found)
         if file in found:
             found[file].append(use)
-    return {path: found[file] for path, file in wanted.items()}
+    return {path: found[file] for path, file in identities.items()}
 
 
 def _identity(
-    hypervisor: Hypervisor, path: str, wanted: Collection[files.Identity]
+    hypervisor: Hypervisor, path: str, candidates: Collection[files.Identity]
 ) -> files.Identity | None:
-    """Return the identity of a file, None for an unseen one that is none of the wanted files."""
+    """Return a file's identity, None for an unreadable device that cannot be a candidate."""
     try:
         return identity(hypervisor, path)
     except files.Unseen:
-        # Whatever device that is, such as a CD-ROM drive, it is no file.
-        if path.startswith("/dev/") and all(known[0] == "file" for known in wanted):
+        # A device, such as a CD-ROM drive, is not one of these files.
+        if path.startswith("/dev/") and all(known[0] == "file" for known in candidates):
             return None
         raise
 
 
 def identity(hypervisor: Hypervisor, path: str) -> files.Identity:
-    """Return what all paths of one file or device have in common; raise Unseen.
+    """Return what all paths of a file or device have in common; raise Unseen.
 
-    A service has no devices of its own, but libvirt knows those that are volumes.
+    The service has a private /dev, but libvirt knows the devices that are volumes.
     """
     try:
         return files.identity(path)
@@ -91,21 +91,21 @@ def identity(hypervisor: Hypervisor, path: str) -> files.Identity:
         raise
 
 
-def _uses(hypervisor: Hypervisor, wanted: dict[str, files.Identity]) -> Iterator[Use]:
-    """Yield what hosts use, then what stands on what no host has, in pools and next to it."""
+def _uses(hypervisor: Hypervisor, identities: dict[str, files.Identity]) -> Iterator[Use]:
+    """Yield the uses by hosts, then those by images of no host in pools and the same folders."""
     attached: set[files.Identity] = set()
     for host in hypervisor.domains():
-        with suppress(NotFound):  # a host that went in the meantime
-            for use in _of_host(hypervisor, host, wanted):
+        with suppress(NotFound):  # deleted meanwhile
+            for use in _of_host(hypervisor, host, identities):
                 with suppress(files.Unseen):
                     attached.add(files.identity(use.path))
                 yield use
     for device, path in holders.loops():
-        # What a service cannot see is none of its disks.
+        # The service cannot read every file; those are not disks of its hosts.
         with suppress(files.Unseen):
             files.identity(path)
             yield Use(path, None, device)
-    seen = {str(Path(path).parent) for path in wanted if path.startswith("/")}
+    seen = {str(Path(path).parent) for path in identities if path.startswith("/")}
     for folder in sorted(seen):
         yield from _loose(folder, attached)
     for pool in hypervisor.pools():
@@ -113,17 +113,17 @@ def _uses(hypervisor: Hypervisor, wanted: dict[str, files.Identity]) -> Iterator
 
 
 def _of_host(
-    hypervisor: Hypervisor, host: Domain, wanted: dict[str, files.Identity]
+    hypervisor: Hypervisor, host: Domain, identities: dict[str, files.Identity]
 ) -> Iterator[Use]:
     layers, others = _layers(hypervisor, host)
-    # These are sockets and terminals of running hosts, as a rule, which a service may not see.
+    # Mostly sockets and terminals of running hosts, which the service may not read.
     for path in others:
         with suppress(files.Unseen):
-            if path in wanted or files.identity(path) in wanted.values():
+            if path in identities or files.identity(path) in identities.values():
                 yield Use(path, host)
-    # A volume of a pool that is off, or not there, has a file of its own name, wherever.
+    # The directory of an inactive or missing pool is unknown; its volume's file has its name.
     named = {layer.volume[1] for layer in layers if layer.volume}
-    yield from (Use(path, host) for path in wanted if Path(path).name in named)
+    yield from (Use(path, host) for path in identities if Path(path).name in named)
     certain = {layer.path for layer in layers if layer.complete}
     for layer in dict.fromkeys(replace(layer, complete=False) for layer in layers):
         if layer.path is None:
@@ -134,9 +134,9 @@ def _of_host(
 
 
 def _layers(hypervisor: Hypervisor, host: Domain) -> tuple[list[Layer], set[str]]:
-    """Return what a host's disks are made of, running, stored and saved, and its other files."""
+    """Return the images of a host's disks, running, stored and saved, and its other files."""
     if host.hung:
-        # By libvirt 11 each reading of its XML would wait for half a minute.
+        # libvirt 11 waits half a minute for a hung QEMU whenever its XML is read.
         return [Layer(path, format=RAW) for path in host.open_disks()], set()
     texts = {host.xml(), host.xml(stored=True), host.saved_xml()}
     roots = [domain.parse(xml) for xml in texts if xml]
@@ -148,7 +148,7 @@ def _layers(hypervisor: Hypervisor, host: Domain) -> tuple[list[Layer], set[str]
 
 
 def _placed(hypervisor: Hypervisor, layer: Layer) -> Layer:
-    """Return a layer by its path where the XML has a volume, as it is where its pool is off."""
+    """Return a layer with its path if the XML names a volume; unchanged if its pool is inactive."""
     if layer.volume is None:
         return layer
     with suppress(NotFound):
@@ -163,21 +163,21 @@ def _placed(hypervisor: Hypervisor, layer: Layer) -> Layer:
 
 
 def _below(host: Domain, layer: Layer, *, certain: bool) -> list[str]:
-    """Return the files that a layer stands on; `certain` if libvirt names each of them itself."""
+    """Return the files below a layer; `certain` says that libvirt lists all of them itself."""
     if layer.path is None or layer.format == RAW or (certain and layer.protocol):
         return []
-    unknown = f"it is not known what disk {layer.path} of host {host.name!r} stands on"
+    unknown = f"cannot find out what disk {layer.path} of host {host.name!r} depends on"
     if layer.protocol or not layer.path.startswith("/"):
-        raise Conflict(f"{unknown}: it is an image that a network has; detach it there first")
+        raise Conflict(f"{unknown}: it is a network image; detach it from that host first")
     try:
         return [*images.below(layer.path, layer.format)]
     except files.Unseen:
-        # A running host's file is its QEMU's, and a service may not read it.
+        # The file of a running host belongs to QEMU's user; the service may not read it.
         if certain:
             return []
         raise
     except images.Unresolved as error:
-        raise Conflict(f"{unknown}: {error}; repair that image or detach it first") from error
+        raise Conflict(f"{unknown}: {error}; repair or detach that image first") from error
 
 
 def _in_pool(pool: Pool, attached: Collection[files.Identity], seen: set[str]) -> Iterator[Use]:
@@ -194,9 +194,9 @@ def _in_pool(pool: Pool, attached: Collection[files.Identity], seen: set[str]) -
 
 
 def _loose(folder: str, attached: Collection[files.Identity]) -> Iterator[Use]:
-    """Yield what images in a directory stand on, but for those that hosts have.
+    """Yield the files below the images in a directory, except images attached to hosts.
 
-    A host's raw disk stands on nothing, whatever its guest wrote into it.
+    A host's raw disk depends on nothing, even if its guest wrote an image header to it.
     """
     for path in map(str, files.children(folder)):
         facts = files.look(path)
@@ -208,13 +208,13 @@ def _loose(folder: str, attached: Collection[files.Identity]) -> Iterator[Use]:
             yield from (Use(lower, None, path) for lower in images.below(path, None))
         except images.Unresolved as error:
             raise Conflict(
-                f"it is not known what {path} stands on: {error};"
+                f"cannot find out what {path} depends on: {error};"
                 " repair that image or move it away first"
             ) from error
 
 
 def _check_all_raw(pool: Pool) -> None:
-    """Raise Unseen unless libvirt, which sees it all, finds nothing but raw volumes in a pool."""
+    """Raise Unseen unless libvirt, which runs as root, finds only raw volumes in a pool."""
     try:
         pool.refresh()
         volumes = [(volume.path, domain.parse(volume.xml())) for volume in pool.volumes()]
@@ -227,7 +227,7 @@ def _check_all_raw(pool: Pool) -> None:
 
 
 def _snapshots(pool: Pool) -> Iterator[Use]:
-    """Yield what logical volumes stand on: removing that would remove them."""
+    """Yield the origins of logical snapshots: removing an origin removes its snapshots."""
     for volume in pool.volumes():
         if lower := domain.parse(volume.xml()).findtext("backingStore/path"):
             yield Use(lower, None, volume.path)

@@ -85,14 +85,14 @@ def test_volume_of_no_host_is_shown_and_left_to_people() -> None:
 
 
 def test_volumes_that_cannot_be_judged_are_a_finding() -> None:
-    """An image that nobody can resolve may stand on any of them."""
+    """An image that cannot be resolved may depend on any of them."""
     left, image = VOLUMES / "gone-sda", VOLUMES / "image"
     for path in (left, image):
         call("qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M")
     call("qemu-img", "rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", "nbd://host/x", str(image))
     virsh("pool-refresh", "shctl")
     finding = the_one("check", "volumes without host")
-    assert f"it is not known what {image} stands on" in finding["problem"]
+    assert f"cannot find out what {image} depends on" in finding["problem"]
     image.unlink()
     the_one("volume", str(left))
     left.unlink()

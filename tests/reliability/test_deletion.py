@@ -100,7 +100,7 @@ def test_r05_delete_in_every_state_and_twice(
 
 
 def test_r05_delete_with_snapshots(tmp_path: Path) -> None:
-    """Raw volumes hold none themselves: an overlay takes what comes later, and stands on them."""
+    """Raw volumes cannot hold snapshots: an overlay takes later writes, and depends on them."""
     overlay = tmp_path / "overlay"
     create("x")
     spec = f"sda,snapshot=external,file={overlay}"
@@ -239,7 +239,7 @@ def test_r06_own_disk_by_another_path_that_another_host_has(folder: str) -> None
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Return the directory of pool `images`, whose `image` stands on host x's disk by two steps."""
+    """Return the directory of pool `images`; `image` depends on host x's disk in two steps."""
     create("x")
     lower, image = str(tmp_path / "lower"), str(tmp_path / "image")
     make = "qemu-img create -q -f qcow2 -F".split()

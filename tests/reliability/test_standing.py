@@ -1,6 +1,6 @@
-"""Scoreboard R40: a disk that something stands on is kept, whatever the image calls it.
+"""Scoreboard R40: a disk that an image depends on is kept, however the image names it.
 
-Where it cannot be found out what an image stands on, the deletion is refused.
+The deletion is refused if it cannot find out what an image depends on.
 """
 
 import os
@@ -34,7 +34,7 @@ createType="monolithicFlat"
 RW 2097152 FLAT "{base}" 0
 """
 
-Make = Callable[[Path, Path], None]  # the image, and what it is to stand on
+Make = Callable[[Path, Path], None]  # the image, and the file below it
 
 
 def overlay(kind: str, name: str, *options: str) -> Make:
@@ -264,7 +264,7 @@ DARK = {
 def test_r40_what_cannot_be_resolved_is_refused(case: str, pool: Path) -> None:
     """And nothing is waited for, nor asked over the network."""
     DARK[case](pool / "image", BASE)
-    said = refused("it is not known what", str(pool), "; repair that image or move it away first")
+    said = refused("cannot find out what", str(pool), "; repair that image or move it away first")
     assert "does not answer" not in said
 
 
@@ -363,7 +363,7 @@ def test_r40_service_keeps_what_an_image_that_it_cannot_see_may_stand_on(
 
 
 def test_r40_service_and_a_pool_that_it_cannot_see(home: Path, tmp_path: Path) -> None:
-    """What libvirt sees there does for raw volumes; an image may stand on anything."""
+    """What libvirt sees there does for raw volumes; an image may depend on anything."""
     call("virsh", "pool-create-as", "home", "dir", "--target", str(home))
     try:
         (home / "raw.iso").write_bytes(b"raw")
@@ -487,7 +487,7 @@ def test_r40_path_that_is_another_file_for_each_process() -> None:
 def test_r40_loop_device_over_a_disk() -> None:
     device = call("losetup", "--find", "--show", str(BASE)).strip()
     try:
-        refused(f"{device} (a device that stands on it)")
+        refused(f"{device} (a device that depends on it)")
     finally:
         call("losetup", "--detach", device)
 
@@ -510,7 +510,7 @@ def test_r40_image_that_only_a_snapshot_knows(folder: Path) -> None:
     xml = call("virsh", "dumpxml", "snap").replace(str(top), str(VOLUMES / "snap-sda"))
     define(xml.replace("type='qcow2'", "type='raw'"))
     done = run("hosts", "delete", "--yes", "snap")
-    assert (done.code, f"{top}, of a snapshot of it, stands on" in done.err) == (4, True), done
+    assert (done.code, f"{top}, of a snapshot of it, depends on" in done.err) == (4, True), done
     top.unlink()
     ok("hosts", "delete", "--yes", "snap")
 
