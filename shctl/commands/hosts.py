@@ -246,13 +246,13 @@ def _check_none(options: dict[str, Any]) -> None:
 @click.pass_obj
 def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
     """Start hosts, or resume paused ones."""
-    from shctl.hosts.installation import settle
+    from shctl.hosts.installation import advance
     from shctl.hosts.power import start
 
     session.hypervisor.check_changeable()
 
     def act(name: str) -> Outcome:
-        settle(session.hypervisor, name)
+        advance(session.hypervisor, name)
         return start(session.hypervisor, name)
 
     return for_each(names, act)

@@ -37,7 +37,7 @@ def installs_open(hypervisor: Hypervisor) -> Found:
             problem = "its installation has ended, or its time is over, and nobody saw to it"
             yield (
                 Finding("host", host.name, problem, "--fix brings it to its end"),
-                partial(installs.settle, hypervisor, host.name),
+                partial(installs.advance, hypervisor, host.name),
             )
 
 
@@ -61,7 +61,7 @@ def installs_redefined(hypervisor: Hypervisor) -> Found:
 
 
 def _redefined(host: Domain) -> str | None:
-    data = installs.known(host)
+    data = installs.find_metadata(host)
     # What somebody makes of a host that has been installed is no longer about its installer.
     if data is None or data.install is None or data.install.phase == INSTALLED or host.hung:
         return None

@@ -1,8 +1,7 @@
-"""Look whether there is something to boot from on a host's disks, once its installer has ended.
+"""Check whether a host can boot from its disks once its installer has ended.
 
-What the two firmwares boot is in shctl.storage.boot_sectors. SeaBIOS boots one hard disk, the
-first in the boot order, and turns to no other (bcv_prepboot() in src/boot.c); of UEFI any disk will
-do.
+What each firmware boots is in shctl.storage.boot_sectors. SeaBIOS tries only the first hard disk of
+the boot order (bcv_prepboot() in src/boot.c); UEFI tries all disks.
 """
 
 import os
@@ -18,16 +17,20 @@ from shctl.hypervisor.connection import Hypervisor
 from shctl.storage import boot_sectors
 from shctl.xml import domain
 
-_HEAD = 2**20  # bytes at the start of a disk that are looked at
-_PATIENCE = 20.0  # seconds that storage may take to give them
+_HEAD = 2**20  # bytes to read from the start of each disk
+_TIMEOUT = 20.0  # seconds for the storage to return them
+_LAST = 10**9  # sorts disks without a boot order last
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """`fault` says why no disk can be booted, `unseen` why that is not certain."""
+class Result:
+    """`problem` says why no disk can be booted, `unchecked` why that is not certain.
 
-    fault: str | None = None
-    unseen: str | None = None
+    Both are None when a disk can be booted.
+    """
+
+    problem: str | None = None
+    unchecked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,67 +44,79 @@ class _Disk:
     volume: str | None
 
 
-def judge(hypervisor: Hypervisor, xml: str) -> Verdict:
-    """Say whether a domain can boot from its disks; raise Unreachable without libvirt."""
+def check(hypervisor: Hypervisor, xml: str) -> Result:
+    """Check whether a domain can boot from its disks; raise Unreachable without libvirt."""
     uefi = domain.read(xml).firmware == "uefi"
-    heads: dict[str, bytes] = {}
-    unseen: dict[str, str] = {}
     disks = _disks(xml)
+    heads, unreadable = _heads(hypervisor, disks)
+    bootable = [
+        target for target, head in heads.items() if boot_sectors.is_bootable(head, uefi=uefi)
+    ]
+    tried = [disk.target for disk in (disks if uefi else disks[:1])]
+    if set(bootable) & set(tried):
+        return Result()
+    if reasons := [unreadable[target] for target in tried if target in unreadable]:
+        return Result(unchecked="; ".join(reasons))
+    return Result(_problem(heads, bootable, complete=not unreadable))
+
+
+def _heads(hypervisor: Hypervisor, disks: list[_Disk]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the start of each disk by target, and why the others cannot be read."""
+    heads: dict[str, bytes] = {}
+    unreadable: dict[str, str] = {}
     for disk in disks:
         try:
             heads[disk.target] = _head(hypervisor, disk)
         except Unreachable:
             raise
         except (ShctlError, OSError) as error:
-            unseen[disk.target] = f"disk {disk.target}: {error}"
-    good = [target for target, head in heads.items() if boot_sectors.is_bootable(head, uefi=uefi)]
-    tried = [disk.target for disk in (disks if uefi else disks[:1])]
-    if set(good) & set(tried):
-        return Verdict()
-    if hidden := [unseen[target] for target in tried if target in unseen]:
-        return Verdict(unseen="; ".join(hidden))
-    return Verdict(_fault(heads, good, whole=not unseen))
+            unreadable[disk.target] = f"disk {disk.target}: {error}"
+    return heads, unreadable
 
 
-def _fault(heads: dict[str, bytes], good: list[str], *, whole: bool) -> str:
-    """Say why no disk can be booted that is tried; `whole` if all could be seen."""
-    if whole and not any(map(any, heads.values())):
+def _problem(heads: dict[str, bytes], bootable: list[str], *, complete: bool) -> str:
+    """Return why no disk that the firmware tries can be booted.
+
+    `complete` says that every disk could be read; `bootable` has disks that are never tried.
+    """
+    if complete and not any(any(head) for head in heads.values()):
         return "the installer ended without writing to a disk"
-    if good:
+    if bootable:
         first = next(iter(heads))
         return (
             f"the installer ended without writing a boot sector to disk {first}, the only one that"
-            f" the BIOS boots; it wrote one to disk {good[0]}"
+            f" the BIOS boots; it wrote one to disk {bootable[0]}"
         )
     return "the installer ended without writing a boot sector or partition table to a disk"
 
 
 def _disks(xml: str) -> list[_Disk]:
-    """Return a domain's disks, those first that are booted first."""
-    found = domain.parse(xml).iterfind("devices/disk")
-    disks = [e for e in found if e.get("device", "disk") in ("disk", "lun")]
-    return [_disk(e) for e in sorted(disks, key=lambda e: redefinition.order(e) or 10**9)]
+    """Return a domain's disks in boot order."""
+    devices = domain.parse(xml).iterfind("devices/disk")
+    disks = [e for e in devices if e.get("device", "disk") in ("disk", "lun")]
+    return [_disk(e) for e in sorted(disks, key=lambda e: redefinition.order(e) or _LAST)]
 
 
 def _disk(element: etree._Element) -> _Disk:
     target, source, driver = (element.find(tag) for tag in ("target", "source", "driver"))
     plain = element.find(".//encryption") is None
-    given = {} if source is None else {str(k): str(v) for k, v in source.items()}
+    attributes = {} if source is None else {str(k): str(v) for k, v in source.items()}
     return _Disk(
         target="" if target is None else target.get("dev", ""),
         raw=plain and driver is not None and driver.get("type") == "raw",
-        path=given.get("file") or given.get("dev") or given.get("name"),
-        pool=given.get("pool"),
-        volume=given.get("volume"),
+        path=attributes.get("file") or attributes.get("dev") or attributes.get("name"),
+        pool=attributes.get("pool"),
+        volume=attributes.get("volume"),
     )
 
 
 def _head(hypervisor: Hypervisor, disk: _Disk) -> bytes:
-    """Return how a disk begins, as a guest sees it."""
+    """Return the first bytes of a disk, as the guest sees them."""
+    # Other formats would need qemu-img, and their backing files may be anywhere.
     if not disk.raw:
         raise ShctlError("its format is not raw")
-    late = TimedOut(f"its storage does not answer within {_PATIENCE:g} s")
-    return within(_PATIENCE, lambda: _read(hypervisor, disk), late)
+    late = TimedOut(f"its storage does not answer within {_TIMEOUT:g} s")
+    return within(_TIMEOUT, lambda: _read(hypervisor, disk), late)
 
 
 def _read(hypervisor: Hypervisor, disk: _Disk) -> bytes:
@@ -110,13 +125,14 @@ def _read(hypervisor: Hypervisor, disk: _Disk) -> bytes:
     if not disk.path:
         raise ShctlError("it has no path")
     try:
-        # libvirt may read what this process may not.
+        # Through libvirt: this process may lack permission to open the disk itself.
         return hypervisor.volume_at(disk.path).read(_HEAD)
     except NotFound:
         return _read_file(disk.path)
 
 
 def _read_file(path: str) -> bytes:
+    # O_NONBLOCK: opening a FIFO without a writer would block.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         mode = os.fstat(descriptor).st_mode

@@ -25,7 +25,7 @@ def show(hypervisor: Hypervisor, name: str) -> HostDetail:
     if read.metadata and read.metadata.install and read.metadata.install.pending:
         # What hinders the start stands in the installation's reason, and hides nothing else.
         with suppress(ShctlError):
-            installation.settle(hypervisor, name)
+            installation.advance(hypervisor, name)
         read = domain.read(host.xml())
     return _detail(hypervisor, host, read)
 

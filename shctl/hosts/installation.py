@@ -1,7 +1,9 @@
-"""Bring installations to their end: start a host from its disk once its installer has stopped.
+"""Advance installations: start a host from its disk once its installer has ended.
 
-All that is known stands in the domain's metadata, so whoever comes next can go on: `shctl serve`,
-`hosts wait`, `hosts show`, `hosts start`. The host's lock keeps them from doing it twice.
+The state is kept in the domain's metadata, so any process can continue an installation: the server,
+`hosts wait`, `hosts show` and `hosts start`. The host's lock makes sure that only one does at a
+time. Phases: installing, finishing (the installer ended cleanly, the host is to be started from its
+disk), installed; installing and finishing may also become failed.
 """
 
 from collections import Counter
@@ -26,91 +28,92 @@ from shctl.xml.metadata import (
     Metadata,
 )
 
-_CRASH = "QEMU ended before the installer did; its log is {log}"
+_CRASH = "QEMU ended before the installer did; see its log {log}"
 _REASONS = {
     "crashed": _CRASH,
     "failed": _CRASH,
-    "destroyed": "the host was powered off before the installer had ended",
+    "destroyed": "the host was powered off before the installer ended",
 }
-_SAVED = "saved"  # by virsh managedsave, or libvirt-guests when the machine is shut down
-_LOST = "another program redefined the host during its installation"
-_AGAIN = (
+_UNKNOWN = "cannot determine how the installer ended; see QEMU's log {log}"
+_SAVED = "saved"  # by virsh managedsave, or by libvirt-guests when the machine shuts down
+_REDEFINED = "another program redefined the host during its installation"
+_RESTARTED = (
     "another program redefined the host during its installation, and started its installer again"
 )
 
 
-def settle_open(
-    hypervisor: Hypervisor, failed: Callable[[str, Exception], None] = lambda *_: None
+def advance_all(
+    hypervisor: Hypervisor, on_error: Callable[[str, Exception], None] = lambda *_: None
 ) -> list[str]:
-    """Settle every open installation; return the names of those that may still come further.
+    """Advance every pending installation; return the names of the hosts that are still pending.
 
-    A host whose start fails stays open, and is tried again by whoever comes next. `failed` is
-    called with its name and the error; no error of one host keeps the others waiting.
+    `on_error` is called with a host's name and its error; that host stays pending, to be tried
+    again, and the others are still advanced.
     """
-    still = []
+    pending = []
     for host in hypervisor.domains():
         name = host.name
         try:
-            # Whoever is at work on it goes on with it, and others need not wait for that.
-            install = settle(hypervisor, name, patience=0)
+            # Another process that holds the lock advances this host itself.
+            install = advance(hypervisor, name, patience=0)
         except locks.Busy:
-            still.append(name)
+            pending.append(name)
         except Exception as error:
-            failed(name, error)
-            still.append(name)
+            on_error(name, error)
+            pending.append(name)
         else:
             if install and install.pending:
-                still.append(name)
-    return still
+                pending.append(name)
+    return pending
 
 
-def phases(hypervisor: Hypervisor) -> Counter[str]:
-    """Count the hosts that were or are being installed: installing, installed, failed."""
-    found: Counter[str] = Counter()
+def count_phases(hypervisor: Hypervisor) -> Counter[str]:
+    """Count the hosts that are installing, installed and failed."""
+    counts: Counter[str] = Counter()
     for host in hypervisor.domains():
-        with suppress(NotFound):  # a host that went in the meantime
-            if (data := _stored(host)) and (install := data.install):
-                found[INSTALLING if install.open else install.phase] += 1
-    return found
+        with suppress(NotFound):  # deleted since it was listed
+            if (data := _stored_metadata(host)) and (install := data.install):
+                counts[INSTALLING if install.open else install.phase] += 1
+    return counts
 
 
-def settle(
+def advance(
     hypervisor: Hypervisor, name: str, *, patience: float = locks.PATIENCE
 ) -> Installation | None:
-    """Bring a host's installation as far as it can come now, and return where it stands.
+    """Advance a host's installation state machine as far as it can go now; return its state.
 
-    Returns None for a host that was never installed; raises NotFound, or what a start raises.
-    `patience` is for others who are at work on the host, in seconds; Busy when that is over.
+    Return None for a host that was never installed. `patience` is how many seconds to wait for
+    the host's lock; Busy after that. Raise NotFound, or what starting the host raises.
     """
     host = hypervisor.domain(name)
-    data = known(host)
+    data = find_metadata(host)
     if data is None or data.install is None or not _is_pending(data) or hypervisor.hindrance():
         return data.install if data else None
-    # Who only looks must not wait for a lock, nor make others wait.
-    if not _may_come_further(host, data.install):
+    # Checked before locking: a mere reader must neither wait for the lock nor make others wait.
+    if not _can_advance(host, data.install):
         return data.install
     with locks.hold("host", name, patience=patience):
         host = hypervisor.domain(name)
-        data = known(host)
+        data = find_metadata(host)
         if data is None or data.install is None or not _is_pending(data):
             return data.install if data else None
-        return _advance(hypervisor, host, data, data.install)
+        return _advance_locked(hypervisor, host, data, data.install)
 
 
 def _is_pending(data: Metadata) -> bool:
-    """Tell whether a host has an installation to go on with: one that is being created has not."""
+    """Tell whether a host has an unfinished installation and is completely created."""
     return data.complete and data.install is not None and data.install.pending
 
 
-def _stored(host: Domain) -> Metadata | None:
+def _stored_metadata(host: Domain) -> Metadata | None:
     xml = host.xml(stored=True)
-    # Parsing is what costs, and most hosts are not being installed.
+    # Parsing is the expensive part, and most domains are not being installed.
     return domain.read(xml).metadata if metadata.URI in xml else None
 
 
-def known(host: Domain) -> Metadata | None:
-    """Return the host's metadata, from the installer that runs where what is stored has lost it."""
-    data = _stored(host)
+def find_metadata(host: Domain) -> Metadata | None:
+    """Return the host's metadata; if the stored ones are lost, those of the running installer."""
+    data = _stored_metadata(host)
     if (data and data.complete) or not host.active or host.hung:
         return data
     xml = host.xml()
@@ -120,52 +123,52 @@ def known(host: Domain) -> Metadata | None:
     return data
 
 
-def _may_come_further(host: Domain, install: Installation) -> bool:
+def _can_advance(host: Domain, install: Installation) -> bool:
     if install.phase == FINISHING or not redefinition.runs_installer(host):
         return True
     overdue = install.open and install.overdue
-    return overdue or _is_lost(host)
+    return overdue or _is_metadata_lost(host)
 
 
-def _is_lost(host: Domain) -> bool:
-    """Tell whether another program undefined the host, or stored it without what is known of it."""
-    stored = _stored(host) if host.persistent else None
+def _is_metadata_lost(host: Domain) -> bool:
+    """Tell whether another program undefined the host, or redefined it without its metadata."""
+    stored = _stored_metadata(host) if host.persistent else None
     return stored is None or not stored.complete
 
 
-def _advance(
+def _advance_locked(
     hypervisor: Hypervisor, host: Domain, data: Metadata, install: Installation
 ) -> Installation:
     if install.phase == FINISHING:
         return _start_installed(hypervisor, host, data, install)
     if redefinition.runs_installer(host):
-        return _judge_running(hypervisor, host, data, install)
+        return _check_running(hypervisor, host, data, install)
     ending = _ending(host)
-    if ending == _SAVED:  # and not ended, however late it is
+    if ending == _SAVED:  # so it has not ended, even past its deadline
         return install
     if ending == "shutdown":
-        return _judge_ended(hypervisor, host, data, install)
+        return _check_ended(hypervisor, host, data, install)
     if install.late:
         return _record(host, data, replace(install, cause=None))
-    reason = _REASONS.get(ending, "it is not known how the installer ended; QEMU's log is {log}")
+    reason = _REASONS.get(ending, _UNKNOWN)
     return _fail(host, data, install, reason.format(log=qemulog.path(host.name)))
 
 
 def _ending(host: Domain) -> str:
     """Return how the installer's QEMU ended: shutdown, destroyed, crashed, ..., unknown.
 
-    The log comes first: libvirt forgets when it restarts, and knows of the last QEMU alone, while
-    somebody may have started the host since.
+    QEMU's log takes precedence: libvirt knows the last QEMU only, which may be a later start of
+    the host, and forgets its ending when libvirtd restarts.
     """
     return qemulog.first_ending(host.name, host.uuid) or host.ending
 
 
-def _judge_running(
+def _check_running(
     hypervisor: Hypervisor, host: Domain, data: Metadata, install: Installation
 ) -> Installation:
-    if _is_lost(host):
-        # It would be lost when the installer ends, and with it what belongs to the host.
-        return _fail(host, data, install, redefinition.problem(host) or _LOST)
+    if _is_metadata_lost(host):
+        # When the installer ends, the metadata and with them the list of the host's disks are gone.
+        return _fail(host, data, install, redefinition.problem(host) or _REDEFINED)
     if install.late or not install.overdue:
         return install
     reason = f"deadline: the installer had not ended by {install.deadline}"
@@ -174,16 +177,16 @@ def _judge_running(
     return _fail(host, data, install, reason, DEADLINE)
 
 
-def _judge_ended(
+def _check_ended(
     hypervisor: Hypervisor, host: Domain, data: Metadata, install: Installation
 ) -> Installation:
-    """Go on from a clean end of the installer: that alone is no success."""
+    """Check what a cleanly ended installer left; a clean end alone does not mean success."""
     if problem := redefinition.problem(host):
         return _fail(host, data, install, problem)
-    verdict = boot_check.judge(hypervisor, host.xml(stored=True))
-    if verdict.fault:
-        return _fail(host, data, install, verdict.fault)
-    install = replace(install.move(FINISHING), unchecked=verdict.unseen)
+    result = boot_check.check(hypervisor, host.xml(stored=True))
+    if result.problem:
+        return _fail(host, data, install, result.problem)
+    install = replace(install.move(FINISHING), unchecked=result.unchecked)
     return _start_installed(hypervisor, host, data, _record(host, data, install))
 
 
@@ -193,18 +196,18 @@ def _start_installed(
     if problem := redefinition.problem(host):
         return _fail(host, data, install, problem)
     try:
-        # Whoever began to finish may have been killed after the start, or in the middle of it.
+        # The host may already be on, or paused: an earlier process may have been killed here.
         power.ensure_on(hypervisor, host)
     except ShctlError as error:
         reason = f"the installer has ended, but the host does not start: {error}"
         _record(host, data, replace(install, reason=reason))
         raise
     if redefinition.runs_installer(host):
-        return _fail(host, data, install, _AGAIN)
-    return _close(host, data, install.move(INSTALLED, _remark(install)))
+        return _fail(host, data, install, _RESTARTED)
+    return _close(host, data, install.move(INSTALLED, _unchecked_note(install)))
 
 
-def _remark(install: Installation) -> str | None:
+def _unchecked_note(install: Installation) -> str | None:
     if install.unchecked is None:
         return None
     return f"whether the installer wrote to a disk could not be checked: {install.unchecked}"
@@ -213,7 +216,7 @@ def _remark(install: Installation) -> str | None:
 def _fail(
     host: Domain, data: Metadata, install: Installation, reason: str, cause: str | None = None
 ) -> Installation:
-    """Record the failure and leave the host as it is, for a look."""
+    """Record the failure; the host keeps its state, so that it can be examined."""
     return _close(host, data, install.move(FAILED, reason, cause))
 
 

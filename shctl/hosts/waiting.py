@@ -31,7 +31,7 @@ def wait(hypervisor: Hypervisor, name: str, wanted: str, timeout: float = TIMEOU
 
     def holds() -> bool:
         try:
-            install = installation.settle(hypervisor, name, patience=0)
+            install = installation.advance(hypervisor, name, patience=0)
         except locks.Busy:
             return False
         if _CONDITIONS[wanted](hypervisor, name, install):

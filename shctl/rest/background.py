@@ -35,7 +35,7 @@ def _look(hypervisor: Hypervisor) -> bool:
     Nothing that goes wrong here ends the thread: nobody would bring installations to their end.
     """
     try:
-        return bool(installation.settle_open(hypervisor, _failed))
+        return bool(installation.advance_all(hypervisor, _failed))
     except ShctlError as error:  # libvirt is away; the next look finds what has happened
         _log.warning("cannot look at installations: %s", error.detail)
     except BaseException:

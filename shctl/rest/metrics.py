@@ -50,7 +50,7 @@ class _Rack(Collector):
         """Return the gauges; without libvirt only that it does not answer."""
         try:
             states = Count(host.state for host in self._hypervisor.hosts())
-            phases = installation.phases(self._hypervisor)
+            phases = installation.count_phases(self._hypervisor)
         except ShctlError:
             return [GaugeMetricFamily("shctl_libvirt_up", "Whether libvirt answers", 0)]
         return [

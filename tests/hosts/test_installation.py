@@ -95,7 +95,7 @@ def test_ending_without_a_trace(ended: str) -> None:
     daemon("start", "libvirtd")
     done = run("hosts", "wait", ended, "--for", "installed")
     assert (done.code, one_line(done)) == (7, True)
-    assert "not known" in done.err
+    assert "cannot determine how" in done.err
     assert state(ended) == "shut off"
 
 
@@ -109,12 +109,12 @@ def test_others_at_work_are_waited_for_no_longer_than_asked(ended: str) -> None:
 def test_host_that_is_being_created_is_not_waited_for(ended: str) -> None:
     hypervisor = Hypervisor(URI)
     host = hypervisor.domain(ended)
-    data = installation.known(host)
+    data = installation.find_metadata(host)
     assert data
     half = metadata.text(replace(data, complete=False))
     host.set_metadata(half, metadata.URI, metadata.KEY)
     with locks.hold("host", ended):
-        install = installation.settle(hypervisor, ended, patience=0)
+        install = installation.advance(hypervisor, ended, patience=0)
         assert install
         assert install.open
     host.set_metadata(metadata.text(data), metadata.URI, metadata.KEY)

@@ -224,7 +224,7 @@ def test_r39_name_that_is_no_file_name(name: str, phase: str) -> None:
     xml = xml.replace('type="qemu"', 'type="test"').replace("x86_64", "i686")
     planted = found.connection.defineXML(xml)
     before = facts(*(top for top in STATE if top.exists()))
-    assert installation.settle_open(found) == []
+    assert installation.advance_all(found) == []
     assert details.show(found, name).install is None
     doctor.examine(found)
     deletion._remove_files(found, found.domain(name))
@@ -258,7 +258,7 @@ ODD = {
 @pytest.mark.parametrize("odd", ODD)
 def test_r39_odd_metadata_is_no_unexpected_failure(odd: str) -> None:
     plant(ODD[odd], 'created="&#x9b;31m"')
-    installation.settle_open(Hypervisor(URI))
+    installation.advance_all(Hypervisor(URI))
     shown = run("-o", "json", "hosts", "show", "evil")
     assert shown.code == 0, shown
     assert shown.json["created"] == ""

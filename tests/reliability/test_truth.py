@@ -145,7 +145,7 @@ def test_r47_saved_installer_that_is_destroyed_later(name: str, trees: Trees) ->
     virsh("managedsave", name)
     virsh("start", name)
     virsh("destroy", name)
-    assert "powered off before the installer had ended" in failure(name)
+    assert "powered off before the installer ended" in failure(name)
 
 
 # --- a deadline that has passed -----------------------------------------------------------------

@@ -30,13 +30,13 @@ def test_r42_supervision_survives_every_exception(
     left = list(failures)
     over = threading.Event()
 
-    def settle_open(*_: object) -> list[str]:
+    def advance_all(*_: object) -> list[str]:
         if not left:
             over.set()
             threading.Event().wait()
         raise left.pop(0)
 
-    monkeypatch.setattr(installation, "settle_open", settle_open)
+    monkeypatch.setattr(installation, "advance_all", advance_all)
     monkeypatch.setattr(background, "LOOK", 0.01)
     background.supervise(Hypervisor("test:///default"))
     assert over.wait(HANG)
@@ -46,19 +46,19 @@ def test_r42_supervision_survives_every_exception(
 
 
 def test_r42_one_host_does_not_keep_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    settled: list[str] = []
+    advanced: list[str] = []
     failed: list[tuple[str, str]] = []
 
-    def settle(_: Any, name: str, *, patience: float) -> None:
+    def advance(_: Any, name: str, *, patience: float) -> None:
         assert patience == 0, "somebody may be at work on it for long"
         if name == "b":
             raise ValueError("its XML is strange")
-        settled.append(name)
+        advanced.append(name)
 
     hypervisor: Any = SimpleNamespace(domains=lambda: [SimpleNamespace(name=n) for n in "abc"])
-    monkeypatch.setattr(installation, "settle", settle)
-    still = installation.settle_open(hypervisor, lambda n, error: failed.append((n, str(error))))
-    assert (settled, still, failed) == (["a", "c"], ["b"], [("b", "its XML is strange")])
+    monkeypatch.setattr(installation, "advance", advance)
+    still = installation.advance_all(hypervisor, lambda n, error: failed.append((n, str(error))))
+    assert (advanced, still, failed) == (["a", "c"], ["b"], [("b", "its XML is strange")])
 
 
 def test_r42_events_of_libvirt_survive_failures(

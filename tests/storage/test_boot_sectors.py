@@ -43,10 +43,10 @@ class Rack:
         raise NotFound(path)
 
 
-def judge(*disks: str, uefi: bool = False, more: str = "") -> boot_check.Verdict:
+def check(*disks: str, uefi: bool = False, more: str = "") -> boot_check.Result:
     system = "<os firmware='efi'/>" if uefi else "<os/>"
     xml = f"<domain>{system}{more}<devices>{''.join(disks)}</devices></domain>"
-    return boot_check.judge(Rack(), xml)  # type: ignore[arg-type]
+    return boot_check.check(Rack(), xml)  # type: ignore[arg-type]
 
 
 def disk(path: Path, content: bytes | None = b"", target: str = "sda", kind: str = "raw") -> str:
@@ -78,33 +78,33 @@ BOOTABLE = {
 def test_r47_what_boots(kind: str, firmware: str, tmp_path: Path) -> None:
     head, *wanted = BOOTABLE[kind]
     uefi = firmware == "uefi"
-    verdict = judge(disk(tmp_path / "a", head), uefi=uefi)
-    assert (verdict == boot_check.Verdict()) == wanted[uefi]
-    assert verdict.unseen is None
+    result = check(disk(tmp_path / "a", head), uefi=uefi)
+    assert (result == boot_check.Result()) == wanted[uefi]
+    assert result.unchecked is None
 
 
 def test_r47_the_bios_boots_the_first_disk_alone(tmp_path: Path) -> None:
     blank, other = disk(tmp_path / "b"), disk(tmp_path / "a", boot_sector("x"), "sdb")
-    fault = judge(blank, other).fault
-    assert fault is not None
-    assert "to disk sda, the only one that the BIOS boots; it wrote one to disk sdb" in fault
-    assert (
-        judge(blank, other.replace("</disk>", "<boot order='1'/></disk>")) == boot_check.Verdict()
-    )
+    problem = check(blank, other).problem
+    assert problem is not None
+    assert "to disk sda, the only one that the BIOS boots; it wrote one to disk sdb" in problem
+    assert check(blank, other.replace("</disk>", "<boot order='1'/></disk>")) == boot_check.Result()
     # UEFI looks at all of them.
-    assert judge(blank, disk(tmp_path / "c", GPT, "sdb"), uefi=True) == boot_check.Verdict()
+    assert check(blank, disk(tmp_path / "c", GPT, "sdb"), uefi=True) == boot_check.Result()
 
 
 def test_r47_disks_of_a_domain_with_deep_metadata(tmp_path: Path) -> None:
     deep = "<metadata>" + "<a>" * 400 + "</a>" * 400 + "</metadata>"
-    assert judge(disk(tmp_path / "a", boot_sector("x")), more=deep) == boot_check.Verdict()
+    assert check(disk(tmp_path / "a", boot_sector("x")), more=deep) == boot_check.Result()
 
 
 def test_r47_what_does_not_boot(tmp_path: Path) -> None:
-    assert judge(disk(tmp_path / "a"), disk(tmp_path / "b")).fault == NOTHING
-    fault = judge(disk(tmp_path / "a", LVM)).fault
-    assert fault == "the installer ended without writing a boot sector or partition table to a disk"
-    assert judge().fault == NOTHING
+    assert check(disk(tmp_path / "a"), disk(tmp_path / "b")).problem == NOTHING
+    problem = check(disk(tmp_path / "a", LVM)).problem
+    assert (
+        problem == "the installer ended without writing a boot sector or partition table to a disk"
+    )
+    assert check().problem == NOTHING
 
 
 def test_r47_what_cannot_be_seen_is_neither(tmp_path: Path) -> None:
@@ -113,11 +113,11 @@ def test_r47_what_cannot_be_seen_is_neither(tmp_path: Path) -> None:
     locked = disk(tmp_path / "a").replace("</disk>", "<encryption format='luks'/></disk>")
     os.mkfifo(tmp_path / "pipe")
     for one in (missing, overlay, locked, disk(tmp_path / "pipe", None), disk(tmp_path, None)):
-        verdict = judge(one, blank)
-        assert verdict.fault is None
-        assert verdict.unseen is not None
-        assert "sda" in verdict.unseen
+        result = check(one, blank)
+        assert result.problem is None
+        assert result.unchecked is not None
+        assert "sda" in result.unchecked
     # But to UEFI one that boots is enough, and to the BIOS the first one is.
     good = disk(tmp_path / "b", GPT, "sdb")
-    assert judge(missing, good, uefi=True) == boot_check.Verdict()
-    assert judge(disk(tmp_path / "c", boot_sector("x")), missing) == boot_check.Verdict()
+    assert check(missing, good, uefi=True) == boot_check.Result()
+    assert check(disk(tmp_path / "c", boot_sector("x")), missing) == boot_check.Result()
