@@ -1,4 +1,4 @@
-"""`shctl hosts`: the machines in the rack."""
+"""`shctl hosts`: commands about hosts."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ HOSTS = click.argument("names", type=HOST, nargs=-1, required=True, metavar="NAM
 
 @click.group(cls=Group)
 def hosts() -> None:
-    """Create, start, watch and remove hosts."""
+    """Create, start, stop, watch and delete hosts."""
 
 
 @hosts.command("list", examples=["shctl hosts list", "shctl -o name hosts list"])
 @click.pass_obj
 def list_hosts(session: Session) -> list[Host]:
-    """List all hosts on the hypervisor, whoever made them."""
+    """List all hosts on the hypervisor, including those that shctl does not manage."""
     return session.hypervisor.hosts()
 
 
@@ -81,7 +81,7 @@ def show_host(session: Session, name: str) -> HostDetail:
     required=True,
     type=Number(16, MAX_MEMORY, "MiB"),
     metavar="MIB",
-    help="Its memory, in MiB.",
+    help="Memory, in MiB.",
 )
 @click.option(
     "--disk",
@@ -90,7 +90,7 @@ def show_host(session: Session, name: str) -> HostDetail:
     multiple=True,
     type=Number(1, MAX_DISK, "GiB"),
     metavar="GIB",
-    help="Size in GiB; repeat it for sdb, sdc, ...",
+    help="Size of a disk, in GiB. Repeat it for more disks: sdb, sdc, ...",
 )
 @click.option(
     "--network",
@@ -99,7 +99,7 @@ def show_host(session: Session, name: str) -> HostDetail:
     multiple=True,
     type=NETWORK,
     metavar="NET",
-    help="Network of an interface; repeat it for more interfaces.",
+    help="Network of an interface. Repeat it for more interfaces.",
 )
 @click.option(
     "--cpus",
@@ -107,39 +107,51 @@ def show_host(session: Session, name: str) -> HostDetail:
     show_default=True,
     type=Number(1, 255),
     metavar="N",
-    help="Virtual processors.",
+    help="Number of virtual CPUs.",
 )
 @click.option(
     "--firmware",
     default="bios",
     show_default=True,
     type=click.Choice(["bios", "uefi"]),
-    help="What boots it; uefi is without secure boot.",
+    help="Firmware of the host; uefi is without secure boot.",
 )
-@click.option("--pool", default="shctl", show_default=True, type=POOL, help="For the disks.")
+@click.option(
+    "--pool", default="shctl", show_default=True, type=POOL, help="Storage pool for the disks."
+)
 @click.option(
     "--virt-type",
     default="auto",
     show_default=True,
     envvar="SHCTL_VIRT_TYPE",
     type=click.Choice(["auto", "kvm", "qemu"]),
-    help="KVM, or QEMU's own slow emulation; auto takes KVM when it works.",
+    help="KVM, or QEMU's slow emulation (TCG); auto uses KVM where it works.",
 )
-@click.option("--autostart", is_flag=True, help="Start it whenever the hypervisor boots.")
+@click.option("--autostart", is_flag=True, help="Start the host whenever the hypervisor boots.")
+@click.option("--start/--no-start", default=None, help="Start the host now; --install implies it.")
 @click.option(
-    "--start/--no-start", default=None, help="Start it at once; an installation does that anyway."
+    "--if-not-exists", is_flag=True, help="Keep an existing host of this name if it is the same."
 )
-@click.option("--if-not-exists", is_flag=True, help="Keep a host of this name, if it is the same.")
 @click.option(
-    "--overcommit", is_flag=True, help="Create it even if the machine has too little memory."
+    "--overcommit", is_flag=True, help="Create the host even if the machine has too little memory."
 )
-@click.option("--install", is_flag=True, help="Install it: from --location, else by network boot.")
-@click.option("--location", metavar="URL", help="Tree to install from, as mirrors have them.")
-@click.option("--cmdline", metavar="STR", default="", help="For the installer's kernel.")
 @click.option(
-    "--kernel", metavar="PATH", help="Kernel, below --location, instead of the one found."
+    "--install",
+    is_flag=True,
+    help="Install an operating system: from --location, else by network boot.",
 )
-@click.option("--initrd", metavar="PATH", help="Initrd, below --location; goes with --kernel.")
+@click.option("--location", metavar="URL", help="URL of the installation tree.")
+@click.option(
+    "--cmdline", metavar="STR", default="", help="Command line of the installer's kernel."
+)
+@click.option(
+    "--kernel",
+    metavar="PATH",
+    help="Path of the kernel below --location, instead of the one found.",
+)
+@click.option(
+    "--initrd", metavar="PATH", help="Path of the initrd below --location; requires --kernel."
+)
 @click.option(
     "--inject",
     "inject_files",
@@ -147,9 +159,9 @@ def show_host(session: Session, name: str) -> HostDetail:
     multiple=True,
     metavar="[NAME=]FILE",
     type=InjectedFile(),
-    help="Put this file into the initrd: a preseed.cfg, a kickstart, whatever bytes it has. NAME is"
-    " what it is called there, as in nocloud/user-data; a FILE of - is standard input, and ./a=b is"
-    " a file whose own name has an equals sign. Repeatable.",
+    help="Add this file to the initrd, such as a preseed.cfg or a kickstart; NAME is its path"
+    " there, such as nocloud/user-data. A FILE of - is standard input; write ./a=b for a name with"
+    " an equals sign. Repeatable.",
 )
 @click.option(
     "--inject-text",
@@ -157,7 +169,7 @@ def show_host(session: Session, name: str) -> HostDetail:
     multiple=True,
     type=NamedContent(),
     hidden=True,
-    help="Files to put into the initrd, by their names there: texts, or bytes in base64.",
+    help="Files to add to the initrd, by their paths there: text, or bytes in base64.",
 )
 @click.option(
     "--value",
@@ -165,8 +177,8 @@ def show_host(session: Session, name: str) -> HostDetail:
     multiple=True,
     type=NamedText(),
     metavar="NAME=TEXT",
-    help="Replace @SHCTL_NAME@ in injected files that are UTF-8; HOSTNAME, MAC, DISK and LOCATION"
-    " come with it.",
+    help="Replace @SHCTL_NAME@ in injected files that are UTF-8. HOSTNAME, MAC, DISK and LOCATION"
+    " are predefined. Repeatable.",
 )
 @click.option(
     "--install-timeout",
@@ -174,17 +186,17 @@ def show_host(session: Session, name: str) -> HostDetail:
     show_default=True,
     type=Duration(1, 7 * 86400),
     metavar="TIME",
-    help="When the installation counts as failed: seconds, or 90m, 2h.",
+    help="Time after which the installation has failed: seconds, or 90m, 2h.",
 )
 @click.option(
-    "--wait", cls=LocalOption, is_flag=True, help="Wait until it is installed, or running."
+    "--wait", cls=LocalOption, is_flag=True, help="Wait until the host is installed, or running."
 )
 @click.pass_obj
 def create_host(session: Session, /, **wanted: Any) -> HostDetail:
-    """Create a host, and install it if asked to.
+    """Create a host, and install an operating system with --install.
 
-    Without --install its disks are blank; it boots from the first one, then from the network.
-    With it the installer boots once, and when that has ended the host starts from its disk.
+    Without --install its disks are blank, and it boots from the first disk, then from the network.
+    With --install the installer boots once; when it has ended, the host boots from its disk.
     """
     from shctl.hosts.creation import create
     from shctl.hosts.request import Request
@@ -192,14 +204,14 @@ def create_host(session: Session, /, **wanted: Any) -> HostDetail:
 
     waits, install = wanted.pop("wait", False), _installation(session, wanted)
     if waits and not (install or wanted["start"]):
-        raise InvalidInput("wait: it makes sense with start or install only", field="wait")
+        raise InvalidInput("wait: requires --start or --install", field="wait")
     request = Request(**wanted, install=install)
     host = create(session.hypervisor, request, session.progress, session.note_kept)
     if not waits:
         return host
     if not install:
         return wait(session.hypervisor, host.name, "running")
-    # The installation's own deadline comes first, and says why.
+    # The installation times out before this wait does, and records the reason.
     return wait(session.hypervisor, host.name, "installed", install.timeout + TIMEOUT)
 
 
@@ -225,12 +237,12 @@ def _installation(session: Session, wanted: dict[str, Any]) -> InstallOptions | 
 def _unique(answers: list[tuple[str, bytes]]) -> dict[str, bytes]:
     found = dict(answers)
     if len(found) < len(answers):
-        raise InvalidInput("inject: two files have one name", field="inject")
+        raise InvalidInput("inject: two files have the same name", field="inject")
     return found
 
 
 def _is_typed(name: str) -> bool:
-    """Tell whether an option was given, other than by the settings."""
+    """Return whether an option was given on the command line, not by the settings."""
     source = click.get_current_context().get_parameter_source(name)
     return source is click.core.ParameterSource.COMMANDLINE
 
@@ -238,7 +250,7 @@ def _is_typed(name: str) -> bool:
 def _check_none(options: dict[str, Any]) -> None:
     for name, value in options.items():
         if value:
-            raise InvalidInput(f"{name}: it makes sense with install only", field=name)
+            raise InvalidInput(f"{name}: requires --install", field=name)
 
 
 @hosts.command("start", examples=["shctl hosts start web1 web2"])
@@ -267,7 +279,7 @@ def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
     "--timeout",
     type=Duration(0, 86400),
     metavar="TIME",
-    help="How long a clean shutdown may take: seconds, or 2m.  [default: 60]",
+    help="Time for a clean shutdown: seconds, or 2m.  [default: 60]",
 )
 @click.pass_obj
 def stop_hosts(
@@ -314,13 +326,13 @@ def reboot_hosts(session: Session, names: tuple[str, ...], force: bool) -> list[
     show_default=True,
     type=Duration(0, 7 * 86400),
     metavar="TIME",
-    help="How long: seconds, or 90m, 2h.",
+    help="Time to wait: seconds, or 90m, 2h.",
 )
 @click.pass_obj
 def wait_for_host(session: Session, name: str, condition: str, timeout: float) -> HostDetail:
     """Wait until a host is running, stopped, installed, or has an IP address.
 
-    An installation that ends meanwhile is brought to its end: the host starts from its disk.
+    When the installer of the host ends meanwhile, the host boots from its disk.
     """
     from shctl.hosts.waiting import wait
 
@@ -330,22 +342,26 @@ def wait_for_host(session: Session, name: str, condition: str, timeout: float) -
 @hosts.command("log", examples=["shctl hosts log web1", "shctl hosts log web1 -f"])
 @click.argument("name", type=HOST)
 @click.option(
-    "-f", "--follow", cls=LocalOption, is_flag=True, help="Go on as the host writes more."
+    "-f",
+    "--follow",
+    cls=LocalOption,
+    is_flag=True,
+    help="Continue with what the host writes later.",
 )
-@click.option("--raw", is_flag=True, help="Leave control characters as the guest wrote them.")
+@click.option("--raw", is_flag=True, help="Print control characters as the guest wrote them.")
 @click.pass_obj
 def show_log(session: Session, name: str, raw: bool, follow: bool = False) -> Iterator[str | bytes]:
-    """Print what a host wrote to its serial console, through all its boots.
+    """Print the log of a host's serial console, since its first boot.
 
-    Control characters and what is no UTF-8 are replaced, since a terminal would obey them; a
+    Control characters and invalid UTF-8 are replaced, since a terminal would interpret them; a
     carriage return becomes a line feed. Of a log of more than 16 MiB the end is printed. Logs are
-    read below /var/log/shctl/console and /var/log/libvirt only.
+    read only below /var/log/shctl/console and /var/log/libvirt.
     """
     from shctl.hosts.console_log import follow_log, read_log
 
-    # JSON holds a text as a whole, and this one has no end.
+    # A JSON string has an end, and this log has none.
     if follow and session.output == "json":
-        raise InvalidInput("following has no JSON form; use -o table")
+        raise InvalidInput("a log cannot be followed with -o json; use -o table")
     return (follow_log if follow else read_log)(session.hypervisor, name, raw=raw)
 
 
@@ -353,9 +369,9 @@ def show_log(session: Session, name: str, raw: bool, follow: bool = False) -> It
 @click.argument("name", type=HOST)
 @click.pass_obj
 def open_console(session: Session, name: str) -> None:
-    """Open a host's serial console in this terminal; Ctrl-] leaves it.
+    """Open a host's serial console in this terminal; Ctrl-] closes it.
 
-    The terminal obeys whatever the guest writes; 'hosts log -f' shows it with that replaced.
+    The terminal interprets control characters of the guest; 'hosts log -f' replaces them.
     """
     from shctl.hosts.terminal import attach
 
@@ -371,11 +387,11 @@ def open_console(session: Session, name: str) -> None:
     required=True,
     type=click.Path(dir_okay=False, allow_dash=True),
     metavar="FILE",
-    help="Where to write the picture, a PNG; - is standard output.",
+    help="File to write, in PNG format; - is standard output.",
 )
 @click.pass_obj
 def take_screenshot(session: Session, name: str, file: str) -> bytes | None:
-    """Write a picture of a host's screen."""
+    """Save a screenshot of a host."""
     from shctl.hosts.screenshot import as_png, write_png
 
     image = session.hypervisor.domain(name).screenshot()
@@ -425,11 +441,11 @@ def delete_hosts(session: Session, names: tuple[str, ...], if_exists: bool) -> l
     "own_disks",
     multiple=True,
     metavar="PATH",
-    help="A disk of it that is to go when the host is deleted. Repeatable; others are kept.",
+    help="Disk to delete with the host. Repeatable; all other disks are kept.",
 )
 @click.pass_obj
 def adopt_host(session: Session, name: str, own_disks: tuple[str, ...]) -> HostDetail:
-    """Take over a host that something else made, so that shctl can delete it."""
+    """Adopt a host that another program created, so that shctl can delete it."""
     from shctl.hosts.adoption import adopt
 
     return adopt(session.hypervisor, name, own_disks)

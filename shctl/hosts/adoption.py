@@ -1,4 +1,4 @@
-"""Take over hosts that something else made."""
+"""Adopt hosts that other programs created."""
 
 from shctl.common import clock, files, locks, names
 from shctl.common.errors import Conflict, InvalidInput, NotFound
@@ -11,19 +11,22 @@ from shctl.xml import domain, metadata
 
 
 def adopt(hypervisor: Hypervisor, name: str, own_disks: tuple[str, ...]) -> HostDetail:
-    """Write our metadata into a domain, after which its deletion works, and return the host.
+    """Write shctl's metadata into a domain, so that shctl can delete it, and return the host.
 
-    `own_disks` are the paths of those of its disks that go with it; no other disk ever does.
-    Raises Conflict when the host is ours already, InvalidInput for a disk that is not its own.
+    `own_disks` are the paths of the disks to delete with the host; all other disks are kept.
+    Raises Conflict when shctl manages the host already, InvalidInput for a path that is not one
+    of its disks.
     """
     hypervisor.check_changeable()
     with locks.hold("host", name):
         host = hypervisor.domain(name)
         if not host.persistent:
-            raise Conflict(f"host {name!r} is transient; store it first with 'virsh define'")
+            raise Conflict(
+                f"host {name!r} is transient; make it persistent with 'virsh define' first"
+            )
         read = domain.read(host.xml(stored=True))
         if read.metadata is not None and not _may_be_copied(read, read.metadata, name):
-            raise Conflict(f"host {name!r} belongs to shctl already")
+            raise Conflict(f"host {name!r} is managed by shctl already")
         _check_disks(hypervisor, host, read, own_disks)
         data = metadata.Metadata(clock.now(), paths=tuple(dict.fromkeys(own_disks)), uuid=host.uuid)
         host.set_metadata(metadata.text(data), metadata.URI, metadata.KEY)
@@ -31,7 +34,7 @@ def adopt(hypervisor: Hypervisor, name: str, own_disks: tuple[str, ...]) -> Host
 
 
 def _may_be_copied(read: domain.Read, data: metadata.Metadata, name: str) -> bool:
-    """Tell whether metadata of an older version, which names no domain, may be another host's."""
+    """Return whether metadata of an old version, which has no UUID, may belong to another host."""
     prefix = names.volume(name, "sd")
     is_own = all(volume.name.startswith(prefix) for volume in data.volumes)
     return data.uuid is None and not (is_own and {row.path for row in read.disks} >= {*data.paths})
@@ -40,12 +43,12 @@ def _may_be_copied(read: domain.Read, data: metadata.Metadata, name: str) -> boo
 def _check_disks(
     hypervisor: Hypervisor, host: Domain, read: domain.Read, own_disks: tuple[str, ...]
 ) -> None:
-    """Raise InvalidInput unless all are disks that can be removed, Conflict if others use them."""
+    """Raise InvalidInput unless all are removable disks, Conflict if another host uses one."""
     disks = {row.path: row for row in read.disks if row.path}
     for path in own_disks:
         if path not in disks:
             raise InvalidInput(
-                f"own_disks: {path} is no disk of host {host.name!r}; there are:"
+                f"own_disks: {path} is not a disk of host {host.name!r}; its disks are:"
                 f" {', '.join(sorted(disks)) or 'none'}",
                 field="own_disks",
             )
@@ -63,7 +66,9 @@ def _check_removable(hypervisor: Hypervisor, path: str) -> None:
         hypervisor.volume_at(path)
     except NotFound:
         if not files.is_plain(path):
-            raise _refusal(path, "is neither a plain file nor a volume of a libvirt pool") from None
+            raise _refusal(
+                path, "is neither a regular file nor a volume of a libvirt pool"
+            ) from None
 
 
 def _refusal(path: str, reason: str) -> InvalidInput:

@@ -1,4 +1,4 @@
-"""What a new host may run into: a name, or volumes, that are taken."""
+"""Checks that the name, the volumes and the log of a new host are free."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shctl.xml.metadata import Metadata, OwnedVolume
 
 
 def existing(hypervisor: Hypervisor, request: Request) -> Domain | None:
-    """Return the host that is to be kept as it is, None where there is none."""
+    """Return an existing host that satisfies the request, or None; raise Conflict otherwise."""
     host = hypervisor.find_domain(request.name)
     if host is None:
         return None
@@ -27,13 +27,13 @@ def existing(hypervisor: Hypervisor, request: Request) -> Domain | None:
         _check_same(details.detail(hypervisor, host), request)
         return host
     raise Conflict(
-        f"host {host.name!r} exists already; 'shctl hosts delete {host.name}' removes it,"
-        " --if-not-exists keeps it"
+        f"host {host.name!r} exists already; delete it with 'shctl hosts delete {host.name}', or"
+        " use --if-not-exists to keep it"
     )
 
 
 def _check_same(existing: HostDetail, request: Request) -> None:
-    """Raise Conflict for another host of this name, which the caller would take for its own."""
+    """Raise Conflict when the existing host differs from the request."""
     have = {
         "memory": existing.max_memory,
         "cpus": existing.max_cpus,
@@ -41,57 +41,57 @@ def _check_same(existing: HostDetail, request: Request) -> None:
         "networks": tuple(interface.network for interface in existing.interfaces),
     }
     for field, value in have.items():
-        if value != (wanted := getattr(request, field)):
+        if value != (requested := getattr(request, field)):
             raise Conflict(
-                f"host {request.name!r} exists with other {field}: {_words(value)}, not"
-                f" {_words(wanted)}"
+                f"host {request.name!r} exists with different {field}: {_text(value)}, not"
+                f" {_text(requested)}"
             )
 
 
-def _words(value: object) -> str:
+def _text(value: object) -> str:
     parts = value if isinstance(value, tuple) else (value,)
     return ", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in parts)
 
 
 def check_volumes_free(hypervisor: Hypervisor, pool: Pool, data: Metadata) -> None:
-    """Raise Conflict when a volume is there already that the metadata of a new host lists."""
-    for wanted in data.volumes:
-        if pool.has_volume(wanted.name):
+    """Raise Conflict when a volume that the metadata of a new host lists exists already."""
+    for volume in data.volumes:
+        if pool.has_volume(volume.name):
             raise Conflict(
-                f"pool {pool.name!r} has a volume {wanted.name!r} already,"
-                f" {_whose(hypervisor, pool, wanted)}"
+                f"pool {pool.name!r} has a volume {volume.name!r} already,"
+                f" {_describe_owner(hypervisor, pool, volume)}"
             )
 
 
 def check_log_free(hypervisor: Hypervisor, name: str) -> None:
-    """Raise Conflict when another host writes to the log of a new one, as a copy of an old may."""
+    """Raise Conflict when another host, such as a copy, writes to the new host's console log."""
     path = console_log.log_path(name)
     if not files.is_there(path):
         return
     for host in hypervisor.domains():
         if console_log.may_log_to(path, host):
             raise Conflict(
-                f"the console's log of host {name!r} would be {path}, to which host {host.name!r}"
-                f" may write; choose another name, or change that with 'virsh edit {host.name}'"
+                f"the console log of host {name!r} would be {path}, to which host {host.name!r}"
+                f" may write; choose another name, or change that log with 'virsh edit {host.name}'"
             )
 
 
-def _whose(hypervisor: Hypervisor, pool: Pool, wanted: OwnedVolume) -> str:
-    """Return words for whose a volume is: `virsh domrename` leaves a host its old volumes."""
-    holders = {host.name for host in hypervisor.domains() if _lists(host, wanted)}
-    path = pool.volume(wanted.name).path
+def _describe_owner(hypervisor: Hypervisor, pool: Pool, listed: OwnedVolume) -> str:
+    """Return which hosts use a volume; after `virsh domrename` a host keeps its old volumes."""
+    holders = {host.name for host in hypervisor.domains() if _lists(host, listed)}
+    path = pool.volume(listed.name).path
     holders.update(map(str, usage.users_of(hypervisor, [path])[path]))
     if holders:
         return f"which belongs to {', '.join(sorted(holders))}; choose another name"
     return (
-        "which belongs to no host of this name; look at it,"
-        f" then 'virsh vol-delete {wanted.name} {pool.name}'"
+        "which belongs to no host of this name; check what it holds, then remove it with"
+        f" 'virsh vol-delete {listed.name} {pool.name}'"
     )
 
 
 def _lists(host: Domain, volume: OwnedVolume) -> bool:
-    with suppress(NotFound):  # a host that went in the meantime
-        # A hung one may keep its XML to itself; what it has open is known without.
+    with suppress(NotFound):  # the host was deleted meanwhile
+        # The XML of a hung host may not be readable; usage finds its open disks without it.
         xml = "" if host.hung else host.xml(stored=True)
         data = domain.read(xml).metadata if domain.mentions(xml, volume.name) else None
         return data is not None and volume in data.volumes

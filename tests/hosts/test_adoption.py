@@ -104,7 +104,7 @@ def test_volume_that_is_named_goes() -> None:
 def test_disk_that_it_does_not_have(old: Path) -> None:
     done = run("hosts", "adopt", "old1", "--own-disk", "/etc/passwd")
     assert done.code == 2
-    assert f"there are: {old}/a.img" in done.err
+    assert f"its disks are: {old}/a.img" in done.err
     assert run("hosts", "delete", "--yes", "old1").code == 4, "half adopted"
 
 

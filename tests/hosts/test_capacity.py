@@ -52,7 +52,7 @@ def test_memory_that_running_hosts_have() -> None:
     create("runs", "--start")
     ok(*HOST, *most)
     ok("hosts", "delete", "--yes", "big")
-    assert "running hosts have 64" in refused(8, *HOST, *most, "--start")
+    assert "running hosts use 64 MiB" in refused(8, *HOST, *most, "--start")
     ok("hosts", "delete", "--yes", "runs")
 
 
@@ -61,7 +61,7 @@ def test_memory_over_rest(tmp_path: Path) -> None:
     with serving(tmp_path) as running:
         answer = running.client.ask("POST", "/hosts/big", body)
         assert (answer.status, answer.json["field"]) == (507, "memory")
-        assert "; overcommit creates" in answer.json["detail"]
+        assert "; use overcommit to create" in answer.json["detail"]
         assert running.client.ask("POST", "/hosts/big", {**body, "overcommit": True}).status == 201
         assert running.client.ask("DELETE", "/hosts/big").status == 204
 

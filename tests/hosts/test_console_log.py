@@ -84,7 +84,7 @@ def test_following_has_no_json_form() -> None:
     done = run("hosts", "log", "nowhere", "-f", SHCTL_OUTPUT="json")
     problem = json.loads(done.err)
     assert (done.code, done.out, problem["status"]) == (2, "", 400)
-    assert problem["detail"] == "following has no JSON form; use -o table"
+    assert problem["detail"] == "a log cannot be followed with -o json; use -o table"
 
 
 def test_log_follows_through_a_restart_of_libvirtd() -> None:

@@ -242,7 +242,7 @@ def test_twice_is_a_conflict_unless_asked_for() -> None:
     create("same", "--if-not-exists")
     assert show("same") == first
     other = run(*"hosts create same --memory 64 --disk 2 --network vlan10 --if-not-exists".split())
-    assert (other.code, "exists with other disks: 1, not 2" in other.err) == (4, True)
+    assert (other.code, "exists with different disks: 1, not 2" in other.err) == (4, True)
     create("same", "--if-not-exists", "--start")
     assert state("same") == "running"
     ok("hosts", "delete", "--yes", "same")
@@ -273,8 +273,8 @@ def test_what_cannot_be(option: str, words: str) -> None:
         ("--network=nowhere", "--network: no network"),
         ("--virt-type=kvm", "--virt-type: KVM"),
         ("--install --no-start", "--no-start: an installation"),
-        ("--inject=/etc/hostname", "--inject: it makes sense"),
-        ("--value=a=b", "--value: it makes sense"),
+        ("--inject=/etc/hostname", "--inject: requires --install"),
+        ("--value=a=b", "--value: requires --install"),
     ],
 )
 def test_errors_name_what_was_typed(typed: str, start: str) -> None:
