@@ -10,9 +10,10 @@ from shctl import __version__
 from shctl.common import token_file
 from shctl.common.errors import ShctlError
 from shctl.common.output import to_json
-from shctl.rest import access_log, docs, openapi, parameters, responses, runner, wsgi
+from shctl.rest import access_log, docs, openapi, parameters, responses, runner
 from shctl.rest.access import PUBLIC, Gate, check_scope
 from shctl.rest.admission import Admission, NoRoute
+from shctl.rest.http import wsgi
 from shctl.rest.route import Page, Route
 
 HOST, NETWORK = "/hosts/<name>", "/networks/<name>"

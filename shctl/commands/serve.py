@@ -68,7 +68,8 @@ def serve(
     from shctl.commands.settings import show
 
     try:
-        from shctl.rest import daemon, listeners
+        from shctl.rest import daemon
+        from shctl.rest.http import listeners
     except ModuleNotFoundError as error:
         from shctl.common.errors import ShctlError
 

@@ -7,7 +7,7 @@ import threading
 from shctl.common.errors import ShctlError
 from shctl.hosts import installation
 from shctl.hypervisor.connection import Hypervisor
-from shctl.rest import sockets
+from shctl.rest.http import sockets
 
 LOOK = 5.0  # seconds between looks at installations that are under way
 REST = 60.0  # seconds between looks while there are none

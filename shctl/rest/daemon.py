@@ -15,13 +15,14 @@ import click
 from hypercorn.asyncio import serve
 
 from shctl.common.errors import ShctlError
-from shctl.rest import access_log, background, hypercorn_fixes, listeners, logs, sockets
+from shctl.rest import access_log, background, logs
 from shctl.rest.access import Gate
-from shctl.rest.bodies import Bodies
-from shctl.rest.listeners import Listening, Options
+from shctl.rest.http import hypercorn_fixes, listeners, sockets
+from shctl.rest.http.bodies import Bodies
+from shctl.rest.http.listeners import Listening, Options
+from shctl.rest.http.threads import Threads
 from shctl.rest.middleware import Edge, Flights
 from shctl.rest.runner import Core
-from shctl.rest.threads import Threads
 from shctl.server import Server
 
 THREADS = 512  # more than the commands that may be under way, see Core

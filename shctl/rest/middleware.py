@@ -9,10 +9,11 @@ from typing import Any
 
 from shctl.common import cancellation
 from shctl.common.errors import ShctlError
-from shctl.rest import access_log, bodies, connections, wsgi
+from shctl.rest import access_log
 from shctl.rest.access import PUBLIC
 from shctl.rest.access_log import Exchange
-from shctl.rest.bodies import Bodies, Receive
+from shctl.rest.http import bodies, connections, wsgi
+from shctl.rest.http.bodies import Bodies, Receive
 from shctl.rest.route import Page, Route
 from shctl.server import Server
 

@@ -18,7 +18,7 @@ from shctl.commands.types import Duration
 from shctl.common import token_file
 from shctl.hosts import stopping, waiting
 from shctl.install import media
-from shctl.rest import sockets
+from shctl.rest.http import sockets
 from tests.support import SHCTL, Done, call, environment, modules_after, ok, run
 
 TEST = ("-c", "test:///default")

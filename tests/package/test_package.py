@@ -10,7 +10,8 @@ from shutil import copy
 import pytest
 
 from shctl import __version__
-from shctl.rest import daemon, logs, sockets
+from shctl.rest import daemon, logs
+from shctl.rest.http import sockets
 from tests.support import ROOT
 
 DEBIAN = ROOT / "debian"

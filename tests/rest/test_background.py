@@ -13,7 +13,8 @@ from shctl.common.errors import Unreachable
 from shctl.hosts import installation
 from shctl.hypervisor import binding
 from shctl.hypervisor.connection import Hypervisor
-from shctl.rest import background, sockets
+from shctl.rest import background
+from shctl.rest.http import sockets
 from tests.support import HANG
 
 

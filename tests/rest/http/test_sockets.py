@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shctl.common.errors import InvalidInput
-from shctl.rest.sockets import split
+from shctl.rest.http.sockets import split
 from tests.serving import Certificates, Client, Running, make_certificates, serving
 from tests.support import HANG, SHCTL, Done, call, environment, run
 

@@ -14,7 +14,7 @@ from typing import Any
 from shctl.common import locks
 from shctl.common.atomic import make_directory
 from shctl.common.errors import Conflict, InvalidInput, ShctlError
-from shctl.rest.connections import Listener
+from shctl.rest.http.connections import Listener
 
 DEFAULT_PATH = Path("/run/shctl/shctl.sock")
 DEFAULT_PORT = 8420

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from shctl.rest import connections
-from shctl.rest.connections import Listener
+from shctl.rest.http import connections
+from shctl.rest.http.connections import Listener
 from tests import installs
 from tests.guests import End, boot_sector, kernel
 from tests.installs import FROM_DISK

@@ -6,8 +6,8 @@ from contextvars import ContextVar
 
 import pytest
 
-from shctl.rest import threads
-from shctl.rest.threads import Threads
+from shctl.rest.http import threads
+from shctl.rest.http.threads import Threads
 from tests.support import HANG, eventually
 
 who: ContextVar[str] = ContextVar("who", default="nobody")

@@ -10,7 +10,7 @@ from hypercorn.config import Config, Sockets
 
 from shctl.common import files, token_file
 from shctl.common.errors import InvalidInput
-from shctl.rest import connections, sockets
+from shctl.rest.http import connections, sockets
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""HTTP below the commands: sockets, connections, threads, request bodies, Hypercorn's settings."""
