@@ -23,6 +23,10 @@ OUTPUTS = ("table", "json", "name")
 T = TypeVar("T")
 
 
+class QueryOption(click.Option):
+    """An option that REST has in the query, also where the other parameters are in a JSON body."""
+
+
 class LocalOption(click.Option):
     """An option that makes sense at a terminal only, so that REST does not have it."""
 
@@ -196,6 +200,10 @@ class LazyGroup(Group):
         items = [item(name, self.members[name][1]) for name in fit]
         return items + click.Command.shell_complete(self, ctx, incomplete)
 
+
+DRY_RUN = click.option(
+    "--dry-run", cls=QueryOption, is_flag=True, help="Print what would be done, and change nothing."
+)
 
 Ask = Callable[..., str]
 

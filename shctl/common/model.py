@@ -78,6 +78,58 @@ class HostDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """A change that would be made: a verb, what it changes, and both in a sentence."""
+
+    columns: ClassVar[tuple[str, ...]] = ("description",)
+    action: str
+    target: str
+    description: str
+
+
+class Planned:
+    """Base of what a dry run returns: nothing was changed."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDisk:
+    """A disk that a new host would have; `size` in GiB."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "size", "pool", "volume")
+    name: str
+    size: int
+    pool: str
+    volume: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedInterface:
+    """A network interface that a new host would have."""
+
+    columns: ClassVar[tuple[str, ...]] = ("network", "mac", "vlan", "trunk")
+    network: str
+    mac: str
+    vlan: int | None
+    trunk: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreationPlan(Planned):
+    """The steps that would create a host, and what it would have.
+
+    Without steps the host exists already, and would be kept as it is.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "disks", "interfaces", "steps")
+    name: str
+    steps: tuple[PlannedStep, ...]
+    disks: tuple[PlannedDisk, ...]
+    interfaces: tuple[PlannedInterface, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """A URL that was tried, and what became of it: HTTP's status or a word."""
 

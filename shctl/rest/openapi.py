@@ -113,17 +113,13 @@ def _operation(
             for name in route.placeholders
         ],
     }
+    in_query, in_body = parameters.split(route, params)
     if route.has_body:
-        operation["requestBody"] = _body(route, params)
-    else:
-        operation["parameters"] += [
-            _query(route, name, param, keys) for name, param in params.items()
-        ]
-    operation["responses"] = _responses(route, _returned(command), schemas)
-    if "if_not_exists" in params:
-        content = operation["responses"][str(route.status)]["content"]
-        kept = {"description": "It was there already and is the same.", "content": content}
-        operation["responses"] = {"200": kept, **operation["responses"]}
+        operation["requestBody"] = _body(route, in_body)
+    operation["parameters"] += [
+        _query(route, name, param, keys) for name, param in in_query.items()
+    ]
+    operation["responses"] = _responses(route, command, params, schemas)
     return operation
 
 
@@ -172,7 +168,46 @@ def _returned(command: click.Command) -> Any:
     return get_type_hints(holder, globalns=names)["return"]
 
 
-def _responses(route: Route, returned: Any, schemas: dict[str, Schema]) -> Schema:
+def _responses(
+    route: Route,
+    command: click.Command,
+    params: Mapping[str, click.Parameter],
+    schemas: dict[str, Schema],
+) -> Schema:
+    returned, plan = _split_plan(_returned(command))
+    responses = _success(route, returned, schemas)
+    unchanged = []
+    if "if_not_exists" in params:
+        content = responses[str(route.status)]["content"]
+        unchanged.append(("It exists already and is the same", content))
+    if plan:
+        content = {"application/json": {"schema": _schema(plan, schemas)}}
+        unchanged.append(("the plan of a dry run", content))
+    return {**_unchanged(unchanged), **responses}
+
+
+def _unchanged(answers: list[tuple[str, Schema]]) -> Schema:
+    """Return the response 200 of a route that may leave everything as it is."""
+    if not answers:
+        return {}
+    schemas = [content["application/json"]["schema"] for _, content in answers]
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    text = "; or ".join(text for text, _ in answers)
+    return {"200": {"description": text, "content": {"application/json": {"schema": schema}}}}
+
+
+def _split_plan(returned: Any) -> tuple[Any, Any]:
+    """Return what a command returns, and what its dry run returns, None without one."""
+    parts = get_args(returned) if get_origin(returned) in (Union, types.UnionType) else (returned,)
+    plans = [part for part in parts if issubclass(_item(part), model.Planned)]
+    return next(part for part in parts if part not in plans), next(map(_item, plans), None)
+
+
+def _item(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is list else get_origin(kind) or kind
+
+
+def _success(route: Route, returned: Any, schemas: dict[str, Schema]) -> Schema:
     success: Schema = {"description": HTTPStatus(route.status).phrase}
     if route.status != HTTPStatus.NO_CONTENT:
         is_text = get_origin(returned) is Iterator

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
-from shctl.commands.base import LocalOption
+from shctl.commands.base import LocalOption, QueryOption
 from shctl.commands.types import Duration, NamedContent, NamedText
 from shctl.common.errors import InvalidInput
 from shctl.rest.parsing import printable
+from shctl.rest.route import Route
 
 Schema = dict[str, Any]
 # Values of one parameter: each may stand for a disk to make, or a name to look up.
@@ -49,6 +50,16 @@ _ARTICLES = {"integer": "an integer", "array": "an array", "object": "an object"
 def remote(command: click.Command) -> list[click.Parameter]:
     """Return the parameters that a command has in REST too."""
     return [param for param in command.params if not isinstance(param, LocalOption)]
+
+
+def split(
+    route: Route, params: Mapping[str, click.Parameter]
+) -> tuple[dict[str, click.Parameter], dict[str, click.Parameter]]:
+    """Return a route's parameters in the query, and those in the body."""
+    if not route.has_body:
+        return dict(params), {}
+    body = {name: p for name, p in params.items() if not isinstance(p, QueryOption)}
+    return {name: p for name, p in params.items() if name not in body}, body
 
 
 def as_set(param: click.Parameter, settings: Mapping[str, Any]) -> click.Parameter:

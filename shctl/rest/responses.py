@@ -9,6 +9,7 @@ from urllib.parse import quote
 import bottle
 
 from shctl.common.errors import ShctlError
+from shctl.common.model import Planned
 from shctl.common.output import as_bytes, to_json
 from shctl.rest import parameters
 from shctl.rest.route import Route
@@ -48,6 +49,8 @@ def data(status: int, value: Any) -> bottle.HTTPResponse:
 
 def success(route: Route, name: str, value: Any) -> bottle.HTTPResponse:
     """Return what a route answers when its command has succeeded."""
+    if plan := _as_plan(value):
+        return data(HTTPStatus.OK, plan)
     if route.status == HTTPStatus.NO_CONTENT:
         return bottle.HTTPResponse("", 204, dict(_PROTECTION))
     kept = isinstance(value, Kept)
@@ -56,6 +59,12 @@ def success(route: Route, name: str, value: Any) -> bottle.HTTPResponse:
         group = route.command.split()[0]
         answer.set_header("Location", f"/{group}/{quote(name, safe='')}")
     return answer
+
+
+def _as_plan(value: Any) -> Planned | None:
+    """Return the plan that a dry run returned, alone or as a list of one; None for other data."""
+    only = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return only if isinstance(only, Planned) else None
 
 
 def problem(

@@ -148,20 +148,27 @@ def subject(route: Route, name: str) -> str:
 
 def read(route: Route, known: Params, query: str, content_type: str, body: bytes) -> dict[str, Any]:
     """Return a request's parameters, of the right types; raise InvalidInput."""
-    if route.has_body:
-        _check_none(query, "the query", "parameters stand in the body")
-        if body:
-            parsing.check_content_type(content_type)
-        given = parsing.read_body(body)
-    else:
-        _check_none(body, "the body", "parameters stand in the query")
-        given = dict(parsing.read_query(query))
+    in_query, in_body = parameters.split(route, known)
+    if not in_query:
+        _check_none(query, "the query", "pass parameters in the body")
+    given: dict[str, Any] = {
+        field: parameters.from_text(
+            field, text, parameters.schema(parameters.known(field, in_query))
+        )
+        for field, text in parsing.read_query(query).items()
+    }
+    return given | _read_body(route, in_body, content_type, body)
+
+
+def _read_body(route: Route, known: Params, content_type: str, body: bytes) -> dict[str, Any]:
+    if not route.has_body:
+        _check_none(body, "the body", "pass parameters in the query")
+        return {}
+    if body:
+        parsing.check_content_type(content_type)
+    given = parsing.read_body(body)
     for field, value in given.items():
-        wanted = parameters.schema(parameters.known(field, known))
-        if not route.has_body:
-            given[field] = parameters.from_text(field, value, wanted)
-        else:
-            parameters.check(field, value, wanted)
+        parameters.check(field, value, parameters.schema(parameters.known(field, known)))
     return given
 
 
