@@ -116,14 +116,14 @@ class Server:
         """Return what a request is for; raise what its header alone is refused for."""
         return self._admission.admit(exchange)
 
-    def refuse(self, exchange: access_log.Exchange, error: BaseException) -> wsgi.Answer:
+    def refuse(self, exchange: access_log.Exchange, error: BaseException) -> wsgi.Response:
         """Return the answer to a request that does not become a command, and write it down."""
         answer = responses.problem(_told(error, exchange))
         exchange.status = answer.status_code
         self._write_down(exchange)
         length = ("Content-Length", str(len(answer.body)))
         headers = [*answer.headerlist, length, ("X-Request-Id", exchange.id)]
-        return wsgi.Answer(answer.status_code, headers, answer.body)
+        return wsgi.Response(answer.status_code, headers, answer.body)
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]

@@ -64,15 +64,15 @@ def write_down(exchange: Exchange) -> None:
         _write("audit", {**told, **exchange.what})
 
 
-def abandon(exchanges: Iterable[Exchange]) -> None:
-    """Write down the requests whose end the server does not wait for any longer."""
+def log_aborted(exchanges: Iterable[Exchange]) -> None:
+    """Log the requests that were still running when the server stopped."""
     for exchange in list(exchanges):
         exchange.status = HTTPStatus.SERVICE_UNAVAILABLE
         write_down(exchange)
 
 
-def refuse_upgrade(client: str, path: str) -> None:
-    """Write down that somebody wanted another protocol, such as WebSocket."""
+def log_refused_upgrade(client: str, path: str) -> None:
+    """Log that a client asked for another protocol, such as WebSocket."""
     told = {"who": "nobody", "from": client, "method": "GET", "path": path}
     _write("audit", {**told, "status": HTTPStatus.FORBIDDEN})
 

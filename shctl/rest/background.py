@@ -1,4 +1,4 @@
-"""What the server does all the time: bring installations to their end, and show that it lives."""
+"""The server's background tasks: advance installations, and send heartbeats to systemd."""
 
 import asyncio
 import logging
@@ -9,49 +9,50 @@ from shctl.hosts import installation
 from shctl.hypervisor.connection import Hypervisor
 from shctl.rest.http import sockets
 
-LOOK = 5.0  # seconds between looks at installations that are under way
-REST = 60.0  # seconds between looks while there are none
+ACTIVE_INTERVAL = 5.0  # seconds between checks while installations are running
+IDLE_INTERVAL = 60.0  # seconds between checks while there are none
 _log = logging.getLogger("supervision")
 
 
-def supervise(hypervisor: Hypervisor) -> None:
-    """Bring every installation to its end, in a thread of its own."""
+def start_supervision(hypervisor: Hypervisor) -> None:
+    """Start a thread that advances all installations until they end."""
     changed = threading.Event()
+    # An event of libvirt, such as the end of a domain, starts the next check at once.
     hypervisor.watch(changed.set)
     threading.Thread(
-        target=_supervise_forever, args=(hypervisor, changed), name="supervision", daemon=True
+        target=_supervise, args=(hypervisor, changed), name="supervision", daemon=True
     ).start()
 
 
-def _supervise_forever(hypervisor: Hypervisor, changed: threading.Event) -> None:
+def _supervise(hypervisor: Hypervisor, changed: threading.Event) -> None:
     while True:
         changed.clear()
-        changed.wait(LOOK if _look(hypervisor) else REST)
+        changed.wait(ACTIVE_INTERVAL if _advance_all(hypervisor) else IDLE_INTERVAL)
 
 
-def _look(hypervisor: Hypervisor) -> bool:
-    """Look at all installations; return whether to look again soon.
+def _advance_all(hypervisor: Hypervisor) -> bool:
+    """Advance all installations; return whether some are still running.
 
-    Nothing that goes wrong here ends the thread: nobody would bring installations to their end.
+    No error ends the thread: without it, installations would stop until a restart.
     """
     try:
-        return bool(installation.advance_all(hypervisor, _failed))
-    except ShctlError as error:  # libvirt is away; the next look finds what has happened
-        _log.warning("cannot look at installations: %s", error.detail)
+        return bool(installation.advance_all(hypervisor, _log_failure))
+    except ShctlError as error:  # libvirt is away; the next check finds what has changed
+        _log.warning("cannot check installations: %s", error.detail)
     except BaseException:
-        _log.exception("cannot look at installations")
+        _log.exception("cannot check installations")
     return True
 
 
-def _failed(name: str, error: Exception) -> None:
+def _log_failure(name: str, error: Exception) -> None:
     unexpected = not isinstance(error, ShctlError)
-    text = "the installation of host %r does not go on: %s"
+    text = "cannot advance the installation of host %r: %s"
     _log.warning(text, name, error, exc_info=error if unexpected else None)
 
 
-async def beat() -> None:
-    """Tell systemd's watchdog, twice as often as it wants, that the event loop is not stuck."""
-    if wanted := sockets.watchdog():
+async def send_heartbeats() -> None:
+    """Show systemd's watchdog that the event loop runs, twice in each of its timeouts."""
+    if timeout := sockets.watchdog_timeout():
         while True:
             sockets.notify("WATCHDOG=1")
-            await asyncio.sleep(wanted / 2)
+            await asyncio.sleep(timeout / 2)

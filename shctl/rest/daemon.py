@@ -1,4 +1,4 @@
-"""Run the server: serve on what is open, reload and stop in good order."""
+"""Run the server: open its listeners, serve, reload on SIGHUP, stop on SIGTERM."""
 
 import asyncio
 import gc
@@ -18,20 +18,20 @@ from shctl.common.errors import ShctlError
 from shctl.rest import access_log, background, logs
 from shctl.rest.access import Gate
 from shctl.rest.http import hypercorn_fixes, listeners, sockets
-from shctl.rest.http.bodies import Bodies
-from shctl.rest.http.listeners import Listening, Options
-from shctl.rest.http.threads import Threads
-from shctl.rest.middleware import Edge, Flights
+from shctl.rest.http.bodies import BodyReader
+from shctl.rest.http.listeners import ListenerConfig, Options
+from shctl.rest.http.threads import RequestThreads
+from shctl.rest.middleware import InFlightRequests, WsgiMiddleware
 from shctl.rest.runner import Core
 from shctl.server import Server
 
-THREADS = 512  # more than the commands that may be under way, see Core
-DRAIN = 8.0  # seconds for requests in flight once the server is to stop
-LAST = 0.5  # seconds more, in which the last bytes leave
-GARBAGE = 5_000  # objects that may come up before a look for garbage
-TURN = 0.001  # seconds for which a thread may hold the interpreter while others wait for it
-# What clients bring about whenever they like.
-_COMMON = (ConnectionError, TimeoutError, ssl.SSLError)
+THREADS = 512  # more than the commands that may run or wait, see Core
+DRAIN_TIMEOUT = 8.0  # seconds in which requests may end after SIGTERM
+CLOSE_TIMEOUT = 0.5  # seconds more, in which the last responses are sent
+GC_THRESHOLD = 5_000  # allocations before the garbage collector runs
+SWITCH_INTERVAL = 0.001  # seconds
+# Clients cause these whenever they disconnect; they are not logged.
+_CLIENT_ERRORS = (ConnectionError, TimeoutError, ssl.SSLError)
 
 
 def run(root: click.Context, uri: str, options: Options) -> None:
@@ -40,95 +40,99 @@ def run(root: click.Context, uri: str, options: Options) -> None:
     Raises InvalidInput for files and addresses that cannot be used.
     """
     listeners.check_files(options)
-    opened = listeners.open_all(options)
+    configs = listeners.open_all(options)
     logs.start()
-    sound = False
+    clean = False
     try:
-        sound = _run(Core(root, uri), opened, options.names)
+        clean = _run(Core(root, uri), configs, options.names)
     except BaseException:
-        logging.getLogger("server").exception("the server cannot go on")
-    for listener in opened:
-        listener.remove()
+        logging.getLogger("server").exception("the server stops because of an error")
+    for config in configs:
+        config.remove_socket()
     logging.shutdown()
-    # Python's own way out waits for threads that may hang in libvirt.
-    os._exit(0 if sound else 1)
+    # sys.exit would wait for threads, which may hang in libvirt.
+    os._exit(0 if clean else 1)
 
 
-def _run(core: Core, opened: Sequence[Listening], names: tuple[str, ...]) -> bool:
-    """Serve until the end; return whether that was asked for, not a listener's failure."""
-    background.supervise(core.hypervisor)
+def _run(core: Core, configs: Sequence[ListenerConfig], names: tuple[str, ...]) -> bool:
+    """Serve until a signal or a failure; return whether it was a signal."""
+    background.start_supervision(core.hypervisor)
     hypercorn_fixes.install()
-    _tune()
+    _tune_interpreter()
     loop = asyncio.new_event_loop()
-    loop.set_exception_handler(_log_failure)
-    # Not asyncio.run, which waits for those threads as well.
-    sound = loop.run_until_complete(_serve(core, opened, names))
-    access_log.abandon(core.exchanges)
-    return sound
+    loop.set_exception_handler(_log_error)
+    # asyncio.run would wait for the threads of requests as well.
+    clean = loop.run_until_complete(_serve(core, configs, names))
+    access_log.log_aborted(core.exchanges)
+    return clean
 
 
-def _tune() -> None:
-    """Set Python up for a process that stays; the command line has done so for a short one."""
-    # What start-up made stays, so it is not looked through again. What requests leave is looked
-    # for before it has grown to 10 MB, as it would by the command line's threshold.
+def _tune_interpreter() -> None:
+    """Set Python up for a long-running process; the command line tuned it for a short one."""
+    # Objects from start-up stay, so the collector skips them. The command line's threshold would
+    # let garbage from requests grow to 10 MB.
     gc.freeze()
-    gc.set_threshold(GARBAGE)
-    # A thread that works holds up the event loop for this long at each of its many short calls.
-    sys.setswitchinterval(TURN)
+    gc.set_threshold(GC_THRESHOLD)
+    # A shorter GIL switch interval lowers the event loop's latency while a command computes.
+    sys.setswitchinterval(SWITCH_INTERVAL)
 
 
-def _log_failure(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _log_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
-    if not isinstance(error, _COMMON):
+    if not isinstance(error, _CLIENT_ERRORS):
         logging.getLogger("loop").error("%s", context["message"], exc_info=error)
 
 
-async def _serve(core: Core, opened: Sequence[Listening], names: tuple[str, ...]) -> bool:
+async def _serve(core: Core, configs: Sequence[ListenerConfig], names: tuple[str, ...]) -> bool:
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(Threads(THREADS))
+    loop.set_default_executor(RequestThreads(THREADS))
     stop: Any = asyncio.Event()
-    flights, shared = Flights(), Bodies()
+    in_flight, reader = InFlightRequests(), BodyReader()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, _reload, opened)
+    loop.add_signal_handler(signal.SIGHUP, _reload, configs)
 
-    def application(config: Listening) -> Any:
+    def application(config: ListenerConfig) -> Any:
+        # Each listener has its own, because clients of a Unix socket need no token.
         server = Server(core, Gate(trusted=config.unix, names=names))
-        return Edge(server, shared, flights, unix=config.unix)
+        return WsgiMiddleware(server, reader, in_flight, unix=config.unix)
 
-    # One gate for each listener: who may come in depends on where they come in.
     running = [
         asyncio.create_task(serve(application(config), config, shutdown_trigger=stop.wait))
-        for config in opened
+        for config in configs
     ]
+    stopped = asyncio.create_task(stop.wait())
     sockets.notify("READY=1")
-    alive = asyncio.create_task(background.beat())
-    await asyncio.wait([*running, asyncio.create_task(stop.wait())], return_when="FIRST_COMPLETED")
+    heartbeats = asyncio.create_task(background.send_heartbeats())
+    await asyncio.wait([*running, stopped], return_when="FIRST_COMPLETED")
     sockets.notify("STOPPING=1")
     stop.set()
-    sound = await _drain(running, flights)
-    alive.cancel()
-    return sound
+    clean = await _drain(running, in_flight)
+    heartbeats.cancel()
+    return clean
 
 
-def _reload(opened: Sequence[Listening]) -> None:
-    """Read the TLS files again, for connections to come."""
+def _reload(configs: Sequence[ListenerConfig]) -> None:
+    """Read the TLS files again, for new connections."""
     log = logging.getLogger("server")
     try:
-        number = sum(listener.reload() for listener in opened)
+        number = sum(config.reload() for config in configs)
     except (OSError, ssl.SSLError, ShctlError) as error:
-        text = "cannot use the TLS files; those that were read before stay in use: %s"
+        text = "cannot use the new TLS files, so the previous ones stay in use: %s"
         log.log(logging.ERROR, text, error)
     else:
-        log.info("reloaded: the TLS files of %d listeners", number)
+        log.info("reloaded the TLS files of %d listeners", number)
 
 
-async def _drain(running: list[asyncio.Task[None]], flights: Flights) -> bool:
-    """Wait for the requests in flight, but not for idle connections, which Hypercorn waits for."""
+async def _drain(running: list[asyncio.Task[None]], in_flight: InFlightRequests) -> bool:
+    """Wait for requests in flight, then for the listeners; return whether none failed.
+
+    Hypercorn would also wait for idle connections, so the second wait is short.
+    """
     with suppress(TimeoutError):
-        await asyncio.wait_for(flights.landed.wait(), DRAIN)
-    flights.over.set_result(None)
-    await asyncio.wait(running, timeout=LAST)
+        await asyncio.wait_for(in_flight.idle.wait(), DRAIN_TIMEOUT)
+    in_flight.abort.set_result(None)
+    await asyncio.wait(running, timeout=CLOSE_TIMEOUT)
     done = [task for task in running if task.done() and not task.cancelled()]
     failures = [error for error in (task.exception() for task in done) if error]
     for error in failures:

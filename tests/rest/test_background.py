@@ -1,4 +1,4 @@
-"""R42: nothing that goes wrong ends the thread that brings installations to their end."""
+"""R42: no error ends the thread that advances installations."""
 
 import errno
 import logging
@@ -38,8 +38,8 @@ def test_r42_supervision_survives_every_exception(
         raise left.pop(0)
 
     monkeypatch.setattr(installation, "advance_all", advance_all)
-    monkeypatch.setattr(background, "LOOK", 0.01)
-    background.supervise(Hypervisor("test:///default"))
+    monkeypatch.setattr(background, "ACTIVE_INTERVAL", 0.01)
+    background.start_supervision(Hypervisor("test:///default"))
     assert over.wait(HANG)
     assert len(caplog.records) == len(failures)
     # Only what was not expected comes with its traceback.

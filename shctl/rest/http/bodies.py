@@ -1,4 +1,4 @@
-"""Take bodies off the network, within limits of size, time and number."""
+"""Read request bodies from the network, within limits of size, time and number."""
 
 import asyncio
 from collections import Counter
@@ -10,74 +10,82 @@ from typing import Any
 from shctl.common.errors import ShctlError, Unreachable
 from shctl.rest.parsing import MAX_BODY
 
-MOST_IGNORED = 4 * 2**20  # bytes
-BODY_TIME = 30.0  # seconds in which a body has to arrive
-EMPTY_TIME = 2.0  # the same for a body that is to be empty, or is not wanted any longer
-MOST = 128  # bodies that may be on their way at once
-EACH = 32  # of them from one caller
+MAX_DISCARDED = 4 * 2**20  # bytes
+BODY_TIMEOUT = 30.0  # seconds in which a body has to arrive
+DRAIN_TIMEOUT = 2.0  # the same for a body that has to be empty, or whose request was refused
+MAX_BODIES = 128  # bodies that may arrive at the same time
+MAX_PER_CALLER = 32
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
-class Late(ShctlError):
+class BodyTimeout(ShctlError):
     """A body took too long to arrive."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
     title = "Request timeout"
 
 
-class Gone(Exception):
-    """The client has left before its body was complete."""
+class ClientDisconnected(Exception):
+    """The client closed its connection before its body was complete."""
 
 
-class Bodies:
-    """The bodies that are on their way, over all listeners."""
+class BodyReader:
+    """Reads the bodies of all listeners, and limits how many arrive at the same time."""
 
     def __init__(self) -> None:
-        self._under_way: Counter[str] = Counter()
+        self._arriving: Counter[str] = Counter()
 
-    async def read(self, receive: Receive, who: str) -> bytes:
-        """Return a body, or the beginning of one that is too long.
+    async def read(self, receive: Receive, caller: str) -> bytes:
+        """Return a body; of one that is too long, the first MAX_BODY + 1 bytes.
 
-        Raises Late, Gone, or Unreachable while too many others are on their way.
+        Raises BodyTimeout, ClientDisconnected, or Unreachable while too many others arrive.
         """
-        if self._under_way.total() >= MOST or self._under_way[who] >= EACH:
-            raise Unreachable("too many request bodies are on their way; try again")
-        self._under_way[who] += 1
+        if self._arriving.total() >= MAX_BODIES or self._arriving[caller] >= MAX_PER_CALLER:
+            raise Unreachable("the server is receiving too many request bodies; try again")
+        self._arriving[caller] += 1
         try:
-            return await _within(BODY_TIME, receive, MAX_BODY + 1)
+            return await _read_within(BODY_TIMEOUT, receive, MAX_BODY + 1)
         finally:
-            self._under_way[who] -= 1
-            self._under_way += Counter()  # forgets callers of whom there are none left
+            self._arriving[caller] -= 1
+            self._arriving += Counter()  # drops callers whose count is 0
 
 
 async def read_empty(receive: Receive) -> bytes:
-    """Return the first byte of a body that is to be empty; raise Late or Gone."""
-    return await _within(EMPTY_TIME, receive, 1)
+    """Return the first byte of a body that has to be empty.
+
+    Raises BodyTimeout or ClientDisconnected.
+    """
+    return await _read_within(DRAIN_TIMEOUT, receive, 1)
 
 
-async def ignore(receive: Receive) -> None:
-    """Let a client send what is left of a body, briefly: most read no answer before."""
-    with suppress(Late, Gone):
-        await _within(EMPTY_TIME, receive, 0)
+async def drain(receive: Receive) -> None:
+    """Read and discard the rest of a body for a short time.
+
+    Most clients send their whole body before they read a response. If the connection were closed
+    earlier, they would see a reset and not the response.
+    """
+    with suppress(BodyTimeout, ClientDisconnected):
+        await _read_within(DRAIN_TIMEOUT, receive, 0)
 
 
-async def _within(seconds: float, receive: Receive, kept: int) -> bytes:
+async def _read_within(seconds: float, receive: Receive, limit: int) -> bytes:
     try:
-        return await asyncio.wait_for(_read(receive, kept), seconds)
+        return await asyncio.wait_for(_read(receive, limit), seconds)
     except TimeoutError:
-        raise Late(f"the body did not arrive within {seconds:g} s") from None
+        raise BodyTimeout(f"the body did not arrive within {seconds:g} s") from None
 
 
-async def _read(receive: Receive, kept: int) -> bytes:
+async def _read(receive: Receive, limit: int) -> bytes:
+    """Return at most `limit` bytes of a body, and discard the others."""
     body, size, more = bytearray(), 0, True
-    # A client reads no answer while it sends, so what is only somewhat too long is taken in.
-    while more and size <= MOST_IGNORED:
+    # Bodies somewhat over the limit are read to their end, see drain.
+    while more and size <= MAX_DISCARDED:
         message = await receive()
         if message["type"] != "http.request":
-            raise Gone
+            raise ClientDisconnected
         part = message.get("body", b"")
         size += len(part)
-        body += part[: kept - len(body)]
+        body += part[: limit - len(body)]
         more = message.get("more_body", False)
     return bytes(body)

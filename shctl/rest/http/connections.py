@@ -1,6 +1,6 @@
-"""The connections of clients: at most so many on each listener, and room made by closing idle ones.
+"""Client connections: a limit for each listener, kept by closing idle connections.
 
-The caps leave descriptors for what requests need, and a share for the Unix socket.
+The limits leave descriptors for what requests need, and a share for the Unix socket.
 """
 
 import errno
@@ -17,18 +17,18 @@ from itertools import islice
 from weakref import WeakValueDictionary
 
 _SHARES = {True: 3 / 8, False: 1 / 4}  # of all descriptors, for Unix and for TCP
-_FEWEST, _MOST = 8, 4096
+_MIN_CONNECTIONS, _MAX_CONNECTIONS = 8, 4096
 _BACKLOG = 1024  # connections that wait to be accepted
-# Connections that are accepted before the event loop turns to others: a client's request is read
-# before those who come after it could drive it out.
-AT_ONCE = 8
-_PAUSE = 0.5  # seconds without a try after there was no descriptor; asyncio waits for 1 s
-_LEAVING = 0.1  # seconds that connections take at most to go once they were shut down
-_PART = 16  # that part of a full listener's connections makes room at once
+# Connections that are accepted in one turn of the event loop: few, so that a client's request is
+# read before later clients can have its connection closed.
+ACCEPT_BATCH = 8
+_RETRY_DELAY = 0.5  # seconds without accept() after EMFILE; asyncio waits for 1 s
+_CLOSE_TIME = 0.1  # seconds in which the event loop closes connections that were shut down
+_BATCH_PART = 16  # a full listener closes this fraction of its connections at once
 
 
-class Connection(socket.socket):
-    """A client's connection; `busy` counts its requests of somebody who may make them."""
+class ClientConnection(socket.socket):
+    """A client's connection; `busy` counts its running requests that had valid credentials."""
 
     def __init__(self, listener: "Listener", descriptor: int) -> None:
         super().__init__(fileno=descriptor)
@@ -36,39 +36,41 @@ class Connection(socket.socket):
         self.busy = 0
         self.peer = ""
         if self.family == socket.AF_UNIX:
+            # struct ucred: pid, uid, gid, see unix(7).
             credentials = self.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             self.peer = f"uid {struct.unpack('3i', credentials)[1]}"
 
     def close(self) -> None:
-        """Close the connection, and make its place free."""
+        """Close the connection, and no longer count it."""
         self._listener.forget(self)
         super().close()
 
-    def hang_up(self) -> None:
-        """End the connection; the event loop closes it then."""
+    def disconnect(self) -> None:
+        """Shut the connection down; the event loop then closes it."""
         with suppress(OSError):
             self.shutdown(socket.SHUT_RDWR)
 
 
-# The connection that the current task serves. asyncio starts a connection's task right after
-# accept, so that task inherits the note.
-current: ContextVar[Connection | None] = ContextVar("current", default=None)
+# The connection that the current task serves. asyncio creates a connection's task right after
+# accept(), so that the task inherits the value.
+current: ContextVar[ClientConnection | None] = ContextVar("current", default=None)
 
 
-def has_left() -> bool:
-    """Return whether the client that the current task serves has closed its connection."""
+def client_disconnected() -> bool:
+    """Return whether the client of the current task has closed its connection."""
     connection = current.get()
     if connection is None:
         return False
     if connection.fileno() < 0:
         return True
-    look = select.poll()
-    look.register(connection, select.POLLRDHUP)
-    return bool(look.poll(0))
+    poll = select.poll()
+    # POLLRDHUP also reports a client that closed only its sending half, see poll(2).
+    poll.register(connection, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 @contextmanager
-def in_use() -> Iterator[None]:
+def mark_busy() -> Iterator[None]:
     """Keep the current connection from being closed to make room for others."""
     connection = current.get()
     if connection is None:
@@ -82,9 +84,9 @@ def in_use() -> Iterator[None]:
 
 
 class Listener(socket.socket):
-    """A listening socket that has at most `most` connections at once."""
+    """A listening socket that has at most `limit` connections at the same time."""
 
-    most = _MOST
+    limit = _MAX_CONNECTIONS
 
     def __init__(
         self,
@@ -94,62 +96,63 @@ class Listener(socket.socket):
         fileno: int | None = None,
     ) -> None:
         super().__init__(family, kind, proto, fileno)
-        # The oldest comes first. Weak, for a transport that fails forgets to close its socket.
-        self._open: WeakValueDictionary[int, Connection] = WeakValueDictionary()
-        self._leaving: set[int] = set()
-        self._hung_up = self._exhausted = float("-inf")
+        # In the order of arrival. Weak, because a transport that fails does not close its socket.
+        self._open: WeakValueDictionary[int, ClientConnection] = WeakValueDictionary()
+        self._closing: set[int] = set()
+        self._disconnected_at = self._exhausted_at = float("-inf")
 
     def listen(self, _: int = 0) -> None:
-        """Listen; clients of a Unix socket that do not fit in here are turned away by Linux."""
+        """Listen, with a backlog of shctl's own; Hypercorn's argument is ignored."""
         super().listen(_BACKLOG)
 
     def accept(self) -> tuple[socket.socket, object]:
         """Accept a connection; asyncio tries again after BlockingIOError and its like."""
-        if time.monotonic() - self._exhausted < _PAUSE:
+        if time.monotonic() - self._exhausted_at < _RETRY_DELAY:
             raise BlockingIOError
-        if len(self._open) >= self.most:
-            self._make_room()
+        if len(self._open) >= self.limit:
+            self._close_idle()
         try:
             accepted, address = super().accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                self._exhausted = time.monotonic()
+                self._exhausted_at = time.monotonic()
             raise
-        connection = Connection(self, accepted.detach())
-        if len(self._open) >= self.most:
+        connection = ClientConnection(self, accepted.detach())
+        if len(self._open) >= self.limit:
             connection.close()
             raise ConnectionAbortedError
         self._open[id(connection)] = connection
         current.set(connection)
         return connection, address
 
-    def forget(self, connection: Connection) -> None:
-        """Count a connection no longer."""
+    def forget(self, connection: ClientConnection) -> None:
+        """No longer count a connection."""
         self._open.pop(id(connection), None)
-        self._leaving.discard(id(connection))
+        self._closing.discard(id(connection))
 
-    def _make_room(self) -> None:
-        """Hang up on the oldest idle connections; without any, whoever comes is refused."""
-        if self._leaving and time.monotonic() - self._hung_up < _LEAVING:
+    def _close_idle(self) -> None:
+        """Disconnect the oldest idle clients; without any, the new connection is refused."""
+        if self._closing and time.monotonic() - self._disconnected_at < _CLOSE_TIME:
             raise BlockingIOError
-        text = "%s has %d connections, as many as it may; idle ones are closed"
-        logging.getLogger("loop").warning(text, self.getsockname(), self.most)
+        text = "%s has reached its limit of %d connections; closing idle ones"
+        logging.getLogger("loop").warning(text, self.getsockname(), self.limit)
         idle = (one for one in self._open.values() if not one.busy)
-        oldest = list(islice(idle, 1 + self.most // _PART))
-        self._leaving = {id(one) for one in oldest}
-        self._hung_up = time.monotonic()
+        oldest = list(islice(idle, 1 + self.limit // _BATCH_PART))
+        self._closing = {id(one) for one in oldest}
+        self._disconnected_at = time.monotonic()
         for one in oldest:
-            one.hang_up()
+            one.disconnect()
         if oldest:
-            # They go in the event loop's next turns.
+            # The event loop has to turn before they are closed.
             raise BlockingIOError
 
 
-def share_out(listeners: Sequence[Listener]) -> None:
-    """Give each listener its part of the descriptors that this process may have."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+def set_limits(listeners: Sequence[Listener]) -> None:
+    """Give each listener its share of this process's descriptors."""
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     for unix, share in _SHARES.items():
-        some = [one for one in listeners if (one.family == socket.AF_UNIX) == unix]
-        for one in some:
-            part = int(limit * share) // len(some)
-            one.most = _MOST if limit < 0 else min(max(part, _FEWEST), _MOST)
+        group = [one for one in listeners if (one.family == socket.AF_UNIX) == unix]
+        for one in group:
+            part = max(int(descriptors * share) // len(group), _MIN_CONNECTIONS)
+            unlimited = descriptors == resource.RLIM_INFINITY
+            one.limit = _MAX_CONNECTIONS if unlimited else min(part, _MAX_CONNECTIONS)

@@ -1,7 +1,8 @@
-"""What Hypercorn 0.13, Debian 12's, leaves out at the end of a connection or a request.
+"""Fixes for Hypercorn: connections and requests that it does not end, and HTTP/2 rapid reset.
 
-Newer versions end both by themselves, and that part changes nothing for them. None of them
-stops a client that opens streams only to reset them (CVE-2023-44487).
+Hypercorn 0.13, Debian 12's, leaves both open; newer versions close them themselves, and those
+fixes change nothing for them. No version limits a client that opens streams only to reset them
+(CVE-2023-44487).
 """
 
 import asyncio
@@ -15,9 +16,9 @@ from hypercorn.asyncio import run, tcp_server
 from hypercorn.events import Closed
 from hypercorn.protocol.h2 import H2Protocol
 
-# A client may reset this many streams, and one more for each second of its connection.
-_RESETS = 100
-_PART = 4096  # bytes; what they hold is handled in about 20 ms, then others have their turn
+# Streams that a client may reset, and one more for each second of its connection.
+_MAX_RESETS = 100
+_CHUNK = 4096  # bytes; frames of so many bytes take about 20 ms, then other connections run
 
 
 class _H2Protocol(H2Protocol):
@@ -28,8 +29,8 @@ class _H2Protocol(H2Protocol):
 
     @property
     def excessive(self) -> bool:
-        """Whether the client has reset more streams than it may."""
-        return self._resets > _RESETS + time.monotonic() - self._start
+        """Whether the client has reset too many streams."""
+        return self._resets > _MAX_RESETS + time.monotonic() - self._start
 
     async def _handle_events(self, events: list[Event]) -> None:
         self._resets += sum(isinstance(event, StreamReset) for event in events)
@@ -41,7 +42,7 @@ class _H2Protocol(H2Protocol):
 
 
 class _Reader:
-    """A client's bytes in small parts; they end early when the client resets too many streams."""
+    """Reads a client's bytes in small chunks, and stops after too many stream resets."""
 
     def __init__(self, server: "_Server", reader: asyncio.StreamReader) -> None:
         self._server = server
@@ -53,30 +54,31 @@ class _Reader:
         excessive = isinstance(version, _H2Protocol) and version.excessive
         return excessive or self._reader.at_eof()
 
-    async def read(self, most: int) -> bytes:
-        """Return at most so many bytes, after other connections had a turn."""
+    async def read(self, limit: int) -> bytes:
+        """Return at most `limit` bytes, after other connections had a turn."""
         await asyncio.sleep(0)
-        return await self._reader.read(min(most, _PART))
+        return await self._reader.read(min(limit, _CHUNK))
 
 
 class _Server(tcp_server.TCPServer):
     async def _read_data(self) -> None:
         self.reader: Any = _Reader(self, self.reader)
         await super()._read_data()
-        # Without this nobody ends what waits for a client that has left: an HTTP/2 connection
-        # whose client is content with a 204's header stays until it is taken for garbage. An
-        # HTTP/1.1 client may close its half and still wait for the answer.
+        # Otherwise nothing ends the streams of a client that has disconnected: an HTTP/2
+        # connection whose client reads only the header of a 204 stays until garbage collection.
+        # Not for HTTP/1.1, whose client may close its sending half and still wait.
         if isinstance(self.protocol.protocol, H2Protocol):
             await self.protocol.handle(Closed())
 
     async def _stop_keep_alive_timeout(self) -> None:
         older: Any = super()  # newer versions have no such method, and call none
         await older._stop_keep_alive_timeout()
-        # Else it starts no second time, and a connection that had one request may idle for ever.
+        # Otherwise the timeout is never started again, and a connection that had one request may
+        # stay idle without limit.
         self._keep_alive_timeout_handle: Any = None
 
 
 def install() -> None:
-    """Have Hypercorn use it."""
+    """Replace Hypercorn's classes."""
     vars(run)["TCPServer"] = _Server
     vars(protocol)["H2Protocol"] = _H2Protocol

@@ -1,4 +1,4 @@
-"""Open what the server listens on, as the options say, and set Hypercorn up for it."""
+"""Open the listening sockets that the options ask for, and configure Hypercorn for each."""
 
 import logging
 import socket
@@ -15,7 +15,7 @@ from shctl.rest.http import connections, sockets
 
 @dataclass(frozen=True)
 class Options:
-    """What to listen on; `names` are further names of this server."""
+    """Where to listen; `names` are additional names of this server, see Authenticator."""
 
     listen: str | None = None
     socket: Path = sockets.DEFAULT_PATH
@@ -26,26 +26,26 @@ class Options:
 
     @property
     def tls(self) -> bool:
-        """Tell whether there is a certificate."""
+        """Whether TCP uses TLS."""
         return self.tls_cert is not None
 
 
-class Listening(Config):
-    """Hypercorn's configuration for one socket that is open already."""
+class ListenerConfig(Config):
+    """Hypercorn's configuration for one socket that is already open."""
 
-    backlog = connections.AT_ONCE
-    # An idle connection, and one that has not sent its whole header, is closed after this.
+    backlog = connections.ACCEPT_BATCH
+    # All in seconds. This one also closes a connection that has not sent its whole header.
     keep_alive_timeout = 5.0
     ssl_handshake_timeout = 10.0
-    graceful_timeout = 60.0  # long, so that it never comes before the server's own end is through
+    graceful_timeout = 60.0  # longer than daemon.DRAIN_TIMEOUT, which is the limit that counts
     include_server_header = False
     errorlog = logging.getLogger("hypercorn")
 
-    def __init__(self, listener: connections.Listener, options: Options, *, ours: bool) -> None:
+    def __init__(self, listener: connections.Listener, options: Options, *, owned: bool) -> None:
         self.listener = listener
-        self._ours = ours
+        self._owned = owned
         self._address = listener.getsockname()
-        self._newest: ssl.SSLContext | None = None
+        self._context: ssl.SSLContext | None = None
         self.unix = listener.family == socket.AF_UNIX
         if options.tls and not self.unix:
             self.certfile, self.keyfile = str(options.tls_cert), str(options.tls_key)
@@ -54,73 +54,74 @@ class Listening(Config):
                 self.verify_mode = ssl.CERT_REQUIRED
 
     def create_sockets(self) -> Sockets:
-        """Return the open socket as Hypercorn wants it."""
+        """Return the open socket in Hypercorn's form: with TLS, without it, over QUIC."""
         opened: list[socket.socket] = [self.listener]
         return Sockets(opened, [], []) if self.ssl_enabled else Sockets([], opened, [])
 
     def create_ssl_context(self) -> ssl.SSLContext | None:
-        """Return the context for all connections; each uses the files as they were read last."""
+        """Return a context that gives each new connection the TLS files that were last read."""
         context: ssl.SSLContext | None = super().create_ssl_context()
-        self._newest = context
+        self._context = context
         if context is not None:
-            context.sni_callback = self._renew
+            # The callback runs in each handshake, with or without SNI.
+            context.sni_callback = self._use_latest
         return context
 
-    def _renew(self, connection: ssl.SSLObject, *_: object) -> None:
-        if self._newest is not None:
-            connection.context = self._newest
+    def _use_latest(self, connection: ssl.SSLObject, *_: object) -> None:
+        if self._context is not None:
+            connection.context = self._context
 
     def reload(self) -> bool:
-        """Read the TLS files again; return whether there are any.
+        """Read the TLS files again; return False for a listener without TLS.
 
         Raises OSError, SSLError or ShctlError for files that cannot be used.
         """
         if not self.ssl_enabled:
             return False
         token_file.check_private(Path(self.keyfile or ""))
-        self._newest = super().create_ssl_context()
+        self._context = super().create_ssl_context()
         return True
 
-    def remove(self) -> None:
-        """Remove the file of a Unix socket; systemd goes on listening on one of its own."""
-        if self.unix and self._ours:
+    def remove_socket(self) -> None:
+        """Remove the file of a Unix socket, unless systemd opened it and still listens there."""
+        if self.unix and self._owned:
             Path(self._address).unlink(missing_ok=True)
 
 
 def check_files(options: Options) -> None:
     """Raise InvalidInput or ShctlError for options and files that cannot be used."""
     if options.tls != (options.tls_key is not None):
-        raise InvalidInput("--tls-cert and --tls-key go together")
+        raise InvalidInput("--tls-cert and --tls-key must be given together")
     if options.client_ca and not options.tls:
-        raise InvalidInput("--client-ca needs --tls-cert and --tls-key")
+        raise InvalidInput("--client-ca requires --tls-cert and --tls-key")
     if files.is_there(token_file.PATH):
         token_file.check_private(token_file.PATH)
     if options.tls_key:
         token_file.check_private(options.tls_key)
 
 
-def open_all(options: Options) -> list[Listening]:
+def open_all(options: Options) -> list[ListenerConfig]:
     """Return all listeners; raise InvalidInput for addresses that cannot be used."""
-    given = sockets.from_systemd()
-    asked = sockets.open_tcp(options.listen) if options.listen else []
-    listeners = [Listening(one, options, ours=False) for one in (*given, *asked)]
+    passed = sockets.from_systemd()
+    tcp = sockets.open_tcp(options.listen) if options.listen else []
+    listeners = [ListenerConfig(one, options, owned=False) for one in (*passed, *tcp)]
     for listener in listeners:
         _check_tls(listener)
-    if not given:
-        # The last one, so that no refusal leaves its file.
+    if not passed:
+        # Last, so that no error above leaves its file behind.
         unix = sockets.open_unix(options.socket)
-        listeners.append(Listening(unix, options, ours=True))
-    connections.share_out([one.listener for one in listeners])
+        listeners.append(ListenerConfig(unix, options, owned=True))
+    connections.set_limits([one.listener for one in listeners])
     return listeners
 
 
-def _check_tls(config: Listening) -> None:
+def _check_tls(config: ListenerConfig) -> None:
     if config.unix:
         return
     if not config.ssl_enabled and not sockets.is_loopback(config.listener):
         raise InvalidInput(
-            "listen: other machines could read along; give --tls-cert and --tls-key, or listen"
-            " on a loopback address",
+            "listen: tokens would cross the network unencrypted; use --tls-cert and --tls-key, or"
+            " listen on a loopback address",
             field="listen",
         )
     try:

@@ -1,4 +1,4 @@
-"""Call a WSGI application for a request that has come by ASGI."""
+"""Call a WSGI application (PEP 3333) for a request that came over ASGI."""
 
 import re
 import sys
@@ -13,8 +13,8 @@ _ORIGIN = re.compile(r"^https?://[^/]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What is sent back."""
+class Response:
+    """A complete HTTP response."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -22,15 +22,16 @@ class Answer:
 
 
 def environ(scope: dict[str, Any], client: str) -> Environ:
-    """Return the environment of PEP 3333, without a body yet."""
+    """Return the WSGI environment of a request, still without its body."""
     server = scope.get("server") or ("localhost", 0)
-    # A whole URL is what a client sends that takes the server for a proxy (RFC 9112, 3.2.2).
+    # The absolute form of a target, as for a proxy, is valid here too (RFC 9112, 3.2.2).
     path = _ORIGIN.sub("", scope["path"])
-    # A slash at its end makes no difference.
+    # /hosts/ is /hosts.
     path = path.removesuffix("/") or "/"
     built: Environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
+        # PEP 3333: strings hold bytes, decoded as Latin-1.
         "PATH_INFO": path.encode("utf-8", "replace").decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_NAME": server[0],
@@ -45,25 +46,26 @@ def environ(scope: dict[str, Any], client: str) -> Environ:
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
-    return built | _fields(scope["headers"])
+    return built | _headers(scope["headers"])
 
 
-def _fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return header fields as CGI names them; one that comes twice is one list."""
+def _headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return header fields under their CGI names; repeated fields are joined by commas."""
     found: dict[str, str] = {}
     for name, value in headers:
-        text, word = value.decode("latin-1"), name.decode("latin-1").upper().replace("-", "_")
-        key = word if word in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{word}"
+        text, field = value.decode("latin-1"), name.decode("latin-1").upper().replace("-", "_")
+        key = field if field in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{field}"
         found[key] = f"{found[key]},{text}" if key in found else text
     return found
 
 
-def call(application: Application, given: Environ, body: bytes) -> Answer:
-    """Run an application to its end, in the current thread, and return its answer."""
+def call(application: Application, given: Environ, body: bytes) -> Response:
+    """Run an application in the current thread and return its whole response."""
     started: list[tuple[int, list[tuple[str, str]]]] = []
 
     def start(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
         started.append((int(status[:3]), headers))
 
     whole = b"".join(application({**given, "wsgi.input": BytesIO(body)}, start))
-    return Answer(*started[-1], whole)
+    # An application may call start again when it fails; the last call counts.
+    return Response(*started[-1], whole)

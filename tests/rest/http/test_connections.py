@@ -1,4 +1,4 @@
-"""R42: clients that connect and say nothing, with the 1,024 descriptors of a usual service."""
+"""R42: clients that connect and send nothing, with the 1,024 descriptors of a usual service."""
 
 import contextlib
 import http.client
@@ -56,7 +56,7 @@ def descriptors(server: Running) -> int:
 
 
 def test_r42_idle_connections(tmp_path: Path, reader: str, figures: Figures) -> None:
-    """Both listeners answer, and an installation comes to its end meanwhile."""
+    """Both listeners answer, and an installation finishes meanwhile."""
     prepare()
     number = rounds(6000, 500)
     with (
@@ -129,7 +129,7 @@ def listener() -> Iterator[Listener]:
         opened.bind(("127.0.0.1", 0))
         opened.listen(50)
         opened.setblocking(False)
-        opened.most = 4
+        opened.limit = 4
         yield opened
 
 
@@ -137,9 +137,9 @@ def dial(listener: Listener) -> socket.socket:
     return socket.create_connection(listener.getsockname(), 5)
 
 
-def accept(listener: Listener) -> connections.Connection:
+def accept(listener: Listener) -> connections.ClientConnection:
     accepted = eventually(lambda: try_to_accept(listener))
-    assert isinstance(accepted, connections.Connection)
+    assert isinstance(accepted, connections.ClientConnection)
     return accepted
 
 
@@ -167,7 +167,7 @@ def test_the_oldest_idle_connection_makes_room(listener: Listener) -> None:
             one.close()
 
 
-def test_without_an_idle_connection_whoever_comes_is_refused(listener: Listener) -> None:
+def test_without_an_idle_connection_a_new_one_is_refused(listener: Listener) -> None:
     with ExitStack() as kept:
         for _ in range(4):
             kept.enter_context(dial(listener))
@@ -202,5 +202,5 @@ def test_shares_of_the_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
         shares = {1024: (128, 128, 384), 16: (8, 8, 8), 10**6: (4096, 4096, 4096)}
         for limit, expected in {**shares, -1: (4096, 4096, 4096)}.items():
             monkeypatch.setattr("resource.getrlimit", lambda _, n=limit: (n, n))
-            connections.share_out([tcp, other, unix])
-            assert (tcp.most, other.most, unix.most) == expected
+            connections.set_limits([tcp, other, unix])
+            assert (tcp.limit, other.limit, unix.limit) == expected

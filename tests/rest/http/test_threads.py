@@ -1,4 +1,4 @@
-"""The threads that take requests."""
+"""The thread pool that runs requests."""
 
 import threading
 from concurrent.futures import Future
@@ -7,7 +7,7 @@ from contextvars import ContextVar
 import pytest
 
 from shctl.rest.http import threads
-from shctl.rest.http.threads import Threads
+from shctl.rest.http.threads import RequestThreads
 from tests.support import HANG, eventually
 
 who: ContextVar[str] = ContextVar("who", default="nobody")
@@ -18,8 +18,8 @@ def running() -> int:
 
 
 def test_no_more_than_allowed_and_none_without_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "IDLE", 0.05)
-    pool, go = Threads(3), threading.Event()
+    monkeypatch.setattr(threads, "IDLE_TIMEOUT", 0.05)
+    pool, go = RequestThreads(3), threading.Event()
     futures: list[Future[bool]] = [pool.submit(go.wait, HANG) for _ in range(8)]
     eventually(lambda: running() == 3)
     assert not any(future.done() for future in futures)
@@ -30,12 +30,12 @@ def test_no_more_than_allowed_and_none_without_work(monkeypatch: pytest.MonkeyPa
 
 
 def test_threads_are_used_again() -> None:
-    pool = Threads(8)
+    pool = RequestThreads(8)
     assert len({pool.submit(threading.get_ident).result(HANG) for _ in range(20)}) < 8
 
 
 def test_context_and_errors_come_along() -> None:
-    pool = Threads(1)
+    pool = RequestThreads(1)
     token = who.set("somebody")
     asked = pool.submit(who.get)
     who.reset(token)
@@ -49,7 +49,7 @@ def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch: pytest.Monk
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    pool, done = Threads(1), threading.Event()
+    pool, done = RequestThreads(1), threading.Event()
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError):
