@@ -23,7 +23,7 @@ from tests.support import ROOT, environment
 # Class or module, and those of its functions that change something.
 DOORS = {
     "hypervisor.connection:Hypervisor": "define launch_paused",
-    "hypervisor.handles:Domain": "set_autostart start_paused resume destroy undefine set_metadata",
+    "hypervisor.domain:Domain": "set_autostart start_paused resume destroy undefine set_metadata",
     "hypervisor.pools:Pool": "create_volume",
     "hypervisor.pools:Volume": "delete",
     "networks.openvswitch": "sweep",

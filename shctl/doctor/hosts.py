@@ -11,7 +11,7 @@ from shctl.doctor.snapshot import Found, is_so, look, read
 from shctl.hosts import deletion, redefinition, stalls
 from shctl.hosts import installation as installs
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Pool
 from shctl.storage import usage, volumes
 from shctl.xml.metadata import FINISHING, INSTALLED, OwnedVolume

@@ -13,7 +13,7 @@ from shctl.common import locks
 from shctl.common.errors import NotFound
 from shctl.common.model import Finding
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.xml import domain
 from shctl.xml.metadata import Metadata
 

@@ -8,7 +8,7 @@ from shctl.common.model import Finding
 from shctl.doctor.snapshot import Found, is_so, look
 from shctl.hosts import power
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.networks import openvswitch, ports
 from shctl.xml import network
 

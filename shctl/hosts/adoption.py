@@ -5,7 +5,7 @@ from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.common.model import HostDetail
 from shctl.hosts import details
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.storage import usage
 from shctl.xml import domain, metadata
 

@@ -10,7 +10,7 @@ from shctl.common.model import HostDetail
 from shctl.hosts import console_log, details, power
 from shctl.hosts.request import Request
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Pool
 from shctl.storage import usage
 from shctl.xml import domain

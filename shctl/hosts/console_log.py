@@ -19,7 +19,7 @@ from shctl.common.errors import Conflict, InvalidInput, NoSpace, NotFound, Unrea
 from shctl.common.text import clean_lines
 from shctl.hosts import logfile
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.xml import disks, domain
 
 LOGS = logfile.LOGS

@@ -21,7 +21,7 @@ from shctl.hosts.capacity import check_memory
 from shctl.hosts.request import Request
 from shctl.hypervisor import ownership
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.ownership import Owner
 from shctl.hypervisor.pools import Pool, Volume
 from shctl.install import boot_files

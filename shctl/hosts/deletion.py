@@ -12,7 +12,7 @@ from shctl.hosts import nvram, power
 from shctl.hosts.console_log import LOGS, log_path, may_log_to, remove_log
 from shctl.hosts.owned_disks import Disks, OwnedDisk, owned_disks
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.install.boot_files import remove_boot_files
 from shctl.networks import ports
 from shctl.storage import holders, usage

@@ -8,7 +8,7 @@ from shctl.common.errors import Conflict, NotFound, ShctlError
 from shctl.common.model import Disk, HostDetail, Install, Interface
 from shctl.hosts import arp, installation
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Volume
 from shctl.xml import domain, network
 from shctl.xml.disks import DiskRow

@@ -15,7 +15,7 @@ from shctl.common import locks
 from shctl.common.errors import NotFound, ShctlError
 from shctl.hosts import boot_check, power, qemulog, redefinition, stalls
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.install.boot_files import remove_boot_files
 from shctl.xml import domain, metadata
 from shctl.xml.metadata import (

@@ -6,7 +6,7 @@ from pathlib import Path
 from shctl.common import files
 from shctl.common.errors import Conflict, NotFound
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.xml import domain
 
 # In libvirt's source: qemuDomainNVRAMPathFormat in src/qemu/qemu_domain.c.

@@ -10,7 +10,7 @@ from shctl.common.rollback import Undo
 from shctl.common.timeout import within
 from shctl.hosts import redefinition, stalls
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.networks import openvswitch, ports
 from shctl.xml import domain
 

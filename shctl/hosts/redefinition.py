@@ -10,7 +10,7 @@ from lxml import etree
 
 from shctl.common import names
 from shctl.common.errors import Conflict
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.install import boot_files
 from shctl.xml import domain, metadata
 

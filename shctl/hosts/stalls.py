@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shctl.common.errors import Conflict, NoSpace, NotFound, ShctlError, TimedOut
 from shctl.common.timeout import within
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.states import IO_ERROR
 from shctl.xml import domain
 

@@ -9,7 +9,7 @@ from shctl.common.errors import Conflict, NotFound, TimedOut
 from shctl.common.model import Outcome
 from shctl.hosts.power import ask, wait_until
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.xml import domain, metadata
 from shctl.xml.metadata import Installation
 

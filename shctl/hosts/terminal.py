@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from shctl.common.errors import InvalidInput
-from shctl.hypervisor.handles import Console
+from shctl.hypervisor.domain import Console
 
 ESCAPE = b"\x1d"  # Ctrl-], as telnet and virsh have it
 _CHUNK = 4096  # bytes

@@ -10,7 +10,8 @@ from shctl.common.errors import InvalidInput, NotFound, ShctlError, Unreachable
 from shctl.common.rows import Host, Network
 from shctl.common.timeout import within
 from shctl.hypervisor.binding import api, prepare, translated
-from shctl.hypervisor.handles import Domain, NetworkHandle, yes_no
+from shctl.hypervisor.domain import Domain
+from shctl.hypervisor.network import NetworkHandle, yes_no
 from shctl.hypervisor.pools import Pool, Volume
 from shctl.hypervisor.states import state_word
 

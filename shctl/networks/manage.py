@@ -8,7 +8,8 @@ from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.common.model import NetworkDetail, Outcome, Port
 from shctl.common.rollback import Undo
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain, NetworkHandle
+from shctl.hypervisor.domain import Domain
+from shctl.hypervisor.network import NetworkHandle
 from shctl.networks import openvswitch
 from shctl.xml import domain, network
 

@@ -12,7 +12,7 @@ from shctl.common import files
 from shctl.common.errors import Conflict, NotFound, ShctlError
 from shctl.common.timeout import within
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.handles import Domain
+from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Pool
 from shctl.storage import holders, images
 from shctl.xml import disks, domain

@@ -1,0 +1,65 @@
+"""Wrapper around libvirt's networks."""
+
+from contextlib import suppress
+from typing import Any
+
+from shctl.common.errors import Conflict, NotFound
+from shctl.common.rows import Network
+from shctl.hypervisor.binding import translated
+
+
+class NetworkHandle:
+    """A network in libvirt."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self.name: str = handle.name()
+
+    def _doing(self, verb: str) -> Any:
+        return translated(f"cannot {verb} network {self.name!r}")
+
+    @property
+    def active(self) -> bool:
+        """Tell whether hosts can use the network now."""
+        with self._doing("look at"):
+            return bool(self._handle.isActive())
+
+    def row(self) -> Network:
+        """Return the network's line of the list."""
+        with self._doing("read"):
+            return Network(
+                name=self.name,
+                state="active" if self._handle.isActive() else "inactive",
+                autostart=yes_no(self._handle.isPersistent() and self._handle.autostart()),
+                persistent=yes_no(self._handle.isPersistent()),
+            )
+
+    def xml(self) -> str:
+        """Return the network's XML."""
+        with self._doing("read"):
+            return str(self._handle.XMLDesc())
+
+    def start(self) -> None:
+        """Make the network active."""
+        with self._doing("start"):
+            self._handle.create()
+
+    def set_autostart(self) -> None:
+        """Have libvirtd start the network at its own start."""
+        with self._doing("set autostart of"):
+            self._handle.setAutostart(1)
+
+    def stop(self) -> None:
+        """Make the network inactive; one that is so already, or has gone, is fine."""
+        with suppress(Conflict, NotFound), self._doing("stop"):
+            self._handle.destroy()
+
+    def undefine(self) -> None:
+        """Remove the network; gone already is fine (a transient one goes when it stops)."""
+        with suppress(NotFound), self._doing("undefine"):
+            self._handle.undefine()
+
+
+def yes_no(value: object) -> str:
+    """Return the word that lists have for a truth."""
+    return "yes" if value else "no"
