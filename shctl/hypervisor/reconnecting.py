@@ -1,0 +1,126 @@
+"""One libvirt connection, which is opened when it is used and again after it was lost."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from shctl.common.errors import ShctlError, Unreachable
+from shctl.common.timeout import within
+from shctl.hypervisor.binding import api, prepare, translated
+
+OPEN_TIMEOUT = 10.0  # seconds
+KEEPALIVE = (5, 2)  # seconds between probes, probes that may stay unanswered
+# A daemon that is stuck keeps whoever wants to open a connection, and nothing can end that.
+_opening = threading.Semaphore(16)
+
+
+class Reconnecting:
+    """A libvirt connection that opens at its first use, and again after it was lost.
+
+    A read-only one is open to more users: it lists, and changes nothing.
+    """
+
+    def __init__(
+        self, uri: str, *, open_timeout: float = OPEN_TIMEOUT, read_only: bool = False
+    ) -> None:
+        self.uri = uri
+        self.open_timeout = open_timeout
+        self.read_only = read_only
+        self._opened: Any = None
+        self._lock = threading.Lock()
+        self._callbacks: list[int] = []
+        self._watchers: list[Callable[[], None]] = []
+
+    @property
+    def connection(self) -> Any:
+        """Return the connection, opened at its first use and anew whenever it was lost.
+
+        Raises Unreachable when that fails or takes too long.
+        """
+        opened = self._opened
+        if opened is not None and _is_alive(opened):
+            return opened
+        if not self._lock.acquire(timeout=self.open_timeout):
+            raise Unreachable(self._late())
+        try:
+            if self.lost:
+                self._forget()
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+        finally:
+            self._lock.release()
+
+    @property
+    def lost(self) -> bool:
+        """Tell whether the connection was opened and has broken off since."""
+        opened = self._opened
+        return opened is not None and not _is_alive(opened)
+
+    def close(self) -> None:
+        """Close the connection in good order; it opens again at its next use."""
+        opened = self._opened
+        self._forget()
+        if opened is not None and _is_alive(opened):
+            with suppress(ShctlError), translated("cannot close the connection"):
+                opened.close()
+
+    def _forget(self) -> None:
+        """Drop the connection, which closes it as soon as no thread is in a call any more."""
+        opened, self._opened = self._opened, None
+        callbacks, self._callbacks = self._callbacks, []
+        # libvirt keeps a connection as long as it has callbacks.
+        for callback in callbacks:
+            with suppress(ShctlError), translated("cannot end the events"):
+                opened.domainEventDeregisterAny(callback)
+
+    def _open(self) -> Any:
+        prepare()
+        what = f"cannot reach libvirt at {self.uri}"
+        opener = api.openReadOnly if self.read_only else api.open
+
+        def connect() -> Any:
+            if not _opening.acquire(timeout=self.open_timeout):
+                raise Unreachable(self._late())
+            try:
+                return opener(self.uri)
+            finally:
+                _opening.release()
+
+        try:
+            with translated(what):
+                connection = within(self.open_timeout, connect, Unreachable(self._late()))
+                self._set_up(connection)
+        except ShctlError as error:
+            raise Unreachable(error.detail) from error
+        return connection
+
+    def _late(self) -> str:
+        within = f"no answer within {self.open_timeout:g} s"
+        return f"cannot reach libvirt at {self.uri}: {within}; is libvirtd stuck?"
+
+    def _set_up(self, connection: Any) -> None:
+        # The test driver has no keepalive.
+        with suppress(ShctlError), translated("cannot watch over the connection"):
+            connection.setKeepAlive(*KEEPALIVE)
+        for watcher in self._watchers:
+            lifecycle = api.VIR_DOMAIN_EVENT_ID_LIFECYCLE
+            number = connection.domainEventRegisterAny(
+                None, lifecycle, lambda *_, w=watcher: w(), None
+            )
+            self._callbacks.append(number)
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Have a function called whenever a domain comes, starts, stops or goes.
+
+        It holds from the next time the connection opens, so it is called before the first use.
+        """
+        self._watchers.append(watcher)
+
+
+def _is_alive(connection: Any) -> bool:
+    # Asks nobody: keepalive and the end of the stream are what libvirt judges by.
+    with suppress(ShctlError), translated("cannot look at the connection"):
+        return bool(connection.isAlive())
+    return False
