@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from shctl.common import names
-from tests import linux
-from tests.installs import Trees, arguments, boots_from_disk, install_of, log_of, serving
+from tests import linux_guest
+from tests.installations import Trees, arguments, boots_from_disk, install_of, log_of, serving
 from tests.support import call, eventually, finish, ok, prepare, run, spawn, state
 
 INSTALLER = """
@@ -86,7 +86,7 @@ def test_installs_itself_and_runs_from_its_disk(trees: Trees, tmp_path: Path) ->
     }
     more = ["--memory", "256", *8 * ["--disk", "1"], "--wait"]
     more += [*script(tmp_path, INSTALLER), *values_of(known)]
-    creating = spawn(*arguments("linux", linux.serve(trees), *more))
+    creating = spawn(*arguments("linux", linux_guest.serve(trees), *more))
     eventually(lambda: creating.poll() is not None or "WRONG" in log_of_new("linux"), 90)
     assert "WRONG" not in log_of("linux"), log_of("linux")
     assert finish(creating).code == 0
@@ -128,7 +128,7 @@ def neighbour(name: str, network: str, location: str, values: dict[str, str], pa
 
 
 def test_reaches_its_own_vlan_and_no_other(trees: Trees, tmp_path: Path) -> None:
-    location = linux.serve(trees)
+    location = linux_guest.serve(trees)
     ok("networks", "create", "vlan20", "--bridge", "br0", "--vlan", "20")
     with on_the_vlan(10, "10.9.0.254"):
         values = {"ADDRESS": "10.9.0.3", "NEAR": "", "FAR": "10.9.0.254"}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.keyboard import at_terminal
 from tests.support import HANG, SHCTL, call, define, environment
+from tests.terminal import at_terminal
 
 NAME = "caf\xe9-\u65e5\x9b"
 # As the locale says it, and without what Python does about the locale C by itself.

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.keyboard import at_terminal
 from tests.scoreboard import REFUSED, Figures
 from tests.support import (
     HANG,
@@ -33,6 +32,7 @@ from tests.support import (
     spawn,
     state,
 )
+from tests.terminal import at_terminal
 
 TEST = ("-c", "test:///default")
 FOREIGN = (

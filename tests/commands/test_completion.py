@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.keyboard import KILL_LINE, TAB, running
 from tests.support import ROOT, create, environment, ok, prepare
+from tests.terminal import KILL_LINE, TAB, running
 
 BASH_FILE = ROOT / "completion" / "bash" / "shctl"
 PATIENCE = 20  # seconds

@@ -13,7 +13,7 @@ from shctl.common.errors import InvalidInput
 from shctl.install.cache import Cache
 from shctl.install.http import results, urls
 from tests.support import environment
-from tests.unit_service import HOME, as_service
+from tests.systemd_unit import HOME, as_service
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ def make_tree(directory: Path) -> None:
 
 
 def check_reader(told: str) -> None:
-    """Hold what reader.py has printed against what README promises."""
+    """Hold what readme_steps.py has printed against what README promises."""
     before, web1, db1 = told.partition("\nshow web1\n")[0], *told.split("\nshow ")[1:]
     assert "The installer says hello" in before
     installed = json.loads(web1.partition("\n")[2])
@@ -40,7 +40,7 @@ def test_reader_gets_to_an_installed_host(tmp_path: Path) -> None:
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m shctl "$@"\n')
     command.chmod(0o755)
     path = f"PATH={command.parent}:{environment()['PATH']}"
-    reader = str(ROOT / "tests" / "reader.py")
+    reader = str(ROOT / "tests" / "readme_steps.py")
     argv = [sys.executable, reader, str(ROOT / "README.md"), str(tmp_path / "tree")]
     try:
         check_reader(call("env", path, f"PYTHONPATH={ROOT}", *argv))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.guests import End
-from tests.installs import (
+from tests.installations import (
     BOOT,
     LOGS,
     arguments,

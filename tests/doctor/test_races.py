@@ -13,8 +13,8 @@ from shctl.common import locks
 from shctl.doctor import examine
 from shctl.hypervisor.connection import Hypervisor
 from tests.guests import End
-from tests.installs import serving
-from tests.killer import Forker, forker
+from tests.installations import serving
+from tests.kill_points import Forker, forker
 from tests.scoreboard import rounds
 from tests.support import URI, call, eventually, prepare, run
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.frontends.frontend import CommandLine, Face, Rest
-from tests.serving import serving
+from tests.rest_server import serving
 from tests.support import prepare
 
 

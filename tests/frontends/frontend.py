@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 from urllib.parse import quote, urlencode
 
-from tests.serving import Client
+from tests.rest_server import Client
 from tests.support import run
 
 # The two numbers of each failure, as the documents have them.

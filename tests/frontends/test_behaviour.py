@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests import installs
+from tests import installations
 from tests.frontends.frontend import Answer, Face
 from tests.guests import End
 from tests.support import call, define, eventually, port_of, port_rows
@@ -159,7 +159,7 @@ def _phase(face: Face, name: str) -> Callable[[], bool]:
 
 
 def test_an_installation(face: Face) -> None:
-    with installs.serving() as trees:
+    with installations.serving() as trees:
         location = trees.of(End.POWER_OFF)
         probed = face.run("trees probe", location)
         assert probed.ok
@@ -167,12 +167,12 @@ def test_an_installation(face: Face) -> None:
         assert face.run("hosts create", "web1", **given).ok
         done = face.run("hosts wait", "web1", **{"for": "installed", "timeout": 30})
     assert done.data["install"]["phase"] == "installed"
-    assert installs.SAY in face.run("hosts log", "web1").data
+    assert installations.SAY in face.run("hosts log", "web1").data
     assert face.run("hosts delete", "web1").ok
 
 
 def test_an_installation_that_fails(face: Face) -> None:
-    with installs.serving() as trees:
+    with installations.serving() as trees:
         given = {**HOST, "install": True, "location": trees.of(End.HALT), "install_timeout": 1}
         assert face.run("hosts create", "web1", **given).ok
         eventually(_phase(face, "web1"))
@@ -182,7 +182,7 @@ def test_an_installation_that_fails(face: Face) -> None:
 
 
 def test_a_tree_that_is_none(face: Face) -> None:
-    with installs.serving() as trees:
+    with installations.serving() as trees:
         location = f"{trees.server.url}/nothing/here"
         assert face.run("trees probe", location).status == 400
         given = {**HOST, "install": True, "location": location}

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import installs
+from tests import installations
 from tests.frontends.frontend import Face
 from tests.guests import End, boot_sector, kernel, sleeper
-from tests.installs import FROM_DISK, boots_from_disk, log_of, virsh
+from tests.installations import FROM_DISK, boots_from_disk, log_of, virsh
 from tests.support import VOLUMES, call, connected, eventually
 
 TINY = Path("/run/tiny")
@@ -46,8 +46,8 @@ def let_deadline_pass(name: str) -> None:
 @pytest.mark.parametrize("late", [False, True])
 def test_r47_full_pool(face: Face, tiny: Path, late: bool) -> None:
     """With `late` the installation's deadline passes while its pool is full."""
-    with installs.serving() as trees:
-        writer = kernel(installs.SAY, End.RESET, installs=boot_sector(FROM_DISK))
+    with installations.serving() as trees:
+        writer = kernel(installations.SAY, End.RESET, installs=boot_sector(FROM_DISK))
         location = trees.add("writes", writer)
         wanted = {**HOST, "install": True, "location": location, "pool": "tiny"}
         assert face.run("hosts create", "full", **wanted).ok

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shctl.common import locks
-from tests.serving import serving
+from tests.rest_server import serving
 from tests.support import call, create, immutable, ok, prepare, run
 
 HOST = ["hosts", "create", "big", "--disk", "1", "--network", "vlan10"]

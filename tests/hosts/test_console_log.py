@@ -19,7 +19,7 @@ import pytest
 from shctl.hosts import console_log
 from shctl.hypervisor.connection import Hypervisor
 from tests.guests import End, boot_sector
-from tests.installs import (
+from tests.installations import (
     FROM_DISK,
     LOGS,
     SAY,

@@ -8,8 +8,8 @@ import pytest
 from lxml import etree
 
 from shctl.xml import hardware, network
-from tests.keyboard import at_terminal
 from tests.support import VOLUMES, call, create, define, ok, prepare, run
+from tests.terminal import at_terminal
 
 VIRSH = ["virsh", "-q", "-c", "qemu:///system"]
 HOST = (

@@ -13,7 +13,7 @@ from shctl.hosts import installation, qemulog
 from shctl.hypervisor.connection import Hypervisor
 from shctl.xml import metadata
 from tests.guests import End
-from tests.installs import (
+from tests.installations import (
     arguments,
     boots_from_disk,
     delete,

@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from tests.guests import End, kernel
-from tests.installs import (
+from tests.installations import (
     Trees,
     arguments,
     delete,

@@ -13,7 +13,7 @@ from shctl.networks import devices, ports, stale_ports
 from shctl.networks.devices import Devices
 from shctl.networks.openvswitch import PortRow
 from tests.support import call
-from tests.unit_service import as_service
+from tests.systemd_unit import as_service
 
 UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"
 OTHER = "0f0c1b9e-3c56-4b7e-9d55-2b9d5a3f7a01"

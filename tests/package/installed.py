@@ -17,10 +17,10 @@ import pytest
 
 from shctl import __version__
 from tests.docs.test_readme import check_reader, make_tree
-from tests.keyboard import TAB, running
 from tests.package import booted, roots
 from tests.package.booted import Machine, eventually
 from tests.package.roots import PROJECT, Root
+from tests.terminal import TAB, running
 
 SUITES = ("bookworm", "trixie")
 PROMPT = "ready> "
@@ -234,10 +234,10 @@ def test_day_with_the_server(root: Root) -> None:
 
 def test_reader_of_readme_gets_to_an_installed_host(root: Root) -> None:
     """The packages came here by README's own command line; see roots.make."""
-    for file in ("README.md", "tests/reader.py"):
+    for file in ("README.md", "tests/readme_steps.py"):
         shutil.copy(PROJECT / file, root.path / "opt")
     make_tree(root.path / "opt/tree")
-    reader = "/usr/bin/python3 /opt/reader.py /opt/README.md /opt/tree".split()
+    reader = "/usr/bin/python3 /opt/readme_steps.py /opt/README.md /opt/tree".split()
     check_reader(root.run("/opt/throwaway", *reader))
 
 

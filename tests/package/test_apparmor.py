@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.guests import End
-from tests.installs import BOOT, arguments, delete, serving, virsh
+from tests.installations import BOOT, arguments, delete, serving, virsh
 from tests.support import ROOT, VOLUMES, ok, prepare
 
 HELPER = "/usr/lib/libvirt/virt-aa-helper"

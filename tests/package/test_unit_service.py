@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import call
-from tests.unit_service import HOME, as_service, serving_as_service
+from tests.systemd_unit import HOME, as_service, serving_as_service
 
 
 @pytest.fixture(autouse=True)

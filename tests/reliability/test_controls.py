@@ -11,10 +11,9 @@ import pytest
 
 from shctl.common.text import clean, clean_lines
 from shctl.hosts import console_log
-from tests import installs
-from tests.keyboard import at_terminal
+from tests import installations
+from tests.rest_server import Running, serving
 from tests.scoreboard import REFUSED, Figures
-from tests.serving import Running, serving
 from tests.support import (
     HANG,
     SHCTL,
@@ -28,8 +27,9 @@ from tests.support import (
     run,
     spawn,
 )
+from tests.terminal import at_terminal
 
-LOGS = installs.LOGS
+LOGS = installations.LOGS
 # What a guest, or whoever names things, may write; each is obeyed by some terminal.
 CONTROLS = {
     "clear": b"\x1b[2J",
@@ -158,8 +158,8 @@ def test_r48_tab_offers_no_name_that_cannot_be_typed() -> None:
 
 def test_r48_trees() -> None:
     """Paths in a tree, its messages, and what is fetched are the tree's words."""
-    with installs.serving() as trees:
-        trees.server.files["/evil/.treeinfo"] = installs.TREEINFO.replace(
+    with installations.serving() as trees:
+        trees.server.files["/evil/.treeinfo"] = installations.TREEINFO.replace(
             "vmlinuz", "vm\x9b2J\u202e"
         ).encode()
         for location in ("/evil/", "/\u202e/", "/%1b%5b2J/"):

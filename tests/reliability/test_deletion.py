@@ -18,8 +18,8 @@ from shctl.common.errors import NotFound
 from shctl.hosts import deletion
 from shctl.hosts.console_log import LOGS
 from shctl.hypervisor.connection import Hypervisor
+from tests.rest_server import Client, serving
 from tests.scoreboard import rounds
-from tests.serving import Client, serving
 from tests.support import (
     HANG,
     URI,

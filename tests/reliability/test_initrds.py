@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import guests, linux
-from tests.installs import Trees, arguments, delete, log_of, one_line, serving
+from tests import guests, linux_guest
+from tests.installations import Trees, arguments, delete, log_of, one_line, serving
 from tests.scoreboard import rounds
 from tests.support import eventually, ok, prepare, run
 
@@ -20,7 +20,7 @@ from tests.support import eventually, ok, prepare, run
 ANSWER = bytes(range(256)) * 40 + b"\r\n"
 SHOWS = "for f in /answer /nocloud/user-data; do echo $(sha256sum $f); done; echo that is all"
 # What early microcode is packed in: an archive of its own, before the one that matters.
-EARLY = linux.archive({"kernel/x86/microcode/GenuineIntel.bin": b"m" * 1001})
+EARLY = linux_guest.archive({"kernel/x86/microcode/GenuineIntel.bin": b"m" * 1001})
 
 
 def _run(*argv: str) -> Callable[[bytes], bytes]:
@@ -56,7 +56,7 @@ def trees() -> Iterator[Trees]:
 
 def test_linux_has_them_all() -> None:
     """The kernel of these tests, that is: what it cannot unpack nobody would miss."""
-    config = next(linux.UNPACKED.glob("boot/config-*")).read_text()
+    config = next(linux_guest.UNPACKED.glob("boot/config-*")).read_text()
     built = re.findall(r"^CONFIG_RD_([A-Z0-9]+)=y", config, re.MULTILINE)
     assert {name.lower() for name in built} == PACKERS.keys() - {"none"}
 
@@ -67,7 +67,7 @@ def test_r49_linux_finds_the_answers(
 ) -> None:
     (tmp_path / "answer").write_bytes(ANSWER)
     (tmp_path / "installer").write_text(SHOWS)
-    location = trees.add("packed", linux.kernel(), SHAPES[shape](linux.small_initrd()))
+    location = trees.add("packed", linux_guest.kernel(), SHAPES[shape](linux_guest.small_initrd()))
     given = ["answer", "nocloud/user-data=answer", "installer"]
     monkeypatch.chdir(tmp_path)
     ok(*arguments("packed", location, "--memory", "256", *(f"--inject={file}" for file in given)))

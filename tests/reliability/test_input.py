@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from shctl.cli.main import root
+from tests.rest_server import serving
 from tests.scoreboard import REFUSED, Figures
-from tests.serving import serving
 from tests.support import prepare, run
 
 CANARY = Path("/run/canary")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.guests import End
 from tests.install import treeserver
-from tests.installs import (
+from tests.installations import (
     BOOT,
     SAY,
     Trees,

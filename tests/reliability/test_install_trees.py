@@ -13,7 +13,7 @@ from shctl.install.formats import KERNEL_HEAD
 from tests.guests import End, kernel
 from tests.install import treeserver
 from tests.install.treeserver import INITRD, KERNEL, Handler, Mode
-from tests.installs import (
+from tests.installations import (
     BOOT,
     INITRD_PATH,
     KERNEL_PATH,

@@ -14,8 +14,8 @@ from shctl.doctor import examine
 from shctl.hosts import details
 from shctl.hypervisor.connection import Hypervisor
 from tests.guests import End
-from tests.installs import serving
-from tests.killer import Forker, forker, moments
+from tests.installations import serving
+from tests.kill_points import Forker, forker, moments
 from tests.scoreboard import SURVIVED, Figures, rounds
 from tests.support import URI, eventually, prepare
 

@@ -34,7 +34,7 @@ from tests.support import (
     prepare,
     run,
 )
-from tests.unit_service import as_service, serving_as_service
+from tests.systemd_unit import as_service, serving_as_service
 
 UUID = "11111111-2222-4333-8444-555555555555"
 OPEN = (

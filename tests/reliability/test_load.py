@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from shctl.hosts.power import wait_until
-from tests.killer import forker, moments
+from tests.kill_points import forker, moments
+from tests.rest_server import Client, Reply, Running, serving
 from tests.scoreboard import LEAKED, P99, Figures, rounds
-from tests.serving import Client, Reply, Running, serving
 from tests.support import connected, eventually, finish, prepare, run, spawn
 
 DOCTOR = 2

@@ -7,9 +7,19 @@ from pathlib import Path
 import pytest
 
 from tests.guests import End
-from tests.installs import BOOT, SAY, Trees, arguments, delete, log_of, one_line, serving, virsh
+from tests.installations import (
+    BOOT,
+    SAY,
+    Trees,
+    arguments,
+    delete,
+    log_of,
+    one_line,
+    serving,
+    virsh,
+)
 from tests.support import VOLUMES, create, daemon, eventually, ok, prepare, run, state
-from tests.unit_service import serving_as_service
+from tests.systemd_unit import serving_as_service
 
 CONF = Path("/etc/libvirt/qemu.conf")
 POOL = Path("/var/lib/shctl/other")

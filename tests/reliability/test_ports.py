@@ -19,7 +19,7 @@ from tests.support import (
     run,
     state,
 )
-from tests.unit_service import as_service
+from tests.systemd_unit import as_service
 
 UNKNOWN = "11111111-2222-3333-4444-555555555555"
 SWEEP = [sys.executable, "-m", "shctl.networks.stale_ports"]

@@ -11,7 +11,7 @@ from lxml import etree
 
 from shctl.hosts import redefinition
 from tests.guests import End
-from tests.installs import (
+from tests.installations import (
     SAY,
     Trees,
     begin,

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from shctl.hosts.power import wait_until
+from tests.rest_server import Client, Running, serving
 from tests.scoreboard import LEAKED, Figures, rounds
-from tests.serving import Client, Running, serving
 from tests.support import daemon, eventually, prepare
 
 PEOPLE = 40

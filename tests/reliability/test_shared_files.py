@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.guests import End
-from tests.installs import BOOT, KERNEL_PATH, SAY, Trees, arguments, delete, log_of, serving
+from tests.installations import BOOT, KERNEL_PATH, SAY, Trees, arguments, delete, log_of, serving
 from tests.support import eventually, ok, prepare
-from tests.unit_service import serving_as_service
+from tests.systemd_unit import serving_as_service
 
 CACHE, ELSEWHERE = Path("/var/cache/shctl"), Path("/var/lib/shctl/cache")
 

@@ -16,7 +16,7 @@ from shctl.hosts import deletion
 from shctl.hypervisor.connection import Hypervisor
 from shctl.storage import images, usage
 from tests.support import URI, VOLUMES, call, create, define, eventually, ok, prepare, run
-from tests.unit_service import HOME, serving_as_service, serving_as_unit
+from tests.systemd_unit import HOME, serving_as_service, serving_as_unit
 
 BASE = VOLUMES / "base-sda"
 SHARED = Path("/var/lib/libvirt/images")  # QEMU's user can pass through it

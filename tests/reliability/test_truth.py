@@ -10,7 +10,7 @@ import pytest
 from shctl.common import clock
 from shctl.xml.metadata import FAILED, INSTALLING, Installation
 from tests.guests import End, boot_sector, kernel
-from tests.installs import (
+from tests.installations import (
     FROM_DISK,
     SAY,
     Trees,

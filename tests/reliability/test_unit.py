@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests import installs
+from tests import installations
 from tests.guests import End
 from tests.reliability.test_deletion import crash, leave, managed_save, pause, start
 from tests.reliability.test_load import BODY, Storm
+from tests.rest_server import Client, Running
 from tests.scoreboard import Figures, rounds
-from tests.serving import Client, Running
 from tests.support import call, create, define, eventually, ok, prepare, run
-from tests.unit_service import HOME, one_file_system, serving_as_unit
+from tests.systemd_unit import HOME, one_file_system, serving_as_unit
 
 OTHER = """<domain type='qemu'><name>{}</name><memory>65536</memory><os><type>hvm</type></os>
 <devices><disk type='file'><driver name='qemu' type='{}'/><source file='{}'/>
@@ -97,12 +97,12 @@ def test_r50_storm(client: Client, figures: Figures) -> None:
 
 
 @pytest.fixture(scope="module")
-def trees() -> Iterator[installs.Trees]:
-    with installs.serving() as trees:
+def trees() -> Iterator[installations.Trees]:
+    with installations.serving() as trees:
         yield trees
 
 
-def test_r50_installations(client: Client, trees: installs.Trees) -> None:
+def test_r50_installations(client: Client, trees: installations.Trees) -> None:
     """Twice from one tree: the second one from the cache, which QEMU's files do not share."""
     body = {**BODY, "install": True, "location": trees.of(End.RESET)}
     for name in ("one", "two"):

@@ -9,8 +9,7 @@ import pytest
 
 from shctl.rest.daemon import THREADS
 from shctl.server import ROUTES
-from tests.scoreboard import Figures, rounds
-from tests.serving import (
+from tests.rest_server import (
     PORT,
     TOKENS,
     Certificates,
@@ -20,6 +19,7 @@ from tests.serving import (
     make_token,
     serving,
 )
+from tests.scoreboard import Figures, rounds
 from tests.support import eventually, ok, prepare, state
 
 HOST = {"memory": 32, "disks": [1], "networks": ["vlan10"], "start": True}

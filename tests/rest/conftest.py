@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.serving import Client, Running, serving
+from tests.rest_server import Client, Running, serving
 from tests.support import prepare
 
 
@@ -25,8 +25,8 @@ def client(server: Running) -> Client:
 @pytest.fixture(scope="module")
 def tree() -> Iterator[str]:
     """Serve an installer that never ends; return the tree's location."""
-    from tests import installs
+    from tests import installations
     from tests.guests import End
 
-    with installs.serving() as trees:
+    with installations.serving() as trees:
         yield trees.of(End.HALT)

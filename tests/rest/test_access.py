@@ -16,8 +16,7 @@ import pytest
 from shctl.common import token_file
 from shctl.common.errors import ShctlError
 from shctl.server import PAGES, ROUTES
-from tests.scoreboard import Figures
-from tests.serving import (
+from tests.rest_server import (
     PORT,
     TOKENS,
     Certificates,
@@ -28,6 +27,7 @@ from tests.serving import (
     make_token,
     serving,
 )
+from tests.scoreboard import Figures
 from tests.support import SHCTL, VOLUMES, environment, eventually, ok, prepare, run
 
 SCOPES = ("read", "power", "admin")

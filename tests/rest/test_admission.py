@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.rest_server import TOKENS, Client, Running, make_token, serving
 from tests.scoreboard import Figures, rounds
-from tests.serving import TOKENS, Client, Running, make_token, serving
 from tests.support import HANG, prepare
 
 PORT = 8427

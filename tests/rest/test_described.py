@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from shctl.server import PAGES, ROUTES
-from tests.serving import TOKENS, Client, Running, make_token, serving
+from tests.rest_server import TOKENS, Client, Running, make_token, serving
 from tests.support import ROOT, call, ok, prepare
 
 ST = ROOT / ".venv" / "fuzz" / "bin" / "st"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.install.treeserver import INITRD
-from tests.installs import BOOT, arguments
-from tests.serving import Client
+from tests.installations import BOOT, arguments
+from tests.rest_server import Client
 from tests.support import ok, run
 
 BODY = {"memory": 64, "disks": [1], "networks": ["vlan10"], "install": True}

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from shctl.rest.logs import Repeats, Writer
+from tests.rest_server import Client
 from tests.scoreboard import Figures, rounds
-from tests.serving import Client
 from tests.support import HANG, SHCTL, call, environment, eventually, prepare
 
 LONG = "a" * 15_000  # a path of many bytes, so that few requests fill a queue

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.rest_server import Client, Running, serving
 from tests.scoreboard import P99, Figures
-from tests.serving import Client, Running, serving
 from tests.support import HANG, connected, daemon, eventually, ok, prepare, qemu_pid
 
 LIBVIRTD = Path("/run/libvirtd.pid")

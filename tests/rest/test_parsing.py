@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.rest_server import JSON, Client
 from tests.scoreboard import Figures, rounds
-from tests.serving import JSON, Client
 from tests.support import connected, ok
 
 GOOD = {"memory": 64, "disks": [1], "networks": ["vlan10"]}

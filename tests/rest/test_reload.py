@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import TOKENS, Certificates, Running, make_certificates, make_token, serving
+from tests.rest_server import TOKENS, Certificates, Running, make_certificates, make_token, serving
 from tests.support import HANG, eventually, ok, prepare
 
 PORT = 8430

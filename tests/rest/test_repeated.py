@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving import Client, serving
+from tests.rest_server import Client, serving
 from tests.support import prepare
 
 WANTED: dict[str, dict[str, Any]] = {

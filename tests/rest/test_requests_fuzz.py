@@ -7,8 +7,8 @@ from urllib.parse import quote
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.rest_server import Client
 from tests.scoreboard import REFUSED, Figures, rounds
-from tests.serving import Client
 
 LIMITS = settings(
     max_examples=rounds(1000, 60), deadline=None, database=None,

@@ -19,8 +19,8 @@ from shctl.server import ROUTES, Server
 from tests.guests import End, boot_sector, kernel
 from tests.install.treeparts import images
 from tests.install.treeserver import KERNEL, TreeServer
-from tests.installs import log_of
-from tests.serving import Client, Reply, Running, serving
+from tests.installations import log_of
+from tests.rest_server import Client, Reply, Running, serving
 from tests.support import eventually, ok
 
 MIRROR = "gb.archive.ubuntu.com"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.rest_server import JSON, Client, Running
 from tests.scoreboard import P99, Figures
-from tests.serving import JSON, Client, Running
 from tests.support import eventually
 
 HALF_OPEN = 200

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests import installs
+from tests import installations
 from tests.guests import End, boot_sector, kernel
-from tests.installs import FROM_DISK, Trees
-from tests.serving import Client, serving
+from tests.installations import FROM_DISK, Trees
+from tests.rest_server import Client, serving
 from tests.support import eventually, prepare
 
 
 @pytest.fixture
 def trees() -> Iterator[Trees]:
     prepare()
-    with installs.serving() as served:
+    with installations.serving() as served:
         yield served
 
 
@@ -23,7 +23,7 @@ def installer(trees: Trees, end: End, *, after: float = 0) -> str:
     """Serve an installer that writes a boot sector, waits and ends; return its location."""
     name = f"writes-{end.name}-{after}".lower()
     sector = boot_sector(FROM_DISK)
-    return trees.add(name, kernel(installs.SAY, end, after=after, installs=sector))
+    return trees.add(name, kernel(installations.SAY, end, after=after, installs=sector))
 
 
 def begin(client: Client, location: str, **more: object) -> None:
@@ -33,7 +33,7 @@ def begin(client: Client, location: str, **more: object) -> None:
 
 def stored_phase() -> str:
     """Return the phase as libvirt has stored it; shctl would bring the installation further."""
-    xml = installs.virsh("dumpxml", "--inactive", "web1")
+    xml = installations.virsh("dumpxml", "--inactive", "web1")
     return next(p for p in ("finishing", "installing", "installed", "failed") if f'"{p}"' in xml)
 
 
@@ -41,7 +41,7 @@ def finishes(trees: Trees, directory: Path, end: End) -> None:
     """Install a host, and look only from outside until it runs from its disk."""
     with serving(directory) as running:
         begin(running.client, installer(trees, end))
-        eventually(lambda: installs.boots_from_disk("web1") == 1)
+        eventually(lambda: installations.boots_from_disk("web1") == 1)
         eventually(lambda: stored_phase() == "installed")
         running.client.ok("DELETE", "/hosts/web1")
 
@@ -82,9 +82,9 @@ def test_r28_server_killed_in_mid_install(trees: Trees, tmp_path: Path) -> None:
         first.process.kill()
         first.process.wait()
     assert stored_phase() == "installing"
-    installs.wait_until_off("web1")
+    installations.wait_until_off("web1")
     with serving(tmp_path) as second:
-        eventually(lambda: installs.boots_from_disk("web1") == 1)
+        eventually(lambda: installations.boots_from_disk("web1") == 1)
         eventually(lambda: stored_phase() == "installed")
         second.client.ok("DELETE", "/hosts/web1")
 

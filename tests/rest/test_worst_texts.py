@@ -10,8 +10,8 @@ from tests.install import treeserver
 from tests.install.test_text_files import BOMB, WORST
 from tests.install.treeparts import images
 from tests.install.treeserver import TreeServer
+from tests.rest_server import Client
 from tests.scoreboard import P99, Figures, rounds
-from tests.serving import Client
 
 TOP = "/installer-amd64/"
 # Those that keep a parser busy for longest.

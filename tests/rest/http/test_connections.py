@@ -13,11 +13,10 @@ import pytest
 
 from shctl.rest.http import connections
 from shctl.rest.http.connections import Listener
-from tests import installs
+from tests import installations
 from tests.guests import End, boot_sector, kernel
-from tests.installs import FROM_DISK
-from tests.scoreboard import Figures, rounds
-from tests.serving import (
+from tests.installations import FROM_DISK, virsh
+from tests.rest_server import (
     TOKENS,
     Certificates,
     Client,
@@ -26,6 +25,7 @@ from tests.serving import (
     make_token,
     serving,
 )
+from tests.scoreboard import Figures, rounds
 from tests.support import SHCTL, eventually, prepare
 
 PORT, TLS_PORT = 8428, 8429
@@ -60,10 +60,10 @@ def test_r42_idle_connections(tmp_path: Path, reader: str, figures: Figures) -> 
     prepare()
     number = rounds(6000, 500)
     with (
-        installs.serving() as trees,
+        installations.serving() as trees,
         serving(tmp_path, "--listen", f"127.0.0.1:{PORT}", command=LIMITED) as running,
     ):
-        image = kernel(installs.SAY, End.RESET, after=2, installs=boot_sector(FROM_DISK))
+        image = kernel(installations.SAY, End.RESET, after=2, installs=boot_sector(FROM_DISK))
         location = trees.add("slow", image)
         body = {"memory": 64, "disks": [1], "networks": ["vlan10"], "install": True}
         running.client.ok("POST", "/hosts/web1", {**body, "location": location})
@@ -73,7 +73,7 @@ def test_r42_idle_connections(tmp_path: Path, reader: str, figures: Figures) -> 
                 assert running.client.ask("GET", "/hosts").status == 200
                 assert Client(PORT, token=reader).ask("GET", "/hosts").status == 200
                 figures.limit("answers", round(time.monotonic() - begin, 2), 2, "s")
-            eventually(lambda: '"installed"' in installs.virsh("dumpxml", "--inactive", "web1"))
+            eventually(lambda: '"installed"' in virsh("dumpxml", "--inactive", "web1"))
             assert descriptors(running) < FILES / 2
         running.client.ok("DELETE", "/hosts/web1")
         assert not [line for line in running.lines() if "traceback" in line]

@@ -13,8 +13,8 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated
 
+from tests.rest_server import TOKENS, Client, Running, make_token, serving
 from tests.scoreboard import Figures, rounds
-from tests.serving import TOKENS, Client, Running, make_token, serving
 from tests.support import HANG, prepare
 
 PORT = 8431

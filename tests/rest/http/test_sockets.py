@@ -11,7 +11,7 @@ import pytest
 
 from shctl.common.errors import InvalidInput
 from shctl.rest.http.sockets import split
-from tests.serving import Certificates, Client, Running, make_certificates, serving
+from tests.rest_server import Certificates, Client, Running, make_certificates, serving
 from tests.support import HANG, SHCTL, Done, call, environment, run
 
 # Stands for systemd: opens a socket as descriptor 3 and becomes the server.

@@ -1,6 +1,6 @@
 """Do what README says, as its reader would; runs on a throw-away hypervisor, also in a clean root.
 
-    reader.py README TREE
+    readme_steps.py README TREE
 
 The bridge is made as the text says, and each block of kind `sh` is run as it stands, except that
 the directory TREE, served on loopback, takes the mirror's place: there is no network here. Prints

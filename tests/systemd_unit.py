@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.serving import Running, serving
+from tests.rest_server import Running, serving
 from tests.support import ROOT, SHCTL, call
 
 # What ProtectHome= hides, but for a directory that this checkout or its Python stands in.
@@ -38,7 +38,7 @@ def as_service(*argv: str) -> list[str]:
 
 @contextmanager
 def serving_as_service(directory: Path, *options: str, **env: str) -> Iterator[Running]:
-    """Run a server as the service is run; see tests.serving.serving."""
+    """Run a server as the service is run; see tests.rest_server.serving."""
     with serving(directory, *options, command=as_service(*SHCTL), **env) as running:
         yield running
 
@@ -102,7 +102,7 @@ def _writable() -> list[str]:
 
 @contextmanager
 def serving_as_unit(directory: Path, *options: str, **env: str) -> Iterator[Running]:
-    """Run a server as its unit does; see tests.serving.serving."""
+    """Run a server as its unit does; see tests.rest_server.serving."""
     with serving(directory, *options, command=as_unit(directory, *SHCTL), **env) as running:
         yield running
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from shctl.cli.main import root
-from tests.killer import Forker, forker
+from tests.kill_points import Forker, forker
 from tests.scoreboard import Figures, rounds
 from tests.support import connected, daemon, define, eventually, prepare, qemu_pid
 

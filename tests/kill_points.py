@@ -82,7 +82,7 @@ class Forker:
 @contextmanager
 def forker() -> Iterator[Forker]:
     """Start the process that forks."""
-    argv = [sys.executable, "-m", "tests.killer"]
+    argv = [sys.executable, "-m", "tests.kill_points"]
     with (
         tempfile.NamedTemporaryFile() as trace,
         subprocess.Popen(
@@ -166,7 +166,7 @@ def _wrapped(name: str, door: Callable[..., Any]) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    sys.modules["tests.killer"] = sys.modules["__main__"]
+    sys.modules["tests.kill_points"] = sys.modules["__main__"]
     # Modules that import doors by name come after these have been wrapped.
     _wrap_doors()
     for late in ("hosts.creation", "hosts.deletion", "hosts.waiting", "commands.hosts"):

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.guests import boot_sector
-from tests.installs import FROM_DISK, Trees
+from tests.installations import FROM_DISK, Trees
 from tests.support import ROOT
 
 UNPACKED = ROOT / ".venv" / "linux"
