@@ -26,7 +26,7 @@ DOORS = {
     "hypervisor.domain:Domain": "set_autostart start_paused resume destroy undefine set_metadata",
     "hypervisor.pools:Pool": "create_volume",
     "hypervisor.pools:Volume": "delete",
-    "networks.openvswitch": "sweep",
+    "networks.openvswitch": "remove_stale_ports",
     "hosts.console_log": "prepare_log remove_log",
     "install.boot_files": "make_boot_directory place remove_boot_files",
     "install.cache": "_note_use",

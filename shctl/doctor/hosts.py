@@ -69,10 +69,10 @@ def _redefined(host: Domain) -> str | None:
 
 
 def stuck(hypervisor: Hypervisor) -> Found:
-    """Find hosts whose guest stands still though nobody wanted that, as on a full disk."""
+    """Find hosts whose guest does not run because of a fault, such as a full disk."""
     for host in hypervisor.domains():
         with suppress(NotFound):
-            if (stall := stalls.find(hypervisor, host)) and stall.wrong:
+            if (stall := stalls.find(hypervisor, host)) and stall.is_fault:
                 yield Finding("host", host.name, f"it {stall.why}", stall.remedy), None
 
 

@@ -1,4 +1,4 @@
-"""Check what hosts are plugged into: ports in Open vSwitch, and networks."""
+"""Check the ports of hosts in Open vSwitch, and networks."""
 
 from contextlib import suppress
 from functools import partial
@@ -13,25 +13,25 @@ from shctl.networks import openvswitch, ports
 from shctl.xml import network
 
 
-def ports_left(hypervisor: Hypervisor) -> Found:
-    """Find rows of ports that outlived their hosts."""
+def stale_ports(hypervisor: Hypervisor) -> Found:
+    """Find stale ports, whose host does not run."""
     for row in [] if hypervisor.simulated else ports.stale(hypervisor):
-        if _has_outlived(hypervisor, row):
-            problem = f"its row in Open vSwitch ({_place(row)}) outlived its host"
+        if _is_stale(hypervisor, row):
+            problem = f"its row in Open vSwitch ({_place(row)}) is stale: its host does not run"
             yield (
                 Finding("port", row.name, problem, "--fix removes the row"),
-                partial(openvswitch.sweep, [row]),
+                partial(openvswitch.remove_stale_ports, [row]),
             )
 
 
-def ports_unclear(hypervisor: Hypervisor) -> Found:
-    """Find rows that libvirt may take for a new port, and that may be left over or may not."""
+def possibly_stale_ports(hypervisor: Hypervisor) -> Found:
+    """Find rows that may be stale, and that libvirt may reuse for a new port."""
     for row in [] if hypervisor.simulated else ports.unclear(hypervisor):
-        # Once more: a host that goes between two looks takes its rows along.
+        # Checked again: a host that stops between the two reads takes its rows with it.
         if row in ports.unclear(hypervisor):
-            problem = f"its row in Open vSwitch ({_place(row)}) may have outlived its host"
+            problem = f"its row in Open vSwitch ({_place(row)}) may be stale"
             remedy = (
-                "'shctl doctor --fix' in a root shell sees more; if it stays and nothing uses it,"
+                "run 'shctl doctor --fix' as root; if the row remains and nothing uses it, run"
                 f" 'ovs-vsctl del-port {row.name}'"
             )
             yield Finding("port", row.name, problem, remedy), None
@@ -41,8 +41,8 @@ def _place(row: openvswitch.PortRow) -> str:
     return f"bridge {row.bridge}, {'no tag' if row.tag is None else f'tag {row.tag}'}"
 
 
-def _has_outlived(hypervisor: Hypervisor, row: openvswitch.PortRow) -> bool:
-    """Look at a row again: a host that was stopped between two looks took its rows along."""
+def _is_stale(hypervisor: Hypervisor, row: openvswitch.PortRow) -> bool:
+    """Check a row again: a host that stopped between the two reads took its rows with it."""
 
     def still() -> bool:
         return row in ports.stale(hypervisor)
@@ -51,8 +51,8 @@ def _has_outlived(hypervisor: Hypervisor, row: openvswitch.PortRow) -> bool:
     return is_so(host.name, still) if host else still()
 
 
-def ports_wrong(hypervisor: Hypervisor) -> Found:
-    """Find hosts that run with a port that is not as their network says."""
+def wrong_ports(hypervisor: Hypervisor) -> Found:
+    """Find running hosts with a port that does not match their network."""
     for host, _ in look(hypervisor).hosts:
         with suppress(NotFound):
             wrong = _wrong_port(hypervisor, host)
@@ -73,13 +73,13 @@ def networks(hypervisor: Hypervisor) -> Found:
     known = [] if hypervisor.simulated else openvswitch.bridges()
     for row in hypervisor.networks():
         with suppress(NotFound):
-            read = network.read(hypervisor.network(row.name).xml())
-            if not read.switched or hypervisor.simulated:
+            info = network.read(hypervisor.network(row.name).xml())
+            if not info.switched or hypervisor.simulated:
                 continue
             removal = f"or 'shctl networks delete {row.name}'"
-            if read.bridge not in known:
-                problem = f"its bridge {read.bridge} does not exist in Open vSwitch"
-                remedy = f"'ovs-vsctl add-br {read.bridge}', {removal}"
+            if info.bridge not in known:
+                problem = f"its bridge {info.bridge} does not exist in Open vSwitch"
+                remedy = f"'ovs-vsctl add-br {info.bridge}', {removal}"
                 yield Finding("network", row.name, problem, remedy), None
             if row.state == "inactive":
                 problem = "it is inactive, so hosts on it do not start"

@@ -22,7 +22,7 @@ def existing(hypervisor: Hypervisor, request: Request) -> Domain | None:
     host = hypervisor.find_domain(request.name)
     if host is None:
         return None
-    power.check_whole(host)
+    power.check_complete(host)
     if request.if_not_exists:
         _check_same(details.detail(hypervisor, host), request)
         return host

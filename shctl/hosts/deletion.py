@@ -215,7 +215,7 @@ def _remove_stale_ports(hypervisor: Hypervisor, host: Domain, *, needed: bool) -
     """Remove stale ports; a host that was off can be deleted without Open vSwitch."""
     ports.note_deleted(host.uuid)
     try:
-        power.sweep_ports(hypervisor)
+        power.remove_stale_ports(hypervisor)
     except Unreachable:
         if needed:
             raise

@@ -1,4 +1,4 @@
-"""Start hosts, and never let one run on a wrong VLAN."""
+"""Start hosts, and let a guest run only after its ports have been checked."""
 
 import time
 from collections.abc import Callable
@@ -15,27 +15,27 @@ from shctl.networks import openvswitch, ports
 from shctl.xml import domain
 
 _INTERVAL = 0.1  # seconds
-_PATIENCE = 20.0  # seconds that QEMU may take for what it does at once
-_WAKING = 5.0  # seconds
-_RETRY = 1.0  # seconds in which QEMU does again what a full disk kept it from
+_QEMU_TIMEOUT = 20.0  # seconds; QEMU answers within milliseconds unless it hangs
+_WAKE_TIMEOUT = 5.0  # seconds
+_RETRY_TIME = 1.0  # seconds in which QEMU repeats the failed write after a resume
 
 
 def start(hypervisor: Hypervisor, name: str) -> Outcome:
-    """Start a host, resume a paused one, wake a sleeping one; leave one that runs alone.
+    """Start a host, resume a paused one, wake a sleeping one; leave a running one alone.
 
-    Raises NoSpace when it pauses again since a disk is full, Conflict when it cannot run.
+    Raises NoSpace if it pauses again because a disk is full, Conflict if it cannot run.
     """
     with locks.hold("host", name):
         host = hypervisor.domain(name)
         if not host.active:
-            check_whole(host)
+            check_complete(host)
         return Outcome(name, ensure_on(hypervisor, host))
 
 
 def ensure_on(hypervisor: Hypervisor, host: Domain) -> str:
-    """Start a host that is off, get a paused or sleeping one going; return which it was.
+    """Start a host, resume a paused one or wake a sleeping one; return what was done.
 
-    To be called with the host's lock held.
+    The caller holds the host's lock.
     """
     if not host.active:
         power_on(hypervisor, host)
@@ -45,58 +45,58 @@ def ensure_on(hypervisor: Hypervisor, host: Domain) -> str:
         return _resume(hypervisor, host)
     if state == "pmsuspended":
         return _wake(hypervisor, host)
-    _check_going(hypervisor, host)
+    _check_running(hypervisor, host)
     return "already running"
 
 
 def _resume(hypervisor: Hypervisor, host: Domain) -> str:
     check_ports(hypervisor, host)
     stuck = stalls.is_stuck(host)
-    ask(host, host.resume)
-    # libvirt takes the guest for running until QEMU has failed at the same place again.
+    ask_qemu(host, host.resume)
+    # libvirt reports the guest as running until the same write has failed again.
     if stuck:
-        wait_until(lambda: stalls.is_stuck(host), _RETRY, to_the_end=True)
-    _check_going(hypervisor, host)
+        wait_until(lambda: stalls.is_stuck(host), _RETRY_TIME, cancellable=False)
+    _check_running(hypervisor, host)
     return "resumed"
 
 
 def _wake(hypervisor: Hypervisor, host: Domain) -> str:
     check_ports(hypervisor, host)
-    ask(host, host.wake)
-    wait_until(lambda: host.state != "pmsuspended", _WAKING, to_the_end=True)
-    _check_going(hypervisor, host)
+    ask_qemu(host, host.wake)
+    wait_until(lambda: host.state != "pmsuspended", _WAKE_TIMEOUT, cancellable=False)
+    _check_running(hypervisor, host)
     return "woken"
 
 
-def _check_going(hypervisor: Hypervisor, host: Domain) -> None:
-    """Raise what keeps a host's guest from running."""
+def _check_running(hypervisor: Hypervisor, host: Domain) -> None:
+    """Raise the error for a host whose guest does not run."""
     if stall := stalls.find(hypervisor, host):
         raise stall.error(host.name)
 
 
-def check_whole(host: Domain) -> None:
-    """Raise Conflict for a host whose creation or deletion was interrupted."""
+def check_complete(host: Domain) -> None:
+    """Raise Conflict if the host's creation or deletion was interrupted."""
     xml = host.xml(stored=True)
     redefinition.check(host, xml)
     data = domain.read(xml).metadata
     if data and not data.complete:
         raise Conflict(
             f"host {host.name!r} is incomplete: its creation or deletion was interrupted;"
-            f" 'shctl hosts delete {host.name}' removes what there is"
+            f" 'shctl hosts delete {host.name}' removes the rest"
         )
 
 
 def power_on(hypervisor: Hypervisor, host: Domain, *, installer: str | None = None) -> None:
-    """Start a domain's QEMU and let its guest run once its ports have been checked.
+    """Start a domain's QEMU paused, check its ports and let its guest run.
 
-    The guest is held until then, so that it sends not one frame on a wrong VLAN. `installer` is
-    XML to start the domain by instead of what is stored.
+    So the guest sends no frame on a wrong VLAN. `installer` is XML to start instead of the stored
+    definition.
     """
-    check_ports_free(host, sweep_ports(hypervisor))
+    check_ports_free(host, remove_stale_ports(hypervisor))
     with Undo() as undo:
-        # A start that fails while ovs-vswitchd is dead leaves the port's row.
-        undo.push(f"ports of {host.name}", lambda: sweep_ports(hypervisor))
-        # Only once the start has succeeded: somebody else may have been faster with it.
+        # A start that fails while ovs-vswitchd is down leaves the port's row.
+        undo.push(f"ports of {host.name}", lambda: remove_stale_ports(hypervisor))
+        # Pushed after the start succeeded: if it failed, another program may have started the host.
         undo.made(
             f"running host {host.name}",
             lambda: hypervisor.launch_paused(installer) if installer else host.start_paused(),
@@ -104,11 +104,11 @@ def power_on(hypervisor: Hypervisor, host: Domain, *, installer: str | None = No
         )
         running = host.xml()
         if not installer and "<kernel>" in running:
-            # Somebody may have redefined the host in the meantime. An installer that was saved
-            # goes on here as well: that is meant, and it would be lost if it were stopped.
+            # Another program may have redefined the host meanwhile. The stored XML is checked: a
+            # saved installer has a kernel too, and may continue.
             redefinition.check(host, host.xml(stored=True))
         check_ports(hypervisor, host, running)
-        ask(host, host.resume)
+        ask_qemu(host, host.resume)
 
 
 def check_switch(hypervisor: Hypervisor) -> None:
@@ -117,93 +117,97 @@ def check_switch(hypervisor: Hypervisor) -> None:
         openvswitch.bridges()
 
 
-def sweep_ports(hypervisor: Hypervisor) -> list[openvswitch.PortRow]:
-    """Remove the Open vSwitch rows of ports that outlived their hosts; return the other rows.
+def remove_stale_ports(hypervisor: Hypervisor) -> list[openvswitch.PortRow]:
+    """Remove stale rows from Open vSwitch; return the other rows.
 
-    libvirt would take such a row for the new port of that name, old tag and all.
+    libvirt would reuse such a row, with its old tag, for a new port of the same name.
     """
     if hypervisor.simulated:
         return []
     rows = openvswitch.ports()
-    stale = ports.outlived(rows, lambda: ports.dead_hosts(hypervisor))
-    openvswitch.sweep(stale)
+    stale = ports.find_stale(rows, lambda: ports.inactive_hosts(hypervisor))
+    openvswitch.remove_stale_ports(stale)
     return [row for row in rows if row not in stale]
 
 
 def check_ports_free(host: Domain, rows: list[openvswitch.PortRow]) -> None:
-    """Raise Conflict where libvirt may take a port of another owner for one of the host's."""
+    """Raise Conflict if libvirt may reuse a port of another owner for the host."""
+    # A bridge's own port has the name of the bridge.
     others = [row for row in rows if row.name != row.bridge]
     if not others:
         return
     named = {row.port for row in domain.read(host.xml(stored=True)).interfaces if row.port}
-    if row := ports.in_the_way(others, named, host.uuid):
+    if row := ports.find_conflict(others, named, host.uuid):
         raise Conflict(
-            f"host {host.name!r} is not started: libvirt may take port {row.name} (bridge"
-            f" {row.bridge}), which is not its own, and remove it when the host stops;"
-            " give one of the two another name first"
+            f"host {host.name!r} was not started: libvirt might reuse port {row.name} on bridge"
+            f" {row.bridge}, which has another owner, and remove it when the host stops;"
+            " rename one of the two ports"
         )
 
 
 def check_ports(hypervisor: Hypervisor, host: Domain, xml: str | None = None) -> None:
     """Raise Conflict unless Open vSwitch has each of the host's ports with its tags.
 
-    `xml` is the host's as it runs, for who has it already.
+    `xml` is the running definition, if the caller has read it already.
     """
     if wrong := wrong_port(hypervisor, host, xml):
-        raise Conflict(f"host {host.name!r} may not run: {wrong}, then start the host again")
+        raise Conflict(f"host {host.name!r} must not run: {wrong}, then start the host again")
 
 
 def wrong_port(hypervisor: Hypervisor, host: Domain, xml: str | None = None) -> str | None:
-    """Say what is wrong with the ports of a running host, or return None."""
+    """Describe what is wrong with the ports of a running host; None for nothing."""
     if hypervisor.simulated:
         return None
-    wanted = [row for row in domain.read(xml or host.xml()).interfaces if row.switched]
-    rows = {row.name: row for row in openvswitch.ports()} if wanted else {}
-    return next(filter(None, (_fault(row, rows) for row in wanted)), None)
+    interfaces = [row for row in domain.read(xml or host.xml()).interfaces if row.switched]
+    rows = {row.name: row for row in openvswitch.ports()} if interfaces else {}
+    return next(filter(None, (_fault(row, rows) for row in interfaces)), None)
 
 
-def _fault(wanted: domain.InterfaceRow, rows: dict[str, openvswitch.PortRow]) -> str | None:
-    row = rows.get(wanted.port or "")
+def _fault(interface: domain.InterfaceRow, rows: dict[str, openvswitch.PortRow]) -> str | None:
+    row = rows.get(interface.port or "")
     if row is None:
-        return f"Open vSwitch has no port {wanted.port}; see that openvswitch-switch runs"
+        return f"Open vSwitch has no port {interface.port}; make sure that openvswitch-switch runs"
     if row.type:
-        return f"its port {row.name} in Open vSwitch is one of type {row.type}; look at it"
-    # libvirt puts the native tag into the trunk as well.
-    trunk = tuple(tag for tag in row.trunk if tag != wanted.vlan)
-    have = (row.bridge, row.tag, trunk)
-    want = (wanted.bridge, wanted.vlan, wanted.trunk)
-    if have == want and row.vlan_mode in _modes(row):
+        return f"its port {row.name} in Open vSwitch has type {row.type}; check what created it"
+    # libvirt adds the native tag to the trunk.
+    trunk = tuple(tag for tag in row.trunk if tag != interface.vlan)
+    found = (row.bridge, row.tag, trunk)
+    expected = (interface.bridge, interface.vlan, interface.trunk)
+    if found == expected and row.vlan_mode in _modes(row):
         return None
     return (
-        f"its port {row.name} has (bridge, tag, trunk) {have} and VLAN mode {row.vlan_mode} in"
-        f" Open vSwitch, not {want}; something else made that row: look at it"
+        f"its port {row.name} has (bridge, tag, trunk) {found} and VLAN mode {row.vlan_mode} in"
+        f" Open vSwitch instead of {expected}; check which program changed it"
     )
 
 
 def _modes(row: openvswitch.PortRow) -> tuple[str | None, ...]:
-    """Return the modes in which a port keeps to its tag and trunk; any other lets more through."""
+    """Return the VLAN modes that limit a port to its tag and trunk.
+
+    See vlan_mode in ovs-vswitchd.conf.db(5); another mode lets other VLANs through.
+    """
     if row.tag is None:
         return None, "trunk"
     return ("native-untagged", "native-tagged") if row.trunk else (None, "access")
 
 
-def ask(host: Domain, deed: Callable[[], None], seconds: float = _PATIENCE) -> None:
-    """Have QEMU do something; raise TimedOut when it hangs, which libvirt would wait out."""
-    late = (
-        f"QEMU of host {host.name!r} does not answer within {seconds:g} s;"
-        f" 'shctl hosts stop {host.name} --force' ends it"
+def ask_qemu(host: Domain, call: Callable[[], None], seconds: float = _QEMU_TIMEOUT) -> None:
+    """Make a call that QEMU answers; raise TimedOut if it hangs. libvirt would wait forever."""
+    message = (
+        f"QEMU of host {host.name!r} did not answer within {seconds:g} s;"
+        f" 'shctl hosts stop {host.name} --force' kills it"
     )
-    within(seconds, deed, TimedOut(late))
+    within(seconds, call, TimedOut(message))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, *, to_the_end: bool = False) -> bool:
-    """Wait until the condition is true; return False when `seconds` are over before.
+def wait_until(condition: Callable[[], bool], seconds: float, *, cancellable: bool = True) -> bool:
+    """Wait until the condition is true; return False if it is not within `seconds`.
 
-    Raises Left when whoever asked has left, unless something is to come `to_the_end`.
+    Raises Left if the caller has disconnected, unless `cancellable` is false.
     """
     end = time.monotonic() + seconds
     while not condition():
-        if not to_the_end:
+        if cancellable:
             cancellation.check()
         left = end - time.monotonic()
         if left <= 0:

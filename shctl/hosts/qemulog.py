@@ -1,4 +1,4 @@
-"""What the log of a host's QEMU says; it outlives libvirtd, which forgets how a domain ended."""
+"""Read how a host's QEMU ended from its log: libvirtd forgets that when it restarts."""
 
 import os
 import re
@@ -7,10 +7,10 @@ from pathlib import Path
 from shctl.common import names
 
 LOGS = Path("/var/log/libvirt/qemu")
-# Bytes at the log's end that are read, four times what virtlogd lets it grow to by itself. QEMU
-# writes there as well, and without virtlogd nothing bounds it.
-MOST = 8 * 2**20
-# Written by libvirt itself. QEMU's own lines have their time in another form.
+# Bytes read from the end of the log: four times virtlogd's default max_size. Without virtlogd,
+# nothing limits what QEMU writes there.
+MAX_BYTES = 8 * 2**20
+# libvirt's own lines; the timestamps of QEMU's lines have another format.
 _SAVED = b"saved"
 _START = b": starting up libvirt version"
 _END = re.compile(
@@ -19,34 +19,34 @@ _END = re.compile(
 
 
 def path(host: str) -> Path:
-    """Return where libvirt lets QEMU log; raise InvalidInput for a name that leads elsewhere."""
+    """Return the path of a host's QEMU log; raise InvalidInput for a name with a slash."""
     return LOGS / f"{names.file_name(host)}.log"
 
 
 def first_ending(host: str, uuid: str) -> str | None:
     """Return how the host's first QEMU ended: shutdown, destroyed, crashed, ...
 
-    A guest that was saved goes on in the next one, so "saved" means that it has not yet.
+    A saved guest continues in the next QEMU; "saved" means that this has not started yet. None
+    means that the log has no end yet, "unknown" that it never will: another QEMU has started since.
 
-    Earlier hosts of this name are in the log too, perhaps from a moment ago, but each creation
-    has a UUID of its own, which is in QEMU's command line. None means that the log does not tell,
-    "unknown" that it will not: nobody saw that QEMU end, and another one has started since.
+    The log may have earlier hosts of this name. The UUID in QEMU's command line distinguishes them.
     """
     try:
-        log = _end(path(host))
+        log = _read_end(path(host))
     except OSError:
         return None
     _, _, after = log.partition(f"-uuid {uuid} ".encode())
-    another, end = _START, None
-    while another and (end is None or end[1] == _SAVED):
-        its_own, another, after = after.partition(_START)
-        if not (end := _END.search(its_own)):
-            return "unknown" if another else None
+    restarted, end = _START, None
+    while restarted and (end is None or end[1] == _SAVED):
+        lines, restarted, after = after.partition(_START)
+        end = _END.search(lines)
+        if end is None:
+            return "unknown" if restarted else None
     return end[1].decode() if end else None
 
 
-def _end(log: Path) -> bytes:
+def _read_end(log: Path) -> bytes:
     with log.open("rb") as stream:
         length = stream.seek(0, os.SEEK_END)
-        stream.seek(max(length - MOST, 0))
-        return stream.read(MOST)
+        stream.seek(max(length - MAX_BYTES, 0))
+        return stream.read(MAX_BYTES)

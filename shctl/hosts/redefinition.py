@@ -1,7 +1,7 @@
-"""What another program made of a host's stored definition while its installer ran.
+"""Detect that another program redefined a host while its installer ran.
 
-A program that reads the running definition, changes something and stores it (VirtualBMC does)
-stores the installer with it: its kernel, its boot order, its way of rebooting.
+A program that reads the running definition, changes it and stores it (VirtualBMC does) also stores
+the installer's kernel, boot order and on_reboot.
 """
 
 import re
@@ -16,7 +16,10 @@ from shctl.xml import domain, metadata
 
 
 def faults(xml: str) -> list[str]:
-    """Return why a stored definition would not start an installed host from its disk."""
+    """Return why a stored definition would not boot an installed host from its disk.
+
+    Each completes "its stored definition ...".
+    """
     root = domain.parse(xml)
     kernel, first = root.findtext("os/kernel"), _first_device(root)
     found = []
@@ -32,13 +35,13 @@ def faults(xml: str) -> list[str]:
 
 
 def _first_device(root: etree._Element) -> str:
-    """Return what is booted first: hd, network, cdrom, ..."""
+    """Return the first boot device, by the names of <boot dev=...>: hd, network, cdrom, ..."""
     devices = root.findall("os/boot")
     if devices:
         return str(devices[0].get("dev"))
     ordered = [e for e in root.iterfind("devices/*[boot]") if order(e)]
     if not ordered:
-        return "hd"  # what libvirt takes without any
+        return "hd"  # libvirt's default
     first = min(ordered, key=order)
     if first.tag != "disk":
         return "network" if first.tag == "interface" else str(first.tag)
@@ -47,43 +50,43 @@ def _first_device(root: etree._Element) -> str:
 
 
 def order(element: etree._Element) -> int:
-    """Return when a device is booted by its own `<boot order=...>`, 0 for one without."""
+    """Return the number in a device's `<boot order=...>`, 0 without one."""
     boot = element.find("boot")
     text = boot.get("order", "") if boot is not None else ""
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
 
 
 def problem(host: Domain) -> str | None:
-    """Say what another program did to a host whose installer runs or has ended, None for nothing.
+    """Describe what another program did to a host during its installation, None for nothing.
 
-    To be asked of a host with an open installation only: later its definition may change.
+    For hosts with an open installation only: later, users may change the definition.
     """
     if not host.persistent:
         return (
-            "another program undefined the host during its installation: it goes when it stops,"
-            " and its disks stay"
+            "another program undefined the host during its installation: it disappears when it"
+            " stops, and its disks remain"
         )
     if found := faults(host.xml(stored=True)):
         return (
-            "another program redefined the host during its installation: as it is stored now it"
-            f" {' and '.join(found)}; correct that with 'virsh edit {host.name}', then start it"
+            "another program redefined the host during its installation: its stored definition"
+            f" {' and '.join(found)}; fix it with 'virsh edit {host.name}', then start the host"
         )
     return None
 
 
 def check(host: Domain, xml: str) -> None:
     """Raise Conflict for a definition that boots the host's own installer."""
-    # Parsing is what costs, and hardly any host has a kernel.
+    # Parsing takes most of the time, and few hosts have a kernel.
     kernel = domain.parse(xml).findtext("os/kernel", "") if "<kernel>" in xml else ""
-    # A host with another name has no boot files, and libvirt may well start it.
+    # shctl has no boot files for other names, which adopted domains may have.
     if names.is_file_name(host.name) and kernel.startswith(f"{boot_files.directory(host.name)}/"):
         raise Conflict(
             f"host {host.name!r} would boot its installer again: another program stored the kernel"
-            f" {kernel} in its definition; 'virsh edit {host.name}' removes it, with initrd and"
-            " cmdline, and sets on_reboot to restart"
+            f" {kernel} in its definition; run 'virsh edit {host.name}', remove kernel, initrd and"
+            " cmdline, and set on_reboot to restart"
         )
 
 
 def runs_installer(host: Domain) -> bool:
-    """Tell whether what a host's QEMU runs is an installer, not the host as it is stored."""
+    """Return whether a host's QEMU runs an installer rather than the stored definition."""
     return host.active and domain.read(host.xml()).installer

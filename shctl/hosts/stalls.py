@@ -1,4 +1,4 @@
-"""Why a guest stands still although its QEMU is there, and what gets it going again."""
+"""Find out why a guest does not run although its QEMU does, and how to resume it."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,51 +10,51 @@ from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.states import IO_ERROR
 from shctl.xml import domain
 
-_PATIENCE = 5.0  # seconds that QEMU may take to say which of its disks failed
-# Something is at work on the host, and lets it run when it is through.
-_PASSING = ("migrating", "saving", "dumping", "creating snapshot", "starting up", "shutting down")
-_WRONG = (IO_ERROR, "watchdog", "crashed", "post-copy failed", "API error", "panicked")
+_TIMEOUT = 5.0  # seconds for QEMU to report which of its disks failed
+# Another program works on the host, and resumes it when it is done.
+_TEMPORARY = ("migrating", "saving", "dumping", "creating snapshot", "starting up", "shutting down")
+_FAULTS = (IO_ERROR, "watchdog", "crashed", "post-copy failed", "API error", "panicked")
 
 
 @dataclass(frozen=True)
 class Stall:
-    """A guest that stands still; `kind` is the error that this is to whoever needs it running.
+    """A guest that does not run; `error_class` is raised if it has to.
 
-    `wrong` says that nobody can have wanted it.
+    `is_fault` distinguishes faults from what a user may have done on purpose.
     """
 
     why: str
     remedy: str
-    kind: type[ShctlError] = Conflict
-    wrong: bool = False
+    error_class: type[ShctlError] = Conflict
+    is_fault: bool = False
 
     def error(self, host: str) -> ShctlError:
-        """Return it as the error that names the host."""
-        return self.kind(f"host {host!r} {self.why}; {self.remedy}")
+        """Return the error, with the host's name."""
+        return self.error_class(f"host {host!r} {self.why}; {self.remedy}")
 
 
 def is_stuck(host: Domain) -> bool:
-    """Tell whether a host is paused since it could not write to, or read from, a disk."""
+    """Return whether a host is paused because a read or write of a disk failed."""
     return host.condition == ("paused", IO_ERROR)
 
 
 def find(hypervisor: Hypervisor, host: Domain) -> Stall | None:
-    """Return why a host's guest stands still; None where it runs, or where there is no QEMU."""
+    """Return why a host's guest does not run; None if it runs, or without QEMU."""
     state, reason = host.condition
     start = f"'shctl hosts start {host.name}'"
     off = f"'shctl hosts stop {host.name} --force' powers it off"
-    wrong, words = reason in _WRONG, reason or "reason unknown"
+    is_fault, cause = reason in _FAULTS, reason or "reason unknown"
     if (state, reason) == ("paused", IO_ERROR):
         return _failed_disk(hypervisor, host, start)
     if state == "pmsuspended":
-        return Stall("sleeps (pmsuspended)", f"{start} wakes it, {off}")
-    # A host whose QEMU has crashed is called so too.
+        return Stall("is asleep (pmsuspended)", f"{start} wakes it, {off}")
+    # libvirt also reports "crashed" for a host whose QEMU has crashed.
     if (state == "crashed" and host.active) or (state, reason) == ("paused", "crashed"):
-        return Stall(f"stands still: its guest has crashed ({words})", off, wrong=wrong)
+        return Stall(f"does not run: its guest has crashed ({cause})", off, is_fault=is_fault)
     if state == "paused":
-        passing = reason in _PASSING
-        remedy = "wait until what is at work on it is through" if passing else f"{start} resumes it"
-        return Stall(f"is paused ({words})", remedy, wrong=wrong)
+        wait = "wait until that operation ends"
+        remedy = wait if reason in _TEMPORARY else f"{start} resumes it"
+        return Stall(f"is paused ({cause})", remedy, is_fault=is_fault)
     return None
 
 
@@ -62,18 +62,18 @@ def _failed_disk(hypervisor: Hypervisor, host: Domain, start: str) -> Stall:
     errors = _disk_errors(host)
     full = [disk for disk, lacks_space in errors.items() if lacks_space]
     named = ", ".join(_names(hypervisor, host, full or list(errors))) or "a disk"
-    # What QEMU pauses for by itself is a lack of space; other errors it passes on to the guest.
+    # By default QEMU pauses for lack of space only; it reports other errors to the guest.
     if full or not errors:
         why = f"is paused by an I/O error: no space left for {named}"
-        return Stall(why, f"make space there, then {start} lets it go on", NoSpace, wrong=True)
+        return Stall(why, f"free some space, then {start} resumes it", NoSpace, is_fault=True)
     why = f"is paused by an I/O error of {named}"
-    return Stall(why, f"put its storage right, then {start} lets it go on", wrong=True)
+    return Stall(why, f"fix its storage, then {start} resumes it", is_fault=True)
 
 
 def _disk_errors(host: Domain) -> dict[str, bool]:
-    late = TimedOut(f"QEMU of host {host.name!r} does not answer")
+    error = TimedOut(f"QEMU of host {host.name!r} does not answer")
     with suppress(ShctlError):
-        return within(_PATIENCE, host.disk_errors, late)
+        return within(_TIMEOUT, host.disk_errors, error)
     return {}
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from shctl.common import locks
 from shctl.common.errors import Conflict, NotFound, TimedOut
 from shctl.common.model import Outcome
-from shctl.hosts.power import ask, wait_until
+from shctl.hosts.power import ask_qemu, wait_until
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.xml import domain, metadata
@@ -19,10 +19,10 @@ STOP_TIMEOUT = 60.0  # seconds
 def stop(
     hypervisor: Hypervisor, name: str, *, force: bool = False, timeout: float | None = None
 ) -> Outcome:
-    """Ask a host to shut down and wait for it, `timeout` in seconds.
+    """Ask a host to shut down and wait until it is off, `timeout` in seconds.
 
-    With `force` the plug is pulled: at once, or when `timeout` is over where one is given.
-    Raises TimedOut when the host is still on, Conflict when it is paused.
+    With `force`, power it off: at once, or after `timeout` if one is given. Raises TimedOut if the
+    host is still on, Conflict if it is paused.
     """
     host = hypervisor.domain(name)
     if not host.active:
@@ -31,7 +31,7 @@ def stop(
         if install.open:
             return _stop_installer(host, force=force)
         if install.late:
-            _give_up(host)
+            _clear_cause(host)
     if not force or timeout:
         _shut_down(host, force=force, seconds=STOP_TIMEOUT if timeout is None else timeout)
     if not _is_off(host):
@@ -40,20 +40,20 @@ def stop(
 
 
 def _power_off(host: Domain) -> Outcome:
-    # Whoever is starting it at this moment would meet an internal error of libvirt's.
+    # With the lock: a concurrent start would fail with an internal error of libvirt.
     with locks.hold("host", host.name):
         host.destroy()
     return Outcome(host.name, "powered off")
 
 
 def _installation(host: Domain) -> Installation | None:
-    """Return the installation whose installer is what the host runs now."""
-    read = domain.read(host.xml())
-    return read.metadata.install if read.installer and read.metadata else None
+    """Return the installation whose installer the host runs now."""
+    info = domain.read(host.xml())
+    return info.metadata.install if info.installer and info.metadata else None
 
 
-def _give_up(host: Domain) -> None:
-    """Note that an installer that is late was asked to stop: its end is no success any more."""
+def _clear_cause(host: Domain) -> None:
+    """Mark an overdue installation as stopped, so that the shutdown does not count as success."""
     with locks.hold("host", host.name):
         data = domain.read(host.xml(stored=True)).metadata
         if data and data.install and data.install.late:
@@ -62,10 +62,10 @@ def _give_up(host: Domain) -> None:
 
 
 def _stop_installer(host: Domain, *, force: bool) -> Outcome:
-    """End an installation, which only `force` does: a clean stop would count as its success."""
+    """Power off an installer, with `force` only: a clean shutdown would count as success."""
     if not force:
         raise Conflict(
-            f"host {host.name!r} is being installed; --force powers it off and the installation"
+            f"host {host.name!r} is being installed; --force powers it off, and the installation"
             " counts as failed"
         )
     return _power_off(host)
@@ -75,13 +75,13 @@ def _shut_down(host: Domain, *, force: bool, seconds: float) -> None:
     if not force:
         _check_awake(host)
     elif host.state == "pmsuspended":
-        return  # libvirt refuses to ask it
+        return  # libvirt refuses to shut it down
     end = time.monotonic() + seconds
-    with suppress(TimedOut):  # a QEMU that hangs
-        ask(host, host.shut_down, seconds)
-    # Whoever wants the plug pulled at the end need not stay for that.
+    with suppress(TimedOut):  # QEMU hangs
+        ask_qemu(host, host.shut_down, seconds)
+    # With force, power it off even if the caller has disconnected.
     left = end - time.monotonic()
-    if not wait_until(lambda: _is_off(host), left, to_the_end=force) and not force:
+    if not wait_until(lambda: _is_off(host), left, cancellable=not force) and not force:
         raise TimedOut(
             f"host {host.name!r} is still {host.state} after {seconds:g} s;"
             " --force powers it off, --timeout waits longer"
@@ -91,27 +91,27 @@ def _shut_down(host: Domain, *, force: bool, seconds: float) -> None:
 def _is_off(host: Domain) -> bool:
     try:
         return not host.active
-    except NotFound:  # a transient domain goes when it stops
+    except NotFound:  # a transient domain disappears when it stops
         return True
 
 
 def reboot(hypervisor: Hypervisor, name: str, *, force: bool = False) -> Outcome:
-    """Ask a host to reboot, or with `force` reset it at once; raise Conflict unless it runs."""
+    """Ask a host to reboot, or with `force` reset it; raise Conflict unless it runs."""
     host = hypervisor.domain(name)
     if not host.active:
         raise Conflict(f"host {name!r} is {host.state}; 'shctl hosts start {name}' starts it")
     if install := _installation(host):
         raise Conflict(
-            f"host {name!r} is being installed; its installer reboots it by itself"
+            f"host {name!r} is being installed; its installer reboots it"
             if install.open
             else f"host {name!r} still runs its installer, which has failed;"
-            f" 'shctl hosts stop {name} --force' ends that"
+            f" 'shctl hosts stop {name} --force' stops it"
         )
-    if force and host.state != "pmsuspended":  # it would be neither asleep nor awake
-        ask(host, host.reset)
+    if force and host.state != "pmsuspended":  # a reset would leave it half asleep
+        ask_qemu(host, host.reset)
         return Outcome(name, "reset")
     _check_awake(host)
-    ask(host, host.reboot)
+    ask_qemu(host, host.reboot)
     return Outcome(name, "rebooting")
 
 
@@ -119,11 +119,12 @@ def _check_awake(host: Domain) -> None:
     state, reason = host.condition
     if state == "paused":
         raise Conflict(
-            f"host {host.name!r} is paused ({reason or 'reason unknown'}) and would not notice;"
-            f" 'shctl hosts start {host.name}' resumes it, --force does without it"
+            f"host {host.name!r} is paused ({reason or 'reason unknown'}) and cannot respond;"
+            f" 'shctl hosts start {host.name}' resumes it, --force does not need the guest"
         )
     if state == "pmsuspended":
         raise Conflict(
-            f"host {host.name!r} sleeps and would not notice; 'shctl hosts start {host.name}' wakes"
-            f" it, 'shctl hosts stop {host.name} --force' powers it off"
+            f"host {host.name!r} is asleep and cannot respond;"
+            f" 'shctl hosts start {host.name}' wakes it,"
+            f" 'shctl hosts stop {host.name} --force' powers it off"
         )

@@ -1,4 +1,7 @@
-"""Look for network devices in every network namespace of this machine that can be asked."""
+"""Find the network devices of all network namespaces on this machine.
+
+A device may be in a namespace where neither libvirt nor Open vSwitch lists it.
+"""
 
 import errno
 import os
@@ -11,68 +14,73 @@ from pathlib import Path
 from shctl.common.errors import TimedOut
 from shctl.common.timeout import within
 
-_PATIENCE = 5.0  # seconds; a namespace takes 0.1 ms
-_PROCESSES = Path("/proc")
-_NAMED = Path("/run/netns")  # where `ip netns` and container engines put them
+_TIMEOUT = 5.0  # seconds; a namespace takes 0.1 ms
+_PROC = Path("/proc")
+_NETNS = Path("/run/netns")  # where `ip netns` and container engines mount namespaces
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 
 
 @dataclass(frozen=True)
 class Devices:
-    """Names of devices; `complete` says that no namespace could hold others."""
+    """Names of devices; `complete` means that every namespace was read."""
 
     names: frozenset[str]
     complete: bool
 
 
 def here() -> frozenset[str]:
-    """Return the names of the devices in our own namespace; raise OSError."""
-    return frozenset(_read(_PROCESSES / "self/net/dev"))
+    """Return the names of the devices in this process's namespace; raise OSError."""
+    return frozenset(_read_names(_PROC / "self/net/dev"))
 
 
 def everywhere() -> Devices:
-    """Return the names of the devices in all namespaces that can be asked."""
-    look = _Look()
+    """Return the names of the devices in all namespaces that this process can read.
+
+    Reading other namespaces needs root; without it the result is incomplete.
+    """
+    scan = _Scan()
     try:
-        # Its thread is left behind in the last namespace that it has entered.
-        within(_PATIENCE, look.take, TimedOut("the network namespaces take too long"))
+        # In a thread of its own: setns changes the namespace of the calling thread only, and this
+        # one must stay in its own.
+        within(_TIMEOUT, scan.run, TimedOut("reading the network namespaces takes too long"))
     except (TimedOut, OSError):
-        look.complete = False
-    return Devices(frozenset(look.names), look.complete)
+        scan.complete = False
+    return Devices(frozenset(scan.names), scan.complete)
 
 
-class _Look:
-    """A look into one namespace after another."""
+class _Scan:
+    """A scan of one namespace after another."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
-        # There is always a process 1. Where it is hidden (proc(5), hidepid), others are too.
-        self.complete = os.access(_PROCESSES / "1/net/dev", os.R_OK)
+        # Process 1 always exists. If it is hidden (proc(5), hidepid), others are hidden too.
+        self.complete = os.access(_PROC / "1/net/dev", os.R_OK)
 
-    def take(self) -> None:
-        asked: set[int] = set()
+    def run(self) -> None:
+        """Read the namespaces of all processes, then those that have only a file."""
+        seen: set[int] = set()
         opened: dict[str, Path] = {}
-        for process in _numbered(_PROCESSES):
-            with self._noting():
+        for process in _numbered(_PROC):
+            with self._noting_errors():
                 for thread in _numbered(process / "task"):
-                    with self._noting():
-                        self._ask(thread / "net/dev", asked)
-            with self._noting():
-                opened.update(_opened(process))
-        for namespace in [*_named(), *opened.values()]:
-            with self._noting():
+                    with self._noting_errors():
+                        self._read(thread / "net/dev", seen)
+            with self._noting_errors():
+                opened.update(_open_namespaces(process))
+        for namespace in [*_mounted(), *opened.values()]:
+            with self._noting_errors():
                 if _enter(namespace):
-                    self.names |= _read(_PROCESSES / "thread-self/net/dev")
+                    self.names |= _read_names(_PROC / "thread-self/net/dev")
 
-    def _ask(self, file: Path, asked: set[int]) -> None:
-        # It has an inode of its own in each namespace, and needs no rights to be read.
-        if (number := file.stat().st_ino) not in asked:
-            self.names |= _read(file)
-            asked.add(number)
+    def _read(self, file: Path, seen: set[int]) -> None:
+        # Any user may read it. Each namespace has its own inode, shared by all its processes.
+        if (number := file.stat().st_ino) not in seen:
+            self.names |= _read_names(file)
+            seen.add(number)
 
     @contextmanager
-    def _noting(self) -> Iterator[None]:
-        """Note what cannot be asked, which is another thing than what has gone meanwhile."""
+    def _noting_errors(self) -> Iterator[None]:
+        """Clear `complete` when something cannot be read; what no longer exists is skipped."""
         try:
             yield
         except (FileNotFoundError, ProcessLookupError):
@@ -86,23 +94,23 @@ def _numbered(directory: Path) -> Iterator[Path]:
         yield from (Path(entry.path) for entry in entries if entry.name.isdecimal())
 
 
-def _named() -> list[Path]:
-    """Return the files that name namespaces, wherever `ip netns` or others have mounted them."""
-    mounts = (_PROCESSES / "self/mountinfo").read_text(errors="surrogateescape").splitlines()
+def _mounted() -> list[Path]:
+    """Return the files of mounted namespaces, by `ip netns` or other programs."""
+    mounts = (_PROC / "self/mountinfo").read_text(errors="surrogateescape").splitlines()
     rows = [line.split(" ") for line in mounts if " - nsfs " in line]
-    found = [Path(_plain(row[4])) for row in rows if row[3].startswith("net:")]
+    found = [Path(_unescape(row[4])) for row in rows if row[3].startswith("net:")]
     with suppress(FileNotFoundError):
-        found += _NAMED.iterdir()
+        found += _NETNS.iterdir()
     return list(dict.fromkeys(found))
 
 
-def _plain(path: str) -> str:
-    """Return a path in which the kernel has written spaces and the like as octal numbers."""
+def _unescape(path: str) -> str:
+    """Decode the octal escapes of mountinfo (proc(5)), such as that of a space."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
 
 
-def _opened(process: Path) -> dict[str, Path]:
-    """Return the namespaces that a process has open, as far as it may be asked."""
+def _open_namespaces(process: Path) -> dict[str, Path]:
+    """Return the network namespaces that a process holds open, by name such as net:[4026531840]."""
     found = {}
     with suppress(PermissionError):
         for descriptor in _numbered(process / "fd"):
@@ -113,11 +121,11 @@ def _opened(process: Path) -> dict[str, Path]:
 
 
 def _enter(namespace: Path) -> bool:
-    """Move this thread to another network namespace; return False for a file that is none.
+    """Move this thread to another network namespace; return False if the file is not one.
 
-    Raises OSError without the right to do so.
+    Raises OSError without CAP_SYS_ADMIN (setns(2)).
     """
-    import ctypes  # os.setns comes with Python 3.12
+    import ctypes  # os.setns exists from Python 3.12 on
 
     descriptor = os.open(namespace, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -132,7 +140,7 @@ def _enter(namespace: Path) -> bool:
     raise OSError(number, os.strerror(number), str(namespace))
 
 
-def _read(file: Path) -> set[str]:
-    """Return the names in a file like /proc/net/dev, whose first two lines are a heading."""
+def _read_names(file: Path) -> set[str]:
+    """Return the device names in a file like /proc/net/dev, after its two heading lines."""
     lines = file.read_text(errors="surrogateescape").split("\n")[2:]
     return {line.partition(":")[0].strip(" ") for line in lines} - {""}

@@ -23,8 +23,8 @@ def create(
 ) -> NetworkDetail:
     """Create a network, persistent, autostarted and active, and return it.
 
-    `keep` is called when the network is there already and may stay.
-    Raises Conflict when the name is taken, InvalidInput for an unknown bridge or a wrong tag.
+    With `if_not_exists`, `keep` is called if the same network exists; it is returned unchanged.
+    Raises Conflict if the name is taken, InvalidInput for an unknown bridge or an invalid trunk.
     """
     names.check_network(spec.name)
     hypervisor.check_changeable()
@@ -55,18 +55,18 @@ def _existing(
     except NotFound:
         return None
     if not if_not_exists:
-        raise Conflict(f"network {spec.name!r} exists already; --if-not-exists keeps it")
+        raise Conflict(f"network {spec.name!r} already exists; --if-not-exists keeps it")
     _check_same(existing, spec)
     return existing
 
 
 def _check_same(existing: NetworkDetail, spec: network.Spec) -> None:
-    """Raise Conflict for another network of this name: hosts would come up on a wrong VLAN."""
-    have = (existing.bridge, existing.vlan, set(existing.trunk))
-    if have != (spec.bridge, spec.vlan, set(spec.trunk)):
+    """Raise Conflict unless the networks are the same: hosts would start on a wrong VLAN."""
+    found = (existing.bridge, existing.vlan, set(existing.trunk))
+    if found != (spec.bridge, spec.vlan, set(spec.trunk)):
         trunk = f", trunk {','.join(map(str, existing.trunk))}" if existing.trunk else ""
         raise Conflict(
-            f"network {spec.name!r} exists and is another one: bridge {existing.bridge},"
+            f"network {spec.name!r} already exists and differs: bridge {existing.bridge},"
             f" vlan {existing.vlan}{trunk}"
         )
 
@@ -74,7 +74,7 @@ def _check_same(existing: NetworkDetail, spec: network.Spec) -> None:
 def _check_trunk(spec: network.Spec) -> None:
     if spec.vlan in spec.trunk or len(set(spec.trunk)) != len(spec.trunk):
         raise InvalidInput(
-            "trunk: each tag may be given once, and the tag of vlan is part of the trunk anyway",
+            "trunk: give each tag once, and not the tag of vlan: the trunk carries it already",
             field="trunk",
         )
 
@@ -84,7 +84,7 @@ def _check_bridge(bridge: str) -> None:
     if bridge not in known:
         raise InvalidInput(
             f"bridge: {bridge!r} does not exist in Open vSwitch;"
-            f" there are: {', '.join(known) or 'none'}",
+            f" existing bridges: {', '.join(known) or 'none'}",
             field="bridge",
         )
 
@@ -95,29 +95,29 @@ def show(hypervisor: Hypervisor, name: str) -> NetworkDetail:
 
 
 def detail(hypervisor: Hypervisor, handle: NetworkHandle) -> NetworkDetail:
-    """Return all about the network behind a handle."""
-    row, read = handle.row(), network.read(handle.xml())
+    """Return a network with its hosts and ports."""
+    row, info = handle.row(), network.read(handle.xml())
     users = _users(hypervisor, handle.name)
     return NetworkDetail(
         name=row.name,
         state=row.state,
         autostart=row.autostart,
         persistent=row.persistent,
-        bridge=read.bridge,
-        vlan=read.vlan,
-        trunk=read.trunk,
+        bridge=info.bridge,
+        vlan=info.vlan,
+        trunk=info.trunk,
         hosts=tuple(sorted(host.name for host in users)),
         ports=_ports(users, handle.name) if users and not hypervisor.simulated else (),
     )
 
 
 def _users(hypervisor: Hypervisor, name: str) -> list[Domain]:
-    """Return the hosts that have the network, running or stored."""
+    """Return the hosts with an interface on the network, in their running or stored XML."""
     return [host for host in hypervisor.domains() if _uses(host, name)]
 
 
 def _uses(host: Domain, name: str) -> bool:
-    with suppress(NotFound):  # a host that went in the meantime
+    with suppress(NotFound):  # deleted meanwhile
         return any(
             row.network == name
             for xml in {host.xml(), host.xml(stored=True)}
@@ -128,29 +128,31 @@ def _uses(host: Domain, name: str) -> bool:
 
 
 def _ports(users: list[Domain], name: str) -> tuple[Port, ...]:
-    """Return the network's ports with the tags that Open vSwitch has, not those it should have."""
-    mine = [(host.name, row) for host in users for row in _live(host) if row.network == name]
-    if not mine:
+    """Return the network's ports with their tags in Open vSwitch, which may differ from its XML."""
+    found = [
+        (host.name, row) for host in users for row in _live_interfaces(host) if row.network == name
+    ]
+    if not found:
         return ()
     rows = {row.name: row for row in openvswitch.ports()}
     return tuple(
         Port(host, row.port or "", row.mac, rows[row.port].tag, rows[row.port].trunk)
-        for host, row in mine
+        for host, row in found
         if row.port in rows
     )
 
 
-def _live(host: Domain) -> tuple[domain.InterfaceRow, ...]:
-    """Return the interfaces that are ports now."""
-    with suppress(NotFound):  # a host that went in the meantime
+def _live_interfaces(host: Domain) -> tuple[domain.InterfaceRow, ...]:
+    """Return the interfaces that have a port now."""
+    with suppress(NotFound):  # deleted meanwhile
         return tuple(row for row in domain.read(host.xml()).interfaces if row.port)
     return ()
 
 
 def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Outcome:
-    """Delete a network that no host has.
+    """Delete a network that no host uses.
 
-    Raises NotFound, and Conflict when hosts have it or when it is none of Open vSwitch's.
+    Raises NotFound, and Conflict if a host uses it or it is not on Open vSwitch.
     """
     hypervisor.check_changeable()
     with locks.hold("network", name):
@@ -163,13 +165,13 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
 
 
 def preview(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> str | None:
-    """Return what a deletion would remove, in words; None for nothing. Raises as delete does."""
+    """Describe what a deletion would remove; None for nothing. Raises the errors of delete()."""
     hypervisor.check_changeable()
     handle = _deletable(hypervisor, name, if_exists=if_exists)
     if handle is None:
         return None
-    found = network.read(handle.xml())
-    return f"{name}: VLAN {found.vlan} on {found.bridge}"
+    info = network.read(handle.xml())
+    return f"{name}: VLAN {info.vlan} on {info.bridge}"
 
 
 def _deletable(hypervisor: Hypervisor, name: str, *, if_exists: bool) -> NetworkHandle | None:
@@ -181,8 +183,8 @@ def _deletable(hypervisor: Hypervisor, name: str, *, if_exists: bool) -> Network
         raise
     if not network.read(handle.xml()).switched:
         raise Conflict(
-            f"network {name!r} is not one of Open vSwitch, so shctl leaves it alone;"
-            f" 'virsh net-undefine {name}' removes it"
+            f"network {name!r} is not on Open vSwitch, so shctl does not delete it;"
+            f" use 'virsh net-undefine {name}'"
         )
     _check_unused(hypervisor, name)
     return handle

@@ -1,4 +1,7 @@
-"""The door to Open vSwitch: the one caller of ovs-vsctl."""
+"""Read and change Open vSwitch; nothing else calls ovs-vsctl.
+
+Tables and columns are in ovs-vswitchd.conf.db(5), the JSON of values in RFC 7047, section 5.1.
+"""
 
 import json
 import subprocess
@@ -13,10 +16,10 @@ TIMEOUT = 3  # seconds; a call that works takes 4 ms
 
 @dataclass(frozen=True, slots=True)
 class PortRow:
-    """A port as Open vSwitch has it; `domain` is its vm-id, which libvirt and others write.
+    """A port in Open vSwitch; `domain` is its vm-id, which libvirt and other programs write.
 
-    `type` is that of its Interface: nothing for libvirt's ports, "bond" for a port that does not
-    have one Interface of its own name.
+    `type` is that of its Interface: empty for libvirt's ports, "bond" for a port that does not
+    have exactly one Interface of the same name.
     """
 
     uuid: str
@@ -32,7 +35,7 @@ class PortRow:
 def bridges() -> list[str]:
     """Return the names of all bridges; raise Unreachable when Open vSwitch does not answer.
 
-    Without the fake ones that list-br has too: a port that is put there stands on their parent.
+    Without the fake bridges that list-br includes: their ports are on the parent bridge.
     """
     return sorted(row["name"] for row in _rows(_vsctl("--columns=name", "list", "Bridge")))
 
@@ -51,31 +54,33 @@ def ports() -> list[PortRow]:
     return [_port(row, bridge_of.get(row["_uuid"][1], ""), interfaces) for row in port_rows]
 
 
-def sweep(stale: Collection[PortRow]) -> None:
-    """Remove rows that libvirt left behind; a row that changed in the meantime stays.
+def remove_stale_ports(stale: Collection[PortRow]) -> None:
+    """Remove stale rows; rows that changed meanwhile are kept. Raises Unreachable.
 
-    --no-wait: the rows must go even when ovs-vswitchd, whose death left them, is not back.
+    Works while ovs-vswitchd is down, whose crash leaves such rows.
     """
     left = list(stale)
     while left:
         row = left.pop()
         try:
-            _sweep_row(row)
+            _remove_row(row)
         except Unreachable:
-            # The wait was in vain if somebody else swept or took the row, and perhaps others.
+            # wait-until also times out when another process has removed or reused the row. Read all
+            # rows again, so that many such rows cost one timeout.
             present = ports()
             if row in present:
                 raise
             left = [row for row in left if row in present]
 
 
-def _sweep_row(row: PortRow) -> None:
-    # libvirt takes a row over as it is, and then the switch has a device, which gives it a number.
+def _remove_row(row: PortRow) -> None:
+    # When libvirt reuses a row, its device appears and the switch assigns a positive ofport.
     owner, kind = json.dumps(row.domain), json.dumps(row.type)
-    as_before = [f"external_ids:vm-id={owner}", f"type={kind}", "ofport<0"]
-    # By UUID, since the same host may have started meanwhile, with a new row of that name.
+    unchanged = [f"external_ids:vm-id={owner}", f"type={kind}", "ofport<0"]
+    # One transaction. By UUID: the host may have started meanwhile, with a new row of that name.
+    # --no-wait: do not wait for ovs-vswitchd, which may be down.
     _vsctl(
-        "--no-wait", "wait-until", "Interface", row.name, *as_before,
+        "--no-wait", "wait-until", "Interface", row.name, *unchanged,
         "--", "--if-exists", "remove", "Bridge", row.bridge, "ports", row.uuid,
         timeout=1,
     )  # fmt: skip
@@ -104,7 +109,7 @@ def _rows(line: str) -> list[dict[str, Any]]:
 
 
 def _set(value: Any) -> list[Any]:
-    """Return a column as a list; a set of one is written as its bare element (RFC 7047)."""
+    """Return a column as a list; a set of one element is encoded as that element (RFC 7047)."""
     if isinstance(value, list) and value[:1] == ["set"]:
         return [_atom(element) for element in value[1]]
     return [_atom(value)]
@@ -115,11 +120,11 @@ def _atom(value: Any) -> Any:
 
 
 def _vsctl(*arguments: str, timeout: int = TIMEOUT) -> str:
-    # What fails is in our own error; the system's log would have it twice, and not as JSON.
+    # The error that is raised has the message; without this, ovs-vsctl logs it to syslog as well.
     quiet = "--verbose=syslog:off"
     argv = ["ovs-vsctl", f"--timeout={timeout}", quiet, "--format=json", *arguments]
     try:
-        # The outer limit only matters when ovs-vsctl itself cannot be scheduled or hangs.
+        # The outer timeout only matters if ovs-vsctl itself hangs or is not scheduled.
         done = subprocess.run(
             argv, capture_output=True, encoding="utf-8", errors="replace", timeout=TIMEOUT + 2,
             check=False, shell=False, stdin=subprocess.DEVNULL,
@@ -134,10 +139,10 @@ def _vsctl(*arguments: str, timeout: int = TIMEOUT) -> str:
 
 
 def _failure(argv: list[str], done: "subprocess.CompletedProcess[str]") -> ShctlError:
-    """Return the error for a failed call: every failure has the status 1, so the text decides."""
+    """Return the error for a failed call, by its message: every failure has status 1."""
     message = done.stderr.strip()
     hint = "is openvswitch-switch running, and are you root?"
-    if done.returncode < 0:  # by the alarm that is its --timeout
+    if done.returncode < 0:  # --timeout kills it by SIGALRM
         return Unreachable(f"Open vSwitch does not answer within {TIMEOUT} s; {hint}")
     if "database connection failed" in message:
         return Unreachable(f"cannot reach Open vSwitch: {message}; {hint}")

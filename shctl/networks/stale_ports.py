@@ -1,8 +1,9 @@
-"""Remove ports that outlived their hosts; the package runs this before libvirtd starts.
+"""Remove stale ports at boot, before libvirtd starts: the main of shctl-ports.service.
 
-A power cut leaves the rows of ports in Open vSwitch. libvirt takes such a row for a new port of the
-same name, old tag and all. shctl sweeps before each start of its own, but by then libvirtd has
-started the hosts that start by themselves. Since libvirt cannot be asked yet, its files are read.
+A power cut leaves rows of ports in Open vSwitch. libvirt reuses such a row, with its old tag, for a
+new port of the same name. shctl removes stale ports before each start, but libvirtd has started the
+hosts with autostart by then. libvirtd does not run yet, so this reads its files and never imports
+libvirt.
 """
 
 import os
@@ -14,21 +15,21 @@ from lxml import etree
 
 from shctl.networks import openvswitch, ports
 
-# In libvirt's source: virDomainConfigFile and virDomainObjSave in src/conf/domain_conf.c.
+# From virDomainConfigFile and virDomainObjSave in libvirt's src/conf/domain_conf.c.
 STORED, RUNNING = Path("/etc/libvirt/qemu"), Path("/run/libvirt/qemu")
-_LONGEST = 4 * 2**20  # bytes; a host's file has some 20,000
+_MAX_SIZE = 4 * 2**20  # bytes; a host's file has about 20,000
 
 
 def main() -> None:
-    """Remove the rows; raise Unreachable."""
-    openvswitch.sweep(ports.outlived(openvswitch.ports(), dead_hosts))
+    """Remove the stale rows; raise Unreachable."""
+    openvswitch.remove_stale_ports(ports.find_stale(openvswitch.ports(), inactive_hosts))
 
 
-def dead_hosts() -> set[str]:
+def inactive_hosts() -> set[str]:
     """Return the UUIDs of the hosts that libvirt has stored and that do not run.
 
-    A host may run without libvirtd, which finds it again by its file. Where such a file cannot be
-    read nothing is certain.
+    QEMU runs on without libvirtd, which finds it again by its file in /run. If such a file cannot
+    be read, any host may run, so the result is empty.
     """
     try:
         running = {_uuid(file) for file in _files(RUNNING)}
@@ -47,7 +48,7 @@ def _readable(directory: Path) -> set[str]:
 
 
 def _files(directory: Path) -> Iterator[Path]:
-    """Return the XML files in a directory, none for one that is not there; raise OSError."""
+    """Yield the XML files in a directory, none if it does not exist; raise OSError."""
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.endswith(".xml"):
@@ -55,16 +56,18 @@ def _files(directory: Path) -> Iterator[Path]:
 
 
 def _uuid(file: Path) -> str:
-    """Return the UUID of the host that a file describes; raise OSError, ValueError."""
+    """Return the UUID in a host's file; raise OSError, ValueError."""
+    # A symlink may lead elsewhere, and opening a FIFO would block.
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb") as stream:  # noqa: PTH123, by its descriptor
-        text = stream.read(_LONGEST + 1)
-    if len(text) > _LONGEST:
+    with open(descriptor, "rb") as stream:  # noqa: PTH123, a descriptor
+        text = stream.read(_MAX_SIZE + 1)
+    if len(text) > _MAX_SIZE:
         raise ValueError(f"{file} is too long")
     try:
         root = etree.fromstring(text, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError as error:
-        raise ValueError(f"{file} is no XML") from error
+        raise ValueError(f"{file} is not XML") from error
+    # The file of a running host has <domain> in <domstatus>.
     element = root if root.tag == "domain" else root.find("domain")
     uuid = None if element is None else element.findtext("uuid")
     if not uuid:

@@ -132,7 +132,7 @@ def test_volume_that_is_missing_is_shown_and_left_to_people() -> None:
     delete("loser")
 
 
-def test_port_row_that_outlived_its_host() -> None:
+def test_stale_port_row() -> None:
     create("ported", "--start")
     ids = call("ovs-vsctl", "get", "interface", port_of("ported"), "external_ids").strip()
     delete("ported")
@@ -152,7 +152,7 @@ def test_port_row_of_a_host_that_is_off() -> None:
 
 def test_port_row_of_an_unknown_host_is_shown_and_stays() -> None:
     plant("vnet900", "11111111-2222-3333-4444-555555555555")
-    assert "may have outlived its host" in the_one("port", "vnet900")["problem"]
+    assert "may be stale" in the_one("port", "vnet900")["problem"]
     assert [row["result"] for row in findings("--fix")] == [None]
     assert "vnet900" in port_rows()
     call("ovs-vsctl", "del-port", "vnet900")

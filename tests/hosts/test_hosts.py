@@ -208,12 +208,12 @@ def test_transient_host_goes_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> N
 def test_start_that_comes_second_leaves_the_host_on(monkeypatch: pytest.MonkeyPatch) -> None:
     create("raced")
 
-    def sweep(_hypervisor: Hypervisor) -> list[PortRow]:
+    def remove(_hypervisor: Hypervisor) -> list[PortRow]:
         if state("raced") == "shut off":
             call("virsh", "start", "raced")
         return []
 
-    monkeypatch.setattr(power, "sweep_ports", sweep)
+    monkeypatch.setattr(power, "remove_stale_ports", remove)
     with pytest.raises(Conflict, match="already running"):
         power.start(Hypervisor(URI), "raced")
     assert state("raced") == "running"

@@ -197,7 +197,7 @@ def test_only_the_end_of_a_long_log_is_read(
 ) -> None:
     """What stands before counts as not there, and libvirt's own word holds."""
     monkeypatch.setattr(qemulog, "LOGS", tmp_path)
-    monkeypatch.setattr(qemulog, "MOST", len(LOG))
+    monkeypatch.setattr(qemulog, "MAX_BYTES", len(LOG))
     log = tmp_path / "web1.log"
     log.write_text(LOG)
     assert qemulog.first_ending("web1", "aaaa") == "destroyed"

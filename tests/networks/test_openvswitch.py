@@ -18,7 +18,7 @@ UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"
 def rows() -> Iterator[None]:
     """Plant an access port, a trunk with a native tag, and a row as libvirt leaves it.
 
-    No device stands behind them, as behind rows that outlived their guest.
+    They have no device, like stale rows.
     """
     trunk = ["tag=5", "trunks=7,5,6", "vlan_mode=native-untagged"]
     vsctl("add-port", "br0", "p1", "tag=10")
@@ -69,39 +69,41 @@ def test_ports_with_line_separators_in_what_others_write() -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_sweep_removes_the_rows_that_it_is_given() -> None:
+def test_stale_rows_are_removed() -> None:
     found = by_name()
-    openvswitch.sweep([the_row()])
+    openvswitch.remove_stale_ports([the_row()])
     assert set(by_name()) == set(found) - {"p3"}
 
 
 @pytest.mark.usefixtures("rows")
-def test_sweep_leaves_a_row_that_changed_hands() -> None:
+def test_row_with_another_owner_is_kept() -> None:
     row = the_row()
     vsctl("set", "interface", "p3", "external_ids:vm-id=somebody-else")
-    openvswitch.sweep([row])
+    openvswitch.remove_stale_ports([row])
     assert "p3" in by_name()
 
 
 @pytest.mark.usefixtures("rows")
-def test_sweep_of_a_row_that_somebody_else_swept() -> None:
+def test_row_that_was_removed_meanwhile() -> None:
     row = the_row()
     vsctl("del-port", "p3")
-    openvswitch.sweep([row])
+    openvswitch.remove_stale_ports([row])
     assert "p3" not in by_name()
 
 
 @pytest.mark.usefixtures("rows")
-def test_sweep_leaves_the_new_row_of_a_host_that_has_started_meanwhile() -> None:
+def test_new_row_of_a_host_that_started_meanwhile_is_kept() -> None:
     row = the_row()
     owner = f"external_ids:vm-id={UUID}"
     vsctl("del-port", "p3", "--", "add-port", "br0", "p3", "--", "set", "interface", "p3", owner)
-    openvswitch.sweep([row])
+    openvswitch.remove_stale_ports([row])
     assert "p3" in by_name()
 
 
 @pytest.mark.usefixtures("rows")
-def test_sweep_of_many_that_somebody_else_swept_waits_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_rows_that_were_removed_meanwhile_cost_one_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     row = the_row()
     vsctl("del-port", "p3")
     calls: list[tuple[str, ...]] = []
@@ -112,33 +114,33 @@ def test_sweep_of_many_that_somebody_else_swept_waits_once(monkeypatch: pytest.M
         return real(*arguments, **more)
 
     monkeypatch.setattr(openvswitch, "_vsctl", counted)
-    openvswitch.sweep([row] * 20)
+    openvswitch.remove_stale_ports([row] * 20)
     assert len([words for words in calls if "wait-until" in words]) == 1
 
 
 @pytest.mark.usefixtures("rows")
-def test_sweep_leaves_a_row_whose_type_has_changed() -> None:
+def test_row_whose_type_has_changed_is_kept() -> None:
     row = the_row()
     vsctl("set", "interface", "p3", "type=internal")
-    openvswitch.sweep([row])
+    openvswitch.remove_stale_ports([row])
     assert "p3" in by_name()
 
 
 @pytest.mark.usefixtures("rows")
-def test_sweep_tells_of_a_row_that_has_a_device_by_now() -> None:
+def test_row_that_has_a_device_by_now_is_an_error() -> None:
     row = the_row()
     call("ip", "link", "add", "p3", "type", "veth")
     try:
         call("ovs-vsctl", "set", "interface", "p3", "mtu_request=1400")
         with pytest.raises(Unreachable):
-            openvswitch.sweep([row])
+            openvswitch.remove_stale_ports([row])
         assert "p3" in by_name()
     finally:
         call("ip", "link", "delete", "p3")
 
 
 @pytest.mark.usefixtures("rows")
-def test_port_of_several_interfaces_is_none_of_libvirts() -> None:
+def test_bond_has_no_domain() -> None:
     set_id = ["--", "set", "interface", "p4", f"external_ids:vm-id={UUID}"]
     vsctl("add-bond", "br0", "p4", "p4", "p5", *set_id)
     try:
@@ -148,21 +150,21 @@ def test_port_of_several_interfaces_is_none_of_libvirts() -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_sweep_tells_when_the_row_stays() -> None:
+def test_row_that_remains_is_an_error() -> None:
     row = the_row()
     daemon("stop", "ovsdb-server")
     try:
         with pytest.raises(Unreachable):
-            openvswitch.sweep([row])
+            openvswitch.remove_stale_ports([row])
     finally:
         daemon("start", "ovsdb-server")
 
 
 @pytest.mark.usefixtures("rows")
-def test_sweep_works_while_vswitchd_is_dead() -> None:
+def test_removal_works_while_vswitchd_is_down() -> None:
     daemon("kill", "ovs-vswitchd")
     try:
-        openvswitch.sweep([the_row()])
+        openvswitch.remove_stale_ports([the_row()])
         assert "p3" not in by_name()
     finally:
         daemon("start", "ovs-vswitchd")
@@ -183,7 +185,7 @@ def test_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         openvswitch.ports()
 
 
-def test_failure_tells_command_and_status() -> None:
+def test_failure_names_command_and_status() -> None:
     with pytest.raises(ShctlError, match="ovs-vsctl .* frob failed with 1: .*unknown command"):
         openvswitch._vsctl("frob")
 

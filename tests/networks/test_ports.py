@@ -1,4 +1,4 @@
-"""Which rows of ports have outlived their hosts, and which devices other namespaces have."""
+"""Which rows of ports are stale, and which devices other namespaces have."""
 
 import os
 import subprocess
@@ -49,11 +49,11 @@ def row(name: str = "vnet3", domain: str | None = UUID, kind: str = "") -> PortR
         (row("--all"), {"lo"}, True, False),
     ],
 )
-def test_outlived(
+def test_find_stale(
     it: PortRow, names: set[str], complete: bool, is_stale: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "everywhere", lambda: Devices(frozenset(names), complete))
-    assert ports.outlived([it], lambda: {UUID, ""}) == ([it] if is_stale else [])
+    assert ports.find_stale([it], lambda: {UUID, ""}) == ([it] if is_stale else [])
 
 
 def test_what_costs_time_is_asked_only_about_suspects(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,33 +61,33 @@ def test_what_costs_time_is_asked_only_about_suspects(monkeypatch: pytest.Monkey
         pytest.fail("asked for nothing")
 
     monkeypatch.setattr(devices, "everywhere", never)
-    assert ports.outlived([row(domain=None), row(kind="internal")], never) == []  # type: ignore[arg-type]
-    assert ports.outlived([row()], lambda: {OTHER}) == []
-    assert ports.in_the_way([row("tap3", None), row("tap4", OTHER)], ["web0"], UUID) is None
+    assert ports.find_stale([row(domain=None), row(kind="internal")], never) == []  # type: ignore[arg-type]
+    assert ports.find_stale([row()], lambda: {OTHER}) == []
+    assert ports.find_conflict([row("tap3", None), row("tap4", OTHER)], ["web0"], UUID) is None
 
 
 @pytest.mark.parametrize(
-    ("it", "is_in_the_way"),
+    ("it", "is_conflict"),
     [
         (row("web0", OTHER), True),
         (row("web0", None), True),
         (row("web0", UUID), False),
         (row("vnet3", OTHER, "internal"), True),
         (row("vnet3", None, "internal"), True),
-        (row("vnet3", OTHER), False),  # the check after the start looks at its tags
+        (row("vnet3", OTHER), False),  # the check after the start compares its tags
         (row("vnet4", OTHER), True),
         (row("vnet5", OTHER, "internal"), False),
         (row("vnet٣", OTHER, "internal"), False),
         (row("ovn3", OTHER, "internal"), False),
     ],
 )
-def test_in_the_way(it: PortRow, is_in_the_way: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_conflict(it: PortRow, is_conflict: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """vnet5 has a device here, vnet4 has one in another namespace."""
     monkeypatch.setattr(devices, "here", lambda: frozenset({"vnet5"}))
     monkeypatch.setattr(
         devices, "everywhere", lambda: Devices(frozenset({"vnet4", "vnet5"}), complete=False)
     )
-    assert ports.in_the_way([it], ["web0"], UUID) == (it if is_in_the_way else None)
+    assert ports.find_conflict([it], ["web0"], UUID) == (it if is_conflict else None)
 
 
 # --- namespaces --------------------------------------------------------------------------------
@@ -163,8 +163,8 @@ def test_namespaces_that_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.wait()
         return []
 
-    monkeypatch.setattr(devices, "_PATIENCE", 0.1)
-    monkeypatch.setattr(devices, "_named", slow)
+    monkeypatch.setattr(devices, "_TIMEOUT", 0.1)
+    monkeypatch.setattr(devices, "_mounted", slow)
     assert not devices.everywhere().complete
     seen.set()
 
@@ -184,13 +184,13 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     return stored, running
 
 
-def test_dead_are_stored_hosts_that_do_not_run(files: tuple[Path, Path]) -> None:
+def test_inactive_are_stored_hosts_that_do_not_run(files: tuple[Path, Path]) -> None:
     stored, running = files
-    assert stale_ports.dead_hosts() == {UUID}
+    assert stale_ports.inactive_hosts() == {UUID}
     running.mkdir()
     (stored / "b.xml").write_text(STORED.replace(UUID, OTHER))
     (running / "a.xml").write_text(f"<domstatus state='running'>{STORED[13:]}</domstatus>")
-    assert stale_ports.dead_hosts() == {OTHER}
+    assert stale_ports.inactive_hosts() == {OTHER}
 
 
 BOMB = f"""<!DOCTYPE d [<!ENTITY a "{UUID}">]><domain><uuid>&a;</uuid></domain>"""
@@ -205,22 +205,22 @@ def test_file_that_describes_no_host(text: str, files: tuple[Path, Path]) -> Non
     """One of a running host makes everything uncertain."""
     stored, running = files
     (stored / "b.xml").write_text(text)
-    assert stale_ports.dead_hosts() == {UUID}
+    assert stale_ports.inactive_hosts() == {UUID}
     running.mkdir()
     (running / "b.xml").write_text(text)
-    assert stale_ports.dead_hosts() == set()
+    assert stale_ports.inactive_hosts() == set()
 
 
 def test_file_of_a_running_host_that_is_none(files: tuple[Path, Path]) -> None:
     _, running = files
     running.mkdir()
     os.mkfifo(running / "b.xml")
-    assert stale_ports.dead_hosts() == set()
+    assert stale_ports.inactive_hosts() == set()
     (running / "b.xml").unlink()
     (running / "b.xml").symlink_to("/etc/passwd")
-    assert stale_ports.dead_hosts() == set()
+    assert stale_ports.inactive_hosts() == set()
 
 
 def test_directory_of_running_hosts_that_is_none(files: tuple[Path, Path]) -> None:
     files[1].write_text("")
-    assert stale_ports.dead_hosts() == set()
+    assert stale_ports.inactive_hosts() == set()

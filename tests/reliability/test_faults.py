@@ -68,7 +68,7 @@ def test_r16_one_qemu_hangs(figures: Figures) -> None:
 
 def test_r16_hung_qemu_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """libvirt waits for ever for an answer to what it asks QEMU to do."""
-    monkeypatch.setattr(power, "_PATIENCE", 0.5)
+    monkeypatch.setattr(power, "_QEMU_TIMEOUT", 0.5)
     create("hangs", "--start")
     hypervisor = Hypervisor(URI)
     with stopped(qemu_pid("hangs")):
@@ -195,7 +195,7 @@ def owner(request: pytest.FixtureRequest) -> Iterator[str | None]:
     indirect=["owner"],
 )
 def test_r20_stale_row(owner: str | None, columns: list[str], next_port: str) -> None:
-    """libvirt's own leftover is swept; of any other the host keeps away, or takes it with its tag.
+    """A stale port is removed; with one of another owner, the host gets its tag or does not start.
 
     libvirt 11 writes the tag into a row that it takes over, libvirt 9 does not.
     """
@@ -240,7 +240,7 @@ def test_r20_paused_host_is_not_resumed_on_a_wrong_vlan() -> None:
 
 
 def test_r20_host_that_libvirtd_starts_after_a_power_cut() -> None:
-    """What the package runs before libvirtd sweeps the port; a host's own port it leaves alone."""
+    """The unit that runs before libvirtd removes the stale port and keeps a running host's port."""
     create("late", "--autostart")
     uuid = run("-o", "json", "hosts", "show", "late").json["id"]
     daemon("stop", "libvirtd")

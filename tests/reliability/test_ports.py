@@ -22,7 +22,7 @@ from tests.support import (
 from tests.systemd_unit import as_service
 
 UNKNOWN = "11111111-2222-3333-4444-555555555555"
-SWEEP = [sys.executable, "-m", "shctl.networks.stale_ports"]
+REMOVE_STALE = [sys.executable, "-m", "shctl.networks.stale_ports"]
 CREATE = "hosts create late --memory 64 --disk 1 --network vlan10 --start".split()
 
 
@@ -98,7 +98,11 @@ def test_r41_ports_of_others_stay(off: str, guest: str) -> None:
     """Beside them a row that is left over goes each time."""
     others = plant_others(off, guest) | plant_unknown()
     try:
-        for command in ([*SHCTL, "hosts", "start", "off"], [*SHCTL, "doctor", "--fix"], SWEEP):
+        for command in (
+            [*SHCTL, "hosts", "start", "off"],
+            [*SHCTL, "doctor", "--fix"],
+            REMOVE_STALE,
+        ):
             plant("vnet901", off)
             call(*command)
             assert set(port_rows()) >= others, command
@@ -120,7 +124,7 @@ def test_r41_boot_without_libvirtd(off: str, guest: str) -> None:
     try:
         plant("vnet901", off)
         plant("vnet902", running)
-        call(*SWEEP)
+        call(*REMOVE_STALE)
         assert set(port_rows()) >= others | {"vnet902"}
         assert "vnet901" not in port_rows()
     finally:
@@ -136,7 +140,7 @@ def test_r41_service_leaves_what_it_cannot_see(off: str) -> None:
     call("ip", "netns", "add", "closed")
     try:
         call(*as_service(*SHCTL, "doctor", "--fix"))
-        call(*as_service(*SWEEP))
+        call(*as_service(*REMOVE_STALE))
         assert "vnet901" in port_rows()
     finally:
         call("ip", "netns", "delete", "closed")
@@ -160,7 +164,7 @@ def test_r41_port_whose_name_is_next(uuid: str, off: str, guest: str, next_port:
     move(next_port, guest)
     try:
         done = run(*CREATE)
-        assert (done.code, f"may take port {next_port}" in done.err) == (4, True), done
+        assert (done.code, f"might reuse port {next_port}" in done.err) == (4, True), done
         assert run("hosts", "show", "late").code == 3
         assert port_rows()[next_port]["tag"] == 77
         assert next_port in call("ip", "-n", guest, "-br", "link")
@@ -181,7 +185,7 @@ def test_r41_port_that_a_host_names_for_itself(guest: str) -> None:
         assert run("hosts", "start", "late").code == 4
         move("web0", guest)
         done = run("hosts", "start", "late")
-        assert (done.code, "may take port web0" in done.err) == (4, True), done
+        assert (done.code, "might reuse port web0" in done.err) == (4, True), done
         assert port_rows()["web0"]["tag"] == 77
     finally:
         remove({"web0"})
@@ -233,7 +237,7 @@ def test_r41_namespaces_without_a_process_or_a_name(off: str, tmp_path: Path) ->
         assert set(port_rows()) >= others
         assert "vnet901" not in port_rows()
         run("doctor", "--fix")
-        call(*SWEEP)
+        call(*REMOVE_STALE)
         assert set(port_rows()) >= others
     finally:
         for holder in holders:
