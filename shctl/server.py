@@ -1,4 +1,4 @@
-"""The REST face: a table of routes onto the commands; JSON in, JSON out, errors in one place."""
+"""The REST server: a table of routes to commands, JSON in and out, errors in one place."""
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -11,153 +11,155 @@ from shctl.common import token_file
 from shctl.common.errors import ShctlError
 from shctl.common.output import to_json
 from shctl.rest import access_log, docs, openapi, parameters, responses, runner
-from shctl.rest.access import PUBLIC, Gate, check_scope
+from shctl.rest.access import PUBLIC, Authenticator, authorize
 from shctl.rest.admission import Admission, NoRoute
 from shctl.rest.http import wsgi
 from shctl.rest.route import Page, Route
 
 HOST, NETWORK = "/hosts/<name>", "/networks/<name>"
-# Reads are short. Changes may wait for locks and for QEMU; a creation may have to fetch its tree.
+# Time limits in seconds. Changes may wait for locks and QEMU, creations for a tree's download.
 READ, CHANGE, CREATE = 8, 60, 900
-WAIT = 300
+WAIT = 300  # the maximum of a parameter `timeout`
 ROUTES = (
-    Route("GET", "/hosts", "hosts list", 200, "read", READ, busy=True, places="read"),
-    Route("GET", HOST, "hosts show", 200, "read", READ, places="read"),
-    Route("POST", HOST, "hosts create", 201, "admin", CREATE, failures=(502,), places="create"),
+    Route("GET", "/hosts", "hosts list", 200, "read", READ, cpu_bound=True, limit="read"),
+    Route("GET", HOST, "hosts show", 200, "read", READ, limit="read"),
+    Route("POST", HOST, "hosts create", 201, "admin", CREATE, failures=(502,), limit="create"),
     Route("DELETE", HOST, "hosts delete", 204, "admin", CHANGE),
     Route("PUT", f"{HOST}/start", "hosts start", 204, "power", CHANGE),
     Route(
-        "PUT", f"{HOST}/stop", "hosts stop", 204, "power", WAIT + CHANGE, longest=WAIT,
-        places="stop",
+        "PUT", f"{HOST}/stop", "hosts stop", 204, "power", WAIT + CHANGE, max_timeout=WAIT,
+        limit="stop",
     ),
     Route("PUT", f"{HOST}/reboot", "hosts reboot", 204, "power", CHANGE),
     Route(
-        "GET", f"{HOST}/wait", "hosts wait", 200, "read", WAIT + READ, longest=WAIT,
-        renamed={"for": "condition"}, failures=(502,), places="wait",
+        "GET", f"{HOST}/wait", "hosts wait", 200, "read", WAIT + READ, max_timeout=WAIT,
+        renamed={"for": "condition"}, failures=(502,), limit="wait",
     ),
-    # Installers print passwords.
-    Route("GET", f"{HOST}/log", "hosts log", 200, "admin", READ, places="read"),
-    Route("GET", "/networks", "networks list", 200, "read", READ, busy=True, places="read"),
-    Route("GET", NETWORK, "networks show", 200, "read", READ, places="read"),
+    # For admins, because installers print passwords.
+    Route("GET", f"{HOST}/log", "hosts log", 200, "admin", READ, limit="read"),
+    Route("GET", "/networks", "networks list", 200, "read", READ, cpu_bound=True, limit="read"),
+    Route("GET", NETWORK, "networks show", 200, "read", READ, limit="read"),
     Route("POST", NETWORK, "networks create", 201, "admin", CHANGE),
     Route("POST", f"/hosts/<host>{NETWORK}", "networks create", 201, "admin", CHANGE),
     Route("DELETE", NETWORK, "networks delete", 204, "admin", CHANGE),
-    # It makes the server send requests to wherever the caller likes.
-    Route("GET", "/trees", "trees probe", 200, "admin", CHANGE, failures=(502,), places="create"),
-    Route("GET", "/doctor", "doctor", 200, "read", CHANGE, places="read"),
+    # The caller decides where the server sends a request (server-side request forgery).
+    Route("GET", "/trees", "trees probe", 200, "admin", CHANGE, failures=(502,), limit="create"),
+    Route("GET", "/doctor", "doctor", 200, "read", CHANGE, limit="read"),
 )  # fmt: skip
 PAGES = (
-    Page("/", "read", "about", "Tell name and version."),
-    Page("/healthz", PUBLIC, "health", "Tell whether libvirt and Open vSwitch answer."),
-    Page("/metrics", "read", "metrics", "Give numbers to Prometheus."),
-    Page("/openapi.json", PUBLIC, "openapi", "Describe this interface to programs."),
-    Page("/docs", PUBLIC, "docs", "Describe this interface to people."),
+    Page("/", "read", "about", "Return the name and the version."),
+    Page("/healthz", PUBLIC, "health", "Check whether libvirt and Open vSwitch respond."),
+    Page("/metrics", "read", "metrics", "Return metrics for Prometheus."),
+    Page("/openapi.json", PUBLIC, "openapi", "Return the OpenAPI description of this interface."),
+    Page("/docs", PUBLIC, "docs", "Return the description of this interface as a web page."),
 )
 
 
-def describe(shared: runner.Core) -> dict[str, Any]:
+def describe(commands: runner.CommandRunner) -> dict[str, Any]:
     """Return the OpenAPI document of all routes."""
-    return openapi.build(ROUTES, PAGES, shared.find, shared.parameters)
+    return openapi.build(ROUTES, PAGES, commands.find, commands.parameters)
 
 
 def _no_route(error: bottle.HTTPError) -> bottle.HTTPResponse:
-    """Answer for Bottle, should it find no route where one was found before."""
-    return responses.problem(NoRoute(HTTPStatus(error.status_code)))
+    """Respond for Bottle in case its router and Admission's disagree."""
+    return responses.problem(NoRoute(HTTPStatus(error.status_code), "there is no such route"))
 
 
-Respond = Callable[[access_log.Exchange, dict[str, str]], bottle.HTTPResponse]
+Handler = Callable[[access_log.Exchange, dict[str, str]], bottle.HTTPResponse]
 
 
-def _told(error: BaseException, exchange: access_log.Exchange) -> ShctlError:
-    """Return what the client gets to see of a failure; the unexpected is written down whole.
+def _public_error(error: BaseException, exchange: access_log.Exchange) -> ShctlError:
+    """Return the error that the client may see, and log unexpected ones with their traceback.
 
-    A stranger learns no path and no other tool's words.
+    Hides paths and tool output from unauthenticated clients.
     """
     if isinstance(error, ShctlError) and error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
         return error
-    access_log.failure(exchange.id)
+    access_log.log_failure(exchange.id)
     if isinstance(error, ShctlError) and exchange.caller.scope in token_file.SCOPES:
         return error
-    return ShctlError(f"something unexpected; the server's log has it as request {exchange.id}")
+    return ShctlError(f"unexpected error; the server's log has it as request {exchange.id}")
 
 
 class Server:
     """The WSGI application of one listener."""
 
-    def __init__(self, shared: runner.Core, gate: Gate) -> None:
-        self._core = shared
-        self._admission = Admission(gate, (*ROUTES, *PAGES))
+    def __init__(self, commands: runner.CommandRunner, authenticator: Authenticator) -> None:
+        self._commands = commands
+        self._admission = Admission(authenticator, (*ROUTES, *PAGES))
         self._app = bottle.Bottle()
         self._app.default_error_handler = _no_route
         for route in ROUTES:
-            self._add(route, self._command(route))
+            self._add_route(route, self._command(route))
         for page in PAGES:
-            self._add(page, getattr(self, f"_{page.answer}"))
-        description = describe(shared)
-        # Both are for everyone, so they are made once.
+            self._add_route(page, getattr(self, f"_{page.handler}"))
+        description = describe(commands)
+        # Rendered once, because these pages need no token.
         self._description = f"{to_json(description, indent=None)}\n"
-        self._page = docs.page(description)
+        self._page = docs.render(description)
 
-    def _add(self, row: Route | Page, respond: Respond) -> None:
+    def _add_route(self, row: Route | Page, handler: Handler) -> None:
         if row.scope not in (PUBLIC, *token_file.SCOPES):
             raise ShctlError(f"the route {row.method} {row.path} has no scope")
 
-        def answer(**path: str) -> bottle.HTTPResponse:
+        def respond(**path: str) -> bottle.HTTPResponse:
             exchange: access_log.Exchange = bottle.request.environ["shctl.exchange"]
             try:
-                check_scope(exchange.caller, row.scope)
-                return respond(exchange, path)
+                # Admission has checked it. Once more, so that no route can be without the check.
+                authorize(exchange.caller, row.scope)
+                return handler(exchange, path)
             except (Exception, SystemExit) as error:
-                return responses.problem(_told(error, exchange), exchange.keys)
+                return responses.problem(_public_error(error, exchange), exchange.keys)
 
-        self._app.route(row.path, row.method, answer)
+        self._app.route(row.path, row.method, respond)
 
     def admit(self, exchange: access_log.Exchange) -> Route | Page:
-        """Return what a request is for; raise what its header alone is refused for."""
+        """Check a request's headers and return its row of the table; raise ShctlError."""
         return self._admission.admit(exchange)
 
     def refuse(self, exchange: access_log.Exchange, error: BaseException) -> wsgi.Response:
-        """Return the answer to a request that does not become a command, and write it down."""
-        answer = responses.problem(_told(error, exchange))
-        exchange.status = answer.status_code
-        self._write_down(exchange)
-        length = ("Content-Length", str(len(answer.body)))
-        headers = [*answer.headerlist, length, ("X-Request-Id", exchange.id)]
-        return wsgi.Response(answer.status_code, headers, answer.body)
+        """Return the response to a request that runs no command, and log it."""
+        response = responses.problem(_public_error(error, exchange))
+        exchange.status = response.status_code
+        self._log(exchange)
+        length = ("Content-Length", str(len(response.body)))
+        headers = [*response.headerlist, length, ("X-Request-Id", exchange.id)]
+        return wsgi.Response(response.status_code, headers, response.body)
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        """Answer a request that was admitted, and write it down."""
+        """Respond to an admitted request, and log it (WSGI)."""
         exchange: access_log.Exchange = environ["shctl.exchange"]
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
             exchange.status = int(status[:3])
+            # RFC 9110, 8.6: a 204 has no Content-Length; Bottle adds one.
             if exchange.status == HTTPStatus.NO_CONTENT:
                 headers = [header for header in headers if header[0] != "Content-Length"]
             start_response(status, [*headers, ("X-Request-Id", exchange.id)], exc_info)
 
-        with self._core.open(exchange):
+        with self._commands.track(exchange):
             body: Iterable[bytes] = self._app(environ, start)
-            self._write_down(exchange)
+            self._log(exchange)
         return body
 
-    def _command(self, route: Route) -> Respond:
-        params = self._core.parameters(route)
+    def _command(self, route: Route) -> Handler:
+        params = self._commands.parameters(route)
         keys = parameters.keys(params)
 
         def respond(exchange: access_log.Exchange, path: dict[str, str]) -> bottle.HTTPResponse:
             environ, name = bottle.request.environ, path.get("name")
             exchange.keys = keys
-            given = runner.read(
+            given = runner.read_parameters(
                 route, params, environ["QUERY_STRING"], environ.get("CONTENT_TYPE", ""),
                 environ["wsgi.input"].read(),
             )  # fmt: skip
-            exchange.what["parameters"] = access_log.speakable(params, given)
-            runner.bound_timeout(route, params, given)
-            argv = runner.write_argv(params, given, name)
-            done = self._core.run(route, name or "", given, argv, exchange.caller.who)
-            return responses.success(route, name or "", done)
+            exchange.audit["parameters"] = access_log.redact_parameters(params, given)
+            runner.cap_timeout(route, params, given)
+            argv = runner.build_argv(params, given, name)
+            result = self._commands.run(route, name or "", given, argv, exchange.caller.who)
+            return responses.success(route, name or "", result)
 
         return respond
 
@@ -165,12 +167,12 @@ class Server:
         return responses.data(200, {"name": "shctl", "version": __version__})
 
     def _health(self, *_: object) -> bottle.HTTPResponse:
-        seen = self._core.run_own("health", self._core.health.look)
-        return responses.data(200 if all(seen.values()) else 503, seen)
+        services = self._commands.run_page("health", self._commands.health.check)
+        return responses.data(200 if all(services.values()) else 503, services)
 
     def _metrics(self, *_: object) -> bottle.HTTPResponse:
-        text = self._core.run_own("metrics", self._core.metrics.text)
-        return responses.reply(200, text, self._core.metrics.media_type)
+        text = self._commands.run_page("metrics", self._commands.metrics.text)
+        return responses.reply(200, text, self._commands.metrics.media_type)
 
     def _openapi(self, *_: object) -> bottle.HTTPResponse:
         return responses.reply(200, self._description, responses.JSON)
@@ -179,8 +181,8 @@ class Server:
         html = "text/html; charset=utf-8"
         return responses.reply(200, self._page, html, Content_Security_Policy=docs.POLICY)
 
-    def _write_down(self, exchange: access_log.Exchange) -> None:
+    def _log(self, exchange: access_log.Exchange) -> None:
         method = exchange.method if exchange.route else "other"
         route = exchange.route or "none"
-        self._core.metrics.count(method, route, exchange.status, exchange.seconds)
-        access_log.write_down(exchange)
+        self._commands.metrics.count(method, route, exchange.status, exchange.seconds)
+        access_log.log_request(exchange)

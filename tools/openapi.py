@@ -12,7 +12,7 @@ import click
 
 from shctl.cli.main import root
 from shctl.commands.session import DEFAULT_URI
-from shctl.rest.runner import Core
+from shctl.rest.runner import CommandRunner
 from shctl.server import describe
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
@@ -20,7 +20,7 @@ FILE = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 
 def text() -> str:
     """Return the document as it is kept."""
-    document = describe(Core(click.Context(root), DEFAULT_URI))
+    document = describe(CommandRunner(click.Context(root), DEFAULT_URI))
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Who may come in: tokens and their scopes, the rate of failures, and what browsers tell."""
+"""Authentication and authorization: tokens and their scopes, and headers that browsers send."""
 
 import ipaddress
 import socket
@@ -14,13 +14,13 @@ from shctl.common.errors import ShctlError
 from shctl.common.model import Token
 
 PUBLIC = "public"
-FAILURES = 10
+MAX_FAILURES = 10  # for each address in each window
 WINDOW = 60.0  # seconds
 _MOST_ADDRESSES = 10_000
 
 
-class Refused(ShctlError):
-    """A request that is turned away, with header fields that say what would help."""
+class AccessDenied(ShctlError):
+    """A request is refused; `headers` are those of the response."""
 
     status = 403
     title = "Not allowed"
@@ -30,14 +30,14 @@ class Refused(ShctlError):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-class Unknown(Refused):
+class Unauthenticated(AccessDenied):
     """No credentials, or wrong ones."""
 
     status = 401
     title = "Credentials needed"
 
 
-class TooMany(Refused):
+class TooManyFailures(AccessDenied):
     """Too many wrong credentials from one address."""
 
     status = 429
@@ -46,17 +46,17 @@ class TooMany(Refused):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sends a request: a token's name, or the Unix user at the other end of a socket."""
+    """Who sends a request: `who` is "token NAME" or, on a Unix socket, "uid NUMBER"."""
 
     who: str
     scope: str
 
 
-class Gate:
-    """The check at one listener.
+class Authenticator:
+    """Checks the callers of one listener.
 
-    `trusted` is for Unix sockets, whose file permissions have decided already. `names` are those
-    by which clients may call the server besides its addresses, localhost and its host name.
+    `trusted` is for Unix sockets, whose file permissions decide who may connect. `names` are
+    accepted in Host, in addition to IP addresses, localhost and the machine's host name.
     """
 
     def __init__(self, *, trusted: bool, names: tuple[str, ...] = ()) -> None:
@@ -66,26 +66,28 @@ class Gate:
         self._failures = Failures()
 
     def check_browser(self, environ: Mapping[str, Any]) -> None:
-        """Refuse what only a foreign web page makes a browser send.
+        """Raise AccessDenied for requests that a web page of another site makes a browser send.
 
-        A page whose name was bound anew to our address shows in Host, any other in Origin or
-        Sec-Fetch-Site.
+        DNS rebinding shows in Host (the page's name now resolves to this server's address), other
+        cross-site requests in Origin or Sec-Fetch-Site.
         """
         host = environ.get("HTTP_HOST", "")
-        # HTTP/1.0 has no Host. Load balancers' checks speak it; no browser does.
-        bare = "HTTP_HOST" not in environ and environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
-        if not (self.trusted or bare or self._is_ours(host)):
-            raise Refused("Host: not a name of this server; 'shctl serve --allow-host' adds one")
+        # HTTP/1.0 requires no Host. Load balancers' health checks use it; no browser does.
+        without_host = "HTTP_HOST" not in environ and environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+        if not (self.trusted or without_host or self._is_own_name(host)):
+            raise AccessDenied(
+                "Host: not a name of this server; 'shctl serve --allow-host' adds one"
+            )
         origin = environ.get("HTTP_ORIGIN")
         if (
             origin is not None
             and origin.lower() != f"{environ['wsgi.url_scheme']}://{host.lower()}"
         ):
-            raise Refused("Origin: pages of other sites may not use this server")
+            raise AccessDenied("Origin: web pages of other sites may not use this server")
         if environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin"):
-            raise Refused("Sec-Fetch-Site: pages of other sites may not use this server")
+            raise AccessDenied("Sec-Fetch-Site: web pages of other sites may not use this server")
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_own_name(self, host: str) -> bool:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
         if name.lower().rstrip(".") in self._names:
             return True
@@ -95,8 +97,8 @@ class Gate:
             return False
         return True
 
-    def recognise(self, environ: Mapping[str, Any], scope: str) -> Caller:
-        """Return who is calling for something that needs this scope; raise Refused."""
+    def authenticate(self, environ: Mapping[str, Any], scope: str) -> Caller:
+        """Return the caller of a route that needs this scope; raise AccessDenied."""
         if self.trusted:
             return Caller(environ.get("REMOTE_ADDR", "local"), "admin")
         if scope == PUBLIC:
@@ -107,41 +109,48 @@ class Gate:
     def _token(self, environ: Mapping[str, Any]) -> Token:
         kind, _, secret = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if kind.lower() == "bearer" and (token := token_file.find(secret.strip())):
-            # Not even after failures is a good token turned away: nobody guesses 256 bits, and
-            # whoever shares the client's address could lock it out.
+            # Failures never block a valid token: 256 bits cannot be guessed, and other clients
+            # of the same address could lock its owner out.
             return token
         if wait := self._failures.add(_network(environ.get("REMOTE_ADDR", ""))):
-            raise TooMany("too many failures from this address", Retry_After=str(wait))
-        raise Unknown(
-            "a valid token is needed: 'Authorization: Bearer ...'; 'shctl tokens create' makes one",
+            raise TooManyFailures(
+                f"{MAX_FAILURES} requests with wrong credentials in a minute from this address;"
+                f" try again in {wait} s",
+                Retry_After=str(wait),
+            )
+        raise Unauthenticated(
+            "send a valid token in 'Authorization: Bearer TOKEN'; 'shctl tokens create' makes one",
             WWW_Authenticate='Bearer realm="shctl"',
         )
 
 
-def check_scope(caller: Caller, scope: str) -> None:
-    """Raise Refused unless a caller may do what needs this scope."""
+def authorize(caller: Caller, scope: str) -> None:
+    """Raise AccessDenied unless a caller's scope includes the one that a route needs."""
     order = (PUBLIC, *token_file.SCOPES)
     if order.index(caller.scope) < order.index(scope):
-        raise Refused(f"this needs the scope {scope}; {caller.who} has {caller.scope}")
+        raise AccessDenied(
+            f"this requires scope {scope}, and {caller.who} has scope {caller.scope}"
+        )
 
 
 class Failures:
-    """The times of failures in the last minute, by address; of very many the latest are kept."""
+    """Counts authentication failures in the last minute by address, of 10,000 addresses at most."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._times: dict[str, deque[float]] = {}
 
     def add(self, address: str) -> int:
-        """Count a failure; return how many seconds to wait once there are too many, else 0."""
+        """Count a failure; return 0, or the seconds to wait once there are too many."""
         now = time.monotonic()
         with self._lock:
-            # The event loop counts, so it looks through no more than one; who came last is last.
-            times = self._times.pop(address, None) or deque(maxlen=FAILURES)
+            # This runs in the event loop, so nothing is searched. A dictionary keeps the order of
+            # insertion; pop and insert make this address the newest.
+            times = self._times.pop(address, None) or deque(maxlen=MAX_FAILURES)
             if len(self._times) >= _MOST_ADDRESSES:
                 del self._times[next(iter(self._times))]
             self._times[address] = times
-            oldest = times[0] if len(times) == FAILURES else now - WINDOW
+            oldest = times[0] if len(times) == MAX_FAILURES else now - WINDOW
             if now - oldest < WINDOW:
                 return int(WINDOW - (now - oldest)) + 1
             times.append(now)
@@ -149,7 +158,7 @@ class Failures:
 
 
 def _network(address: str) -> str:
-    """Return what stands for one client: an IPv4 address, or the /64 of an IPv6 one."""
+    """Return an IPv4 address, or the /64 of an IPv6 one, of which a client may have all."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

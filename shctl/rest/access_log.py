@@ -1,7 +1,7 @@
-"""What the server writes down of requests: one JSON object a line, see logs.
+"""Log requests, one JSON object a line, see logs.
 
-`log` tells them apart: "request" for each request, "audit" for each change and each refusal, and
-the names of libraries. No line holds a secret: headers, queries and free text are not written.
+The log "request" has a line for each request, "audit" one for each change and each refusal. They
+contain no secrets: headers, queries and free text are not logged.
 """
 
 import logging
@@ -21,9 +21,9 @@ _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_
 
 
 class Exchange:
-    """A request and what is known of it so far.
+    """A request, with its caller and its response's status once they are known.
 
-    `what` is the command and its parameters, `keys` what its options are called in JSON.
+    `audit` has the command and its parameters for the log, `keys` the JSON keys of its options.
     """
 
     def __init__(self, environ: dict[str, Any]) -> None:
@@ -31,26 +31,26 @@ class Exchange:
         self.method: str = environ["REQUEST_METHOD"]
         self.path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
         self.id = secrets.token_hex(8)
-        self.began = time.monotonic()
+        self.started = time.monotonic()
         self.route = ""
         self.caller = Caller("nobody", "")
-        self.what: dict[str, Any] = {}
+        self.audit: dict[str, Any] = {}
         self.keys: Mapping[str, str] = {}
         self.status = 0
-        self.written = False
+        self.logged = False
 
     @property
     def seconds(self) -> float:
-        """Return the time since it came."""
-        return time.monotonic() - self.began
+        """Return the time since the request came."""
+        return time.monotonic() - self.started
 
 
-def write_down(exchange: Exchange) -> None:
-    """Write down, once, that a request was answered, and what was changed or refused."""
-    if exchange.written:
+def log_request(exchange: Exchange) -> None:
+    """Log a finished request, and in the audit log its change or refusal; once for each request."""
+    if exchange.logged:
         return
-    exchange.written = True
-    told = {
+    exchange.logged = True
+    fields = {
         "request": exchange.id,
         "who": exchange.caller.who,
         "from": exchange.environ.get("REMOTE_ADDR", ""),
@@ -58,36 +58,36 @@ def write_down(exchange: Exchange) -> None:
         "path": exchange.path,
         "status": exchange.status,
     }
-    _write("request", {**told, "seconds": round(exchange.seconds, 4)})
+    _write("request", {**fields, "seconds": round(exchange.seconds, 4)})
     is_change = bool(exchange.route) and exchange.method not in ("GET", "HEAD")
     if is_change or exchange.status in _REFUSALS:
-        _write("audit", {**told, **exchange.what})
+        _write("audit", {**fields, **exchange.audit})
 
 
 def log_aborted(exchanges: Iterable[Exchange]) -> None:
     """Log the requests that were still running when the server stopped."""
     for exchange in list(exchanges):
         exchange.status = HTTPStatus.SERVICE_UNAVAILABLE
-        write_down(exchange)
+        log_request(exchange)
 
 
 def log_refused_upgrade(client: str, path: str) -> None:
     """Log that a client asked for another protocol, such as WebSocket."""
-    told = {"who": "nobody", "from": client, "method": "GET", "path": path}
-    _write("audit", {**told, "status": HTTPStatus.FORBIDDEN})
+    fields = {"who": "nobody", "from": client, "method": "GET", "path": path}
+    _write("audit", {**fields, "status": HTTPStatus.FORBIDDEN})
 
 
 def _write(log: str, fields: Fields) -> None:
     logging.getLogger(log).info("", extra={"fields": fields})
 
 
-def failure(request_id: str) -> None:
-    """Write down the exception at hand, which the client does not get to see."""
+def log_failure(request_id: str) -> None:
+    """Log the current exception with its traceback, which the response does not contain."""
     logging.getLogger("server").error("", extra={"fields": {"request": request_id}}, exc_info=True)
 
 
-def speakable(params: Mapping[str, click.Parameter], values: Fields) -> dict[str, Any]:
-    """Return the values with free text left out: kernel command lines hold passwords."""
+def redact_parameters(params: Mapping[str, click.Parameter], values: Fields) -> dict[str, Any]:
+    """Return parameters without free text, such as kernel command lines with passwords."""
     return {name: v if _is_plain(params[name]) else "(not logged)" for name, v in values.items()}
 
 

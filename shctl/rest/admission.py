@@ -1,6 +1,6 @@
-"""What a request's header alone decides: who asks, for which route, with what kind of body.
+"""Check a request's headers: its route, its caller, and whether its body can be accepted.
 
-It runs in the event loop, before a body is read and before a thread is spent, and waits for nobody.
+This runs in the event loop, before the body is read and a thread is taken, so it never blocks.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import bottle
 
 from shctl.common.errors import InvalidInput, ShctlError
 from shctl.rest import parsing
-from shctl.rest.access import Gate, check_scope
+from shctl.rest.access import Authenticator, authorize
 from shctl.rest.access_log import Exchange
 from shctl.rest.route import Page, Route
 
@@ -19,17 +19,17 @@ Row = Route | Page
 
 
 class NoRoute(ShctlError):
-    """A path or a method that does not exist."""
+    """A path does not exist (404), or has no such method (405)."""
 
-    def __init__(self, status: HTTPStatus, **headers: str) -> None:
-        super().__init__(status.description)
+    def __init__(self, status: HTTPStatus, detail: str, **headers: str) -> None:
+        super().__init__(f"{detail}; GET /openapi.json lists the routes")
         self.status = status
         self.title = status.phrase
         self.headers = headers
 
 
 class WrongEncoding(ShctlError):
-    """A body that is compressed, or changed in another way."""
+    """A body is compressed, or encoded in another way."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     title = "Unsupported content encoding"
@@ -38,10 +38,10 @@ class WrongEncoding(ShctlError):
 
 
 class Admission:
-    """The check of one listener's requests against the table of routes."""
+    """Admits the requests of one listener that match the table of routes."""
 
-    def __init__(self, gate: Gate, rows: Iterable[Row]) -> None:
-        self._gate = gate
+    def __init__(self, authenticator: Authenticator, rows: Iterable[Row]) -> None:
+        self._authenticator = authenticator
         self._router = bottle.Router()
         self._methods: set[str] = set()
         for row in rows:
@@ -49,19 +49,19 @@ class Admission:
             self._methods.add(row.method)
 
     def admit(self, exchange: Exchange) -> Row:
-        """Return the row that a request is for, and note it and its caller; raise the refusal."""
+        """Return the row of a request, and set its route and caller; raise ShctlError."""
         environ = exchange.environ
         row, names = self._find(environ["REQUEST_METHOD"], exchange.path)
-        # Which paths exist is for those to know who may read.
+        # An unknown path needs a scope too, so that clients without a token cannot find paths.
         scope = row.scope if row else "read"
         exchange.route = row.path if row else ""
-        self._gate.check_browser(environ)
-        exchange.caller = self._gate.recognise(environ, scope)
-        check_scope(exchange.caller, scope)
+        self._authenticator.check_browser(environ)
+        exchange.caller = self._authenticator.authenticate(environ, scope)
+        authorize(exchange.caller, scope)
         if row is None:
-            raise self._missing(exchange.path)
+            raise self._no_route(exchange.method, exchange.path)
         if isinstance(row, Route):
-            exchange.what = {"command": row.command, **names}
+            exchange.audit = {"command": row.command, **names}
             if row.has_body:
                 _check_body(environ)
         return row
@@ -73,22 +73,25 @@ class Admission:
             return None, {}
         return row, names
 
-    def _missing(self, path: str) -> NoRoute:
-        allowed = {method for method in self._methods if self._find(method, path)[0]}
-        if not allowed:
-            return NoRoute(HTTPStatus.NOT_FOUND)
-        allowed |= {"HEAD"} if "GET" in allowed else set()
-        return NoRoute(HTTPStatus.METHOD_NOT_ALLOWED, Allow=", ".join(sorted(allowed)))
+    def _no_route(self, method: str, path: str) -> NoRoute:
+        found = {other for other in self._methods if self._find(other, path)[0]}
+        if not found:
+            return NoRoute(HTTPStatus.NOT_FOUND, "there is no such path")
+        # Bottle answers HEAD with GET's route.
+        allowed = ", ".join(sorted(found | ({"HEAD"} if "GET" in found else set())))
+        detail = f"{parsing.printable(method)} is not allowed here, only {allowed}"
+        # RFC 9110, 15.5.6, requires Allow.
+        return NoRoute(HTTPStatus.METHOD_NOT_ALLOWED, detail, Allow=allowed)
 
 
 def _check_body(environ: dict[str, Any]) -> None:
-    """Refuse by its header a body that would be refused anyway."""
+    """Raise ShctlError for a body whose headers alone make it invalid."""
     encoding = environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise WrongEncoding("Content-Encoding: send the body as it is, not compressed")
+        raise WrongEncoding("Content-Encoding: not supported; send the body uncompressed")
     length = environ.get("CONTENT_LENGTH", "")
     if not length.isdecimal() or not int(length):
         return
     parsing.check_content_type(environ.get("CONTENT_TYPE", ""))
     if int(length) > parsing.MAX_BODY:
-        raise InvalidInput(f"the body is longer than {parsing.MAX_BODY} bytes")
+        raise InvalidInput(f"the body is too long; the limit is {parsing.MAX_BODY} bytes")

@@ -16,16 +16,16 @@ from hypercorn.asyncio import serve
 
 from shctl.common.errors import ShctlError
 from shctl.rest import access_log, background, logs
-from shctl.rest.access import Gate
+from shctl.rest.access import Authenticator
 from shctl.rest.http import hypercorn_fixes, listeners, sockets
 from shctl.rest.http.bodies import BodyReader
 from shctl.rest.http.listeners import ListenerConfig, Options
 from shctl.rest.http.threads import RequestThreads
 from shctl.rest.middleware import InFlightRequests, WsgiMiddleware
-from shctl.rest.runner import Core
+from shctl.rest.runner import CommandRunner
 from shctl.server import Server
 
-THREADS = 512  # more than the commands that may run or wait, see Core
+THREADS = 512  # more than the commands that may run or wait, see CommandRunner
 DRAIN_TIMEOUT = 8.0  # seconds in which requests may end after SIGTERM
 CLOSE_TIMEOUT = 0.5  # seconds more, in which the last responses are sent
 GC_THRESHOLD = 5_000  # allocations before the garbage collector runs
@@ -44,7 +44,7 @@ def run(root: click.Context, uri: str, options: Options) -> None:
     logs.start()
     clean = False
     try:
-        clean = _run(Core(root, uri), configs, options.names)
+        clean = _run(CommandRunner(root, uri), configs, options.names)
     except BaseException:
         logging.getLogger("server").exception("the server stops because of an error")
     for config in configs:
@@ -54,16 +54,18 @@ def run(root: click.Context, uri: str, options: Options) -> None:
     os._exit(0 if clean else 1)
 
 
-def _run(core: Core, configs: Sequence[ListenerConfig], names: tuple[str, ...]) -> bool:
+def _run(
+    commands: CommandRunner, configs: Sequence[ListenerConfig], names: tuple[str, ...]
+) -> bool:
     """Serve until a signal or a failure; return whether it was a signal."""
-    background.start_supervision(core.hypervisor)
+    background.start_supervision(commands.hypervisor)
     hypercorn_fixes.install()
     _tune_interpreter()
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(_log_error)
     # asyncio.run would wait for the threads of requests as well.
-    clean = loop.run_until_complete(_serve(core, configs, names))
-    access_log.log_aborted(core.exchanges)
+    clean = loop.run_until_complete(_serve(commands, configs, names))
+    access_log.log_aborted(commands.in_flight)
     return clean
 
 
@@ -83,7 +85,9 @@ def _log_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         logging.getLogger("loop").error("%s", context["message"], exc_info=error)
 
 
-async def _serve(core: Core, configs: Sequence[ListenerConfig], names: tuple[str, ...]) -> bool:
+async def _serve(
+    commands: CommandRunner, configs: Sequence[ListenerConfig], names: tuple[str, ...]
+) -> bool:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(RequestThreads(THREADS))
     stop: Any = asyncio.Event()
@@ -94,7 +98,7 @@ async def _serve(core: Core, configs: Sequence[ListenerConfig], names: tuple[str
 
     def application(config: ListenerConfig) -> Any:
         # Each listener has its own, because clients of a Unix socket need no token.
-        server = Server(core, Gate(trusted=config.unix, names=names))
+        server = Server(commands, Authenticator(trusted=config.unix, names=names))
         return WsgiMiddleware(server, reader, in_flight, unix=config.unix)
 
     running = [

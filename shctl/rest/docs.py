@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page for people; it loads nothing from anywhere."""
+"""Render the OpenAPI document as an HTML page, which loads nothing else."""
 
 from base64 import b64encode
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ th, td { text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0 }
 @media (prefers-color-scheme: dark) {
   body { color: #ddd; background: #161616 } h3 { border-color: #444 } .method { color: #4d9 } }
 """
-# No script may run, and no style but this one.
+# Content-Security-Policy: no script, and this style only.
 POLICY = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}';"
     " frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 
 
-def page(document: dict[str, Any]) -> str:
+def render(document: dict[str, Any]) -> str:
     """Return the page as HTML."""
     info = document["info"]
     return "\n".join(
@@ -58,7 +58,7 @@ def _operations(document: dict[str, Any]) -> Iterator[str]:
             yield from _paragraphs(operation["summary"])
             yield from _paragraphs(operation["description"])
             yield from _parameters(operation)
-            yield from _answers(operation["responses"])
+            yield from _responses(operation["responses"])
 
 
 def _parameters(operation: dict[str, Any]) -> Iterator[str]:
@@ -80,13 +80,13 @@ def _parameters(operation: dict[str, Any]) -> Iterator[str]:
 
 
 def _row(name: str, place: str, schema: dict[str, Any], needed: bool, text: str) -> str:
-    words = f"{text} Required." if needed else text
-    cells = [f"<code>{escape(name)}</code>", place, escape(_kind(schema)), escape(words)]
+    description = f"{text} Required." if needed else text
+    cells = [f"<code>{escape(name)}</code>", place, escape(_kind(schema)), escape(description)]
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def _kind(schema: dict[str, Any]) -> str:
-    """Return a schema in a few words."""
+    """Return a short text for a schema."""
     if "$ref" in schema:
         return str(schema["$ref"].rpartition("/")[2])
     if "anyOf" in schema:
@@ -102,7 +102,7 @@ def _kind(schema: dict[str, Any]) -> str:
     return f"{text}, default {schema['default']}" if "default" in schema else text
 
 
-def _answers(responses: dict[str, Any]) -> Iterator[str]:
+def _responses(responses: dict[str, Any]) -> Iterator[str]:
     yield "<p>"
     for status, response in responses.items():
         kinds = [_kind(content["schema"]) for content in response.get("content", {}).values()]

@@ -1,4 +1,4 @@
-"""Tell whether libvirt and Open vSwitch answer."""
+"""Check whether libvirt and Open vSwitch respond."""
 
 import threading
 import time
@@ -9,34 +9,34 @@ from shctl.common.timeout import within
 from shctl.hypervisor.connection import Hypervisor
 from shctl.networks import openvswitch
 
-_LIMIT = 3.0  # seconds for each
-_KEEP = 1.0  # seconds for which an answer holds, since everyone may ask
+_TIMEOUT = 3.0  # seconds for each check
+_MAX_AGE = 1.0  # seconds for which a result is reused, because /healthz needs no token
 
 
 class Health:
-    """The latest look at what the server depends on."""
+    """The state of the services that the server depends on."""
 
     def __init__(self, hypervisor: Hypervisor) -> None:
         self._hypervisor = hypervisor
         self._lock = threading.Lock()
-        self._looked = float("-inf")
-        self._seen: dict[str, bool] = {}
+        self._checked = float("-inf")
+        self._result: dict[str, bool] = {}
 
-    def look(self) -> dict[str, bool]:
-        """Return what answers, by name; looks at most once a second."""
+    def check(self) -> dict[str, bool]:
+        """Return whether each service responds, by its name; at most one check a second."""
         with self._lock:
-            if time.monotonic() - self._looked > _KEEP:
-                self._seen = {
-                    "libvirt": _answers(self._hypervisor.active_uuids),
-                    "openvswitch": self._hypervisor.simulated or _answers(openvswitch.bridges),
+            if time.monotonic() - self._checked > _MAX_AGE:
+                self._result = {
+                    "libvirt": _responds(self._hypervisor.active_uuids),
+                    "openvswitch": self._hypervisor.simulated or _responds(openvswitch.bridges),
                 }
-                self._looked = time.monotonic()
-            return self._seen
+                self._checked = time.monotonic()
+            return self._result
 
 
-def _answers(ask: Callable[[], object]) -> bool:
+def _responds(call: Callable[[], object]) -> bool:
     try:
-        within(_LIMIT, ask, Unreachable("no answer"))
+        within(_TIMEOUT, call, Unreachable("no response"))
     except ShctlError:
         return False
     return True

@@ -1,8 +1,7 @@
-"""Connections to libvirt for requests, each of which has one to itself.
+"""A pool of libvirt connections, each of which serves one request at a time.
 
-libvirtd works on five calls of one connection at a time and lets the others wait
-(max_client_requests in libvirtd.conf), so five calls into a guest that hangs would hold up
-everybody who shares their connection.
+libvirtd runs five calls of one connection at a time and queues the others (max_client_requests in
+libvirtd.conf), so five calls into a guest that hangs would block all requests that share it.
 """
 
 import threading
@@ -14,36 +13,36 @@ from contextlib import contextmanager, suppress
 from shctl.common.errors import TimedOut
 from shctl.hypervisor.connection import Hypervisor
 
-_KEPT = 8
-_IDLE = 3.0  # seconds after which a connection that nobody uses is closed, but for one
+_MAX_IDLE = 8
+_IDLE_TIMEOUT = 3.0  # seconds after which an idle connection is closed; one stays open
 
 
-class Pool:
-    """Connections that are open and not in use; as many more are opened as there are requests."""
+class ConnectionPool:
+    """Open connections that are idle; a request that finds none opens another."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        # With the time when each came back; the last one goes out first.
+        # With the time when each was returned. Used as a stack, so that the others become old.
         self._idle: deque[tuple[float, Hypervisor]] = deque()
         self._lock = threading.Lock()
-        self._trimming = False
+        self._closing = False
 
     @contextmanager
     def borrow(self) -> Iterator[Hypervisor]:
-        """Yield a hypervisor that nobody else uses; it opens its connection anew if it was lost."""
-        hypervisor = self._take()
+        """Yield a hypervisor for exclusive use; it opens its connection again if that is lost."""
+        hypervisor = self._acquire()
         try:
             yield hypervisor
         except TimedOut:
-            # A call may still be stuck in it, and whoever got it next would wait for that one.
+            # A call may still hang in this connection, so no other request may get it.
             raise
         except BaseException:
-            self._give_back(hypervisor)
+            self._release(hypervisor)
             raise
         else:
-            self._give_back(hypervisor)
+            self._release(hypervisor)
 
-    def _take(self) -> Hypervisor:
+    def _acquire(self) -> Hypervisor:
         while True:
             try:
                 _, hypervisor = self._idle.pop()
@@ -51,28 +50,31 @@ class Pool:
                 return Hypervisor(self._uri)
             if not hypervisor.lost:
                 return hypervisor
-            # Whatever has ended this one has ended those that wait behind it.
+            # The older ones are probably lost too; the loop closes them.
             hypervisor.close()
 
-    def _give_back(self, hypervisor: Hypervisor) -> None:
-        if hypervisor.lost or len(self._idle) >= _KEPT:
+    def _release(self, hypervisor: Hypervisor) -> None:
+        if hypervisor.lost or len(self._idle) >= _MAX_IDLE:
             hypervisor.close()
             return
         self._idle.append((time.monotonic(), hypervisor))
         with self._lock:
-            if len(self._idle) > 1 and not self._trimming:
-                self._trimming = True
-                threading.Thread(target=self._trim, name="idle connections", daemon=True).start()
+            if len(self._idle) > 1 and not self._closing:
+                self._closing = True
+                threading.Thread(
+                    target=self._close_idle, name="idle connections", daemon=True
+                ).start()
 
-    def _trim(self) -> None:
-        """Close what is idle for long until there is but one left."""
-        while self._is_crowded():
-            time.sleep(_IDLE / 2)
+    def _close_idle(self) -> None:
+        """Close old idle connections until one is left, then end the thread."""
+        while self._has_several():
+            time.sleep(_IDLE_TIMEOUT / 2)
             with suppress(IndexError):
-                while len(self._idle) > 1 and self._idle[0][0] < time.monotonic() - _IDLE:
+                while len(self._idle) > 1 and self._idle[0][0] < time.monotonic() - _IDLE_TIMEOUT:
                     self._idle.popleft()[1].close()
 
-    def _is_crowded(self) -> bool:
+    def _has_several(self) -> bool:
+        # Under the lock: _release must see a thread that has decided to end.
         with self._lock:
-            self._trimming = len(self._idle) > 1
-            return self._trimming
+            self._closing = len(self._idle) > 1
+            return self._closing

@@ -1,4 +1,4 @@
-"""Run commands under a deadline, so that what hangs holds up nothing else."""
+"""Limit how many commands run at the same time, and how long a request waits for one."""
 
 import threading
 import time
@@ -11,99 +11,104 @@ from shctl.common.errors import ShctlError, TimedOut, Unreachable
 from shctl.common.timeout import begin
 
 T = TypeVar("T")
-PATIENCE = 8.0  # seconds to wait for a place
-_LOOK = 1.0  # seconds between looks whether whoever waits for a place is still there
-QUEUE = 16  # requests about one subject that may wait for a place
+QUEUE_TIMEOUT = 8.0  # seconds that a request waits for its turn
+_CLIENT_CHECK = 1.0  # seconds between checks that the client of a waiting request is connected
+QUEUE_PER_RESOURCE = 16  # requests that may wait for one resource
+RETRY_AFTER = 5  # seconds
 
 
-class TooMany(ShctlError):
-    """Somebody has so many requests under way that others would be kept from theirs."""
+class TooManyRequests(ShctlError):
+    """A caller runs as many requests as it may, so that others get their turn."""
 
     status = 429
     title = "Too many requests"
 
     def __init__(self, caller: str, number: int) -> None:
-        super().__init__(f"{caller} has {number} such requests under way; try again when one ends")
-        self.headers = {"Retry-After": "5"}
+        super().__init__(
+            f"{caller} already has {number} concurrent requests of this kind, which is the limit;"
+            f" try again in {RETRY_AFTER} s or when one of them ends"
+        )
+        self.headers = {"Retry-After": str(RETRY_AFTER)}
 
 
-class Work:
-    """The commands under way: at most `most`, and at most `each` of them about one subject.
+class ConcurrencyLimit:
+    """Runs at most `total` commands, of them `per_resource` and `per_caller`.
 
-    One caller has at most `own` of them. At most `queue` more wait for a place. A call into a hung
-    libvirt or guest cannot be taken back. It keeps its place until it returns, and these numbers
-    say how many may be stuck before others are turned away.
+    At most `queue` requests more wait for their turn. A call into a hung libvirt or guest cannot
+    be cancelled and counts until it returns, so these numbers are also how many calls may hang
+    before requests are refused.
     """
 
-    def __init__(self, most: int, each: int, own: int, queue: int) -> None:
-        self.most = most
-        self.each = each
-        self.own = own
+    def __init__(self, total: int, per_resource: int, per_caller: int, queue: int) -> None:
+        self.total = total
+        self.per_resource = per_resource
+        self.per_caller = per_caller
         self.queue = queue
-        self._places = threading.Condition()
-        self._taken: Counter[str] = Counter()
+        self._changed = threading.Condition()
+        # By resource, by resource, and by caller.
+        self._running: Counter[str] = Counter()
         self._waiting: Counter[str] = Counter()
         self._callers: Counter[str] = Counter()
 
-    def run(self, subject: str, caller: str, seconds: float, function: Callable[[], T]) -> T:
-        """Run a command about a subject, or about none in particular where that is empty.
+    def run(self, resource: str, caller: str, seconds: float, function: Callable[[], T]) -> T:
+        """Run a command on a resource such as "hosts/web1"; an empty one has no limit of its own.
 
-        Raises TimedOut when `seconds` are over, Unreachable when there is no place, TooMany when
-        the caller has too many, Left when they have left before there was one.
+        Raises TimedOut after `seconds`, Unreachable when its turn does not come in time,
+        TooManyRequests for this caller, and Left when the client disconnects while it waits.
         """
-        self._enter(subject, caller)
+        self._acquire(resource, caller)
 
-        def and_leave() -> T:
+        def run_and_release() -> T:
             try:
                 return function()
             finally:
-                self._leave(subject, caller)
+                self._release(resource, caller)
 
         try:
-            call = begin(and_leave)
+            call = begin(run_and_release)
         except BaseException:
-            self._leave(subject, caller)
+            self._release(resource, caller)
             raise
-        late = f"no answer within {seconds:g} s; what was begun goes on, so look before repeating"
+        late = f"no result within {seconds:g} s; the command goes on, so check before repeating it"
         return call.within(seconds, TimedOut(late))
 
-    def _enter(self, subject: str, caller: str) -> None:
-        with self._places:
-            if self._callers[caller] >= self.own:
-                raise TooMany(caller, self.own)
-            # From here on, so that nobody fills the queue either.
+    def _acquire(self, resource: str, caller: str) -> None:
+        with self._changed:
+            if self._callers[caller] >= self.per_caller:
+                raise TooManyRequests(caller, self.per_caller)
+            # Waiting requests count as well, so that no caller can fill the queue.
             self._callers[caller] += 1
-            self._waiting[subject] += 1
+            self._waiting[resource] += 1
             try:
-                self._await_place(subject)
+                self._wait(resource)
             except BaseException:
                 self._callers[caller] -= 1
                 raise
             finally:
-                self._waiting[subject] -= 1
-            self._taken[subject] += 1
+                self._waiting[resource] -= 1
+            self._running[resource] += 1
 
-    def _await_place(self, subject: str) -> None:
-        end = time.monotonic() + PATIENCE
-        while not self._has_place(subject):
+    def _wait(self, resource: str) -> None:
+        end = time.monotonic() + QUEUE_TIMEOUT
+        while not self._may_run(resource):
             cancellation.check()
             left = end - time.monotonic()
-            crowded = self._waiting.total() > self.queue
-            if left <= 0 or crowded or (subject and self._waiting[subject] > QUEUE):
-                about = f" about {subject}" if subject and not crowded else ""
-                raise Unreachable(f"too many requests{about} are under way; try again")
-            self._places.wait(min(left, _LOOK))
+            full = self._waiting.total() > self.queue
+            if left <= 0 or full or (resource and self._waiting[resource] > QUEUE_PER_RESOURCE):
+                about = f" for {resource}" if resource and not full else ""
+                raise Unreachable(f"too many requests{about} are running; try again later")
+            self._changed.wait(min(left, _CLIENT_CHECK))
 
-    def _has_place(self, subject: str) -> bool:
-        each = self.each if subject else self.most
-        return self._taken.total() < self.most and self._taken[subject] < each
+    def _may_run(self, resource: str) -> bool:
+        limit = self.per_resource if resource else self.total
+        return self._running.total() < self.total and self._running[resource] < limit
 
-    def _leave(self, subject: str, caller: str) -> None:
-        with self._places:
-            self._taken[subject] -= 1
+    def _release(self, resource: str, caller: str) -> None:
+        with self._changed:
+            self._running[resource] -= 1
             self._callers[caller] -= 1
-            # Forgets subjects and callers of which there are none left.
-            self._taken += Counter()
+            # Adding an empty Counter drops keys whose count is 0.
+            self._running += Counter()
             self._callers += Counter()
             self._waiting += Counter()
-            self._places.notify_all()
+            self._changed.notify_all()

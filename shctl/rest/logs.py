@@ -1,7 +1,7 @@
-"""Write log lines, one JSON object each, without ever waiting for whoever reads them.
+"""Write the log to standard error, one JSON object a line, and never block the server.
 
-Lines go into a queue that one thread empties. When that cannot keep up they are dropped and
-counted, those of the log "audit" last, and a line says how many were.
+A thread writes lines from a queue. When the queue is full, lines are dropped and counted, those of
+the log "audit" last, and a line reports how many.
 """
 
 import logging
@@ -18,22 +18,24 @@ from typing import Any
 
 from shctl.common.output import to_json
 
-MOST = 4 * 2**20  # bytes that may wait to be written
-LAST = 0.5  # seconds for what waits when the server ends
-QUIET = 600.0  # seconds for which a failure that comes again is not written again
-KEPT = "audit"
-_MOST_FAILURES = 1000
+MAX_QUEUED = 4 * 2**20  # bytes
+FLUSH_TIMEOUT = 0.5  # seconds for queued lines when the server ends
+REPEAT_INTERVAL = 600.0  # seconds in which the same failure is logged once
+AUDIT = "audit"
+_MAX_FAILURES = 1000
 
 
-def line(level: str, log: str, fields: Mapping[str, Any], moment: float | None = None) -> str:
-    """Return one line, without its end."""
+def format_line(
+    level: str, log: str, fields: Mapping[str, Any], moment: float | None = None
+) -> str:
+    """Return a line without its line feed; `moment` is in seconds since 1970, now by default."""
     when = datetime.fromtimestamp(time.time() if moment is None else moment, UTC)
     head = {"time": when.isoformat(timespec="milliseconds"), "level": level, "log": log}
     return to_json({**head, **fields}, indent=None)
 
 
-class AsJson(logging.Formatter):
-    """Turns records into lines."""
+class JsonFormatter(logging.Formatter):
+    """Formats records as JSON; extra={"fields": {...}} adds keys."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line."""
@@ -42,90 +44,91 @@ class AsJson(logging.Formatter):
             fields["message"] = message
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return line(record.levelname.lower(), record.name, fields, record.created)
+        return format_line(record.levelname.lower(), record.name, fields, record.created)
 
 
-class Writer:
-    """The lines that wait for a descriptor, and the thread that writes them."""
+class LogWriter:
+    """A queue of lines, and the thread that writes them to a descriptor."""
 
-    def __init__(self, descriptor: int, most: int = MOST) -> None:
+    def __init__(self, descriptor: int, limit: int = MAX_QUEUED) -> None:
         self._descriptor = descriptor
-        self._most = most
-        # A search for garbage may log in the middle of anything: the lock has to be reentrant.
+        self._limit = limit
+        # Reentrant, because garbage collection may run here at any point, and may log.
         self._changed = threading.Condition(threading.RLock())
-        self._kept: deque[tuple[int, bytes]] = deque()
+        # Lines with their numbers: two queues that are written as one.
+        self._audit: deque[tuple[int, bytes]] = deque()
         self._others: deque[tuple[int, bytes]] = deque()
-        self._size = self._number = self._dropped = self._dropped_kept = 0
+        self._size = self._number = self._dropped = self._dropped_audit = 0
         self._idle = True
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
-    def put(self, text: str, *, kept: bool) -> None:
-        """Take a line in, or count it as dropped; return at once."""
+    def put(self, text: str, *, audit: bool) -> None:
+        """Queue a line, or drop and count it; never block."""
         data = text.encode("utf-8", "replace") + b"\n"
         with self._changed:
-            while kept and self._others and self._size + len(data) > self._most:
+            while audit and self._others and self._size + len(data) > self._limit:
                 self._size -= len(self._others.popleft()[1])
                 self._dropped += 1
-            if self._size + len(data) > self._most:
-                self._count(kept=kept)
+            if self._size + len(data) > self._limit:
+                self._count_dropped(audit=audit)
                 return
             self._number += 1
             self._size += len(data)
-            (self._kept if kept else self._others).append((self._number, data))
+            (self._audit if audit else self._others).append((self._number, data))
             self._idle = False
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all is written; return whether that was in time."""
+        """Wait until all lines are written; return False after so many seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._idle, seconds)
 
-    def _count(self, *, kept: bool) -> None:
+    def _count_dropped(self, *, audit: bool) -> None:
         self._dropped += 1
-        self._dropped_kept += kept
+        self._dropped_audit += audit
 
     def _run(self) -> None:
-        works = True
+        written = True
         while True:
-            # What was dropped is written once somebody reads again.
-            data, kept = (works and self._notice()) or self._next()
-            works = _write(self._descriptor, data)
-            if not works:
+            # The number of dropped lines is reported once writing works again.
+            data, audit = (written and self._report_dropped()) or self._next()
+            written = _write(self._descriptor, data)
+            if not written:
                 with self._changed:
-                    self._count(kept=kept)
+                    self._count_dropped(audit=audit)
 
     def _next(self) -> tuple[bytes, bool]:
-        """Return the oldest line, and whether it is of those that are dropped last."""
+        """Return the oldest line, and whether it is of the audit log; wait for one."""
         with self._changed:
-            while not (self._kept or self._others):
+            while not (self._audit or self._others):
                 self._idle = True
                 self._changed.notify_all()
                 self._changed.wait()
-            kept = not self._others or bool(self._kept and self._kept[0] < self._others[0])
-            data = (self._kept if kept else self._others).popleft()[1]
+            audit = not self._others or bool(self._audit and self._audit[0] < self._others[0])
+            data = (self._audit if audit else self._others).popleft()[1]
             self._size -= len(data)
-            return data, kept
+            return data, audit
 
-    def _notice(self) -> tuple[bytes, bool] | None:
+    def _report_dropped(self) -> tuple[bytes, bool] | None:
         with self._changed:
-            number, kept = self._dropped, self._dropped_kept
-            self._dropped = self._dropped_kept = 0
+            number, audit = self._dropped, self._dropped_audit
+            self._dropped = self._dropped_audit = 0
         if not number:
             return None
         fields = {
-            "message": f"{number} lines were dropped, since nobody read the log",
-            "dropped": number, "dropped_audit": kept,
+            "message": f"dropped {number} lines because the log was not read fast enough",
+            "dropped": number, "dropped_audit": audit,
         }  # fmt: skip
-        return f"{line('warning', 'log', fields)}\n".encode(), False
+        return f"{format_line('warning', 'log', fields)}\n".encode(), False
 
 
 def _write(descriptor: int, data: bytes) -> bool:
-    """Write all of the data, however long that takes; return whether it worked."""
+    """Write all data, without a time limit; return whether it worked."""
     left = memoryview(data)
     while left:
         try:
             left = left[os.write(descriptor, left) :]
-        except BlockingIOError:
+        except BlockingIOError:  # another process made the open file description non-blocking
             poll = select.poll()
             poll.register(descriptor, select.POLLOUT)
             poll.poll()
@@ -135,46 +138,46 @@ def _write(descriptor: int, data: bytes) -> bool:
 
 
 class _Handler(logging.Handler):
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: LogWriter) -> None:
         super().__init__()
         self.writer = writer
-        self.setFormatter(AsJson())
+        self.setFormatter(JsonFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record)
         except Exception as error:
             fields = {"message": f"a line of {record.name} cannot be written: {error!r}"}
-            text = line("error", "log", fields)
-        self.writer.put(text, kept=record.name == KEPT)
+            text = format_line("error", "log", fields)
+        self.writer.put(text, audit=record.name == AUDIT)
 
     def flush(self) -> None:
-        self.writer.flush(LAST)
+        self.writer.flush(FLUSH_TIMEOUT)
 
 
-class Repeats(logging.Filter):
-    """Lets the same failure through once in ten minutes."""
+class RepeatFilter(logging.Filter):
+    """Passes the same failure once in an interval."""
 
-    def __init__(self, quiet: float = QUIET) -> None:
+    def __init__(self, interval: float = REPEAT_INTERVAL) -> None:
         super().__init__()
-        self._quiet = quiet
+        self._interval = interval
         self._last: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is to be written."""
+        """Return whether to log a record."""
         error = record.exc_info[1] if record.exc_info else None
         key = (record.getMessage(), repr(error)[:500])
         now = time.monotonic()
-        if now - self._last.get(key, float("-inf")) < self._quiet:
+        if now - self._last.get(key, float("-inf")) < self._interval:
             return False
-        if len(self._last) >= _MOST_FAILURES:
+        if len(self._last) >= _MAX_FAILURES:
             self._last.clear()
         self._last[key] = now
         return True
 
 
 class _Stream(TextIOBase):
-    """Stands for standard error: what Python and libraries print there becomes lines."""
+    """Replaces sys.stderr, so that output of Python and libraries becomes log lines."""
 
     def write(self, text: str) -> int:
         for part in text.splitlines():
@@ -184,25 +187,25 @@ class _Stream(TextIOBase):
 
 
 def start() -> None:
-    """Send everything that is logged, warned of or printed as an error to standard error."""
-    handler = _Handler(Writer(os.dup(sys.stderr.fileno())))
+    """Send log records, warnings, uncaught exceptions and output on sys.stderr to the log."""
+    handler = _Handler(LogWriter(os.dup(sys.stderr.fileno())))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.raiseExceptions = False
-    # Clients decide how many connections break off, and this one logs each.
+    # asyncio logs every aborted connection; clients could flood the log.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     for name in ("hypercorn", "libvirt", "loop", "python", "supervision"):
-        logging.getLogger(name).addFilter(Repeats())
+        logging.getLogger(name).addFilter(RepeatFilter())
     sys.stderr = _Stream()
     logging.captureWarnings(capture=True)
-    sys.excepthook = lambda *error: _caught("an exception ended Python", error)
-    sys.unraisablehook = lambda args: _caught(
+    sys.excepthook = lambda *error: _log_exception("an exception ended Python", error)
+    sys.unraisablehook = lambda args: _log_exception(
         args.err_msg or "an exception was ignored",
         (args.exc_type, args.exc_value, args.exc_traceback),
     )
-    threading.excepthook = lambda args: _caught(
+    threading.excepthook = lambda args: _log_exception(
         "an exception ended a thread", (args.exc_type, args.exc_value, args.exc_traceback)
     )
 
 
-def _caught(what: str, error: Any) -> None:
-    logging.getLogger("python").error(what, exc_info=error)
+def _log_exception(text: str, error: Any) -> None:
+    logging.getLogger("python").error(text, exc_info=error)

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus."""
+"""Metrics for Prometheus."""
 
 from collections import Counter as Count
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from shctl.hypervisor.connection import Hypervisor
 
 
 class Metrics:
-    """What is counted, in a registry of its own."""
+    """The server's metrics; not in the library's global registry, which tests would share."""
 
     media_type = prometheus_client.CONTENT_TYPE_LATEST
 
@@ -28,26 +28,26 @@ class Metrics:
             "shctl_request_duration_seconds", "Time to answer", ["method", "route"],
             registry=self._registry,
         )  # fmt: skip
-        self._registry.register(_Rack(hypervisor))
+        self._registry.register(_HypervisorCollector(hypervisor))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request that was answered; `route` is the path with its placeholders."""
+        """Count a finished request; `route` is the path with its placeholders."""
         self._requests.labels(method, route, status).inc()
         self._durations.labels(method, route).observe(seconds)
 
     def text(self) -> str:
-        """Return all numbers as Prometheus reads them."""
+        """Return all metrics in Prometheus' text format."""
         return prometheus_client.generate_latest(self._registry).decode()
 
 
-class _Rack(Collector):
-    """Hosts by state and installations by outcome, looked up when they are asked for."""
+class _HypervisorCollector(Collector):
+    """Collects hosts by state and installations by outcome at each scrape."""
 
     def __init__(self, hypervisor: Hypervisor) -> None:
         self._hypervisor = hypervisor
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Return the gauges; without libvirt only that it does not answer."""
+        """Return the gauges; if libvirt does not respond, only shctl_libvirt_up."""
         try:
             states = Count(host.state for host in self._hypervisor.hosts())
             phases = installation.count_phases(self._hypervisor)

@@ -1,4 +1,4 @@
-"""Describe the REST interface in OpenAPI 3.1, from the routes, the commands and the model."""
+"""Build the OpenAPI 3.1 document from the routes, the commands and the model."""
 
 import inspect
 import re
@@ -29,7 +29,7 @@ _PLAIN: dict[object, Schema] = {
     type(None): {"type": "null"},
 }
 _FLAG = {"type": "boolean"}
-# What the server's own pages answer: media type and schema.
+# Media type and schema of the server's own pages, by Page.handler.
 _PAGES: dict[str, tuple[str, Schema]] = {
     "about": (
         "application/json",
@@ -44,14 +44,14 @@ _PAGES: dict[str, tuple[str, Schema]] = {
     "docs": ("text/html", _TEXT),
 }
 _INTRODUCTION = """\
-One staging hypervisor, many throw-away machines on tagged VLANs. Each operation runs the command
-of the same name; bodies and answers are JSON. Memory is in MiB, disks are in GiB.
+Manage disposable machines on VLANs of a staging hypervisor. Each operation runs the command that
+its description names. Requests and responses are JSON. Memory is in MiB, disk sizes are in GiB.
 
-Over a Unix socket the file's permissions decide who may do what. Over TCP a token does, whose
-scope is read, power or admin, each of which includes those before it. A path may end in a slash."""
+On a Unix socket, all clients that may open it have full access. Over TCP, clients send a token
+with scope read, power or admin; each scope includes the previous ones. Paths may end in a slash."""
 _PROBLEM: Schema = {
     "type": "object",
-    "description": "What went wrong (RFC 9457); `field` names the parameter that is at fault.",
+    "description": "Problem details (RFC 9457); `field` is the name of the invalid parameter.",
     "properties": {
         "type": _TEXT,
         "title": _TEXT,
@@ -64,7 +64,7 @@ _PROBLEM: Schema = {
 
 
 def build(routes: Iterable[Route], pages: Iterable[Page], find: Find, params: Params) -> Schema:
-    """Return the whole document; `find` and `params` are those of shctl.rest.runner.Core."""
+    """Return the whole document; `find` and `params` are those of CommandRunner."""
     schemas: dict[str, Schema] = {"Problem": _PROBLEM}
     paths: dict[str, Schema] = {}
     for route in routes:
@@ -100,7 +100,7 @@ def _operation(
     schemas: dict[str, Schema],
 ) -> Schema:
     keys = parameters.keys(params)
-    text = parameters.as_keys(inspect.cleandoc(command.help or ""), keys)
+    text = parameters.replace_options(inspect.cleandoc(command.help or ""), keys)
     summary, _, description = text.partition("\n\n")
     operation: Schema = {
         "operationId": _identifier(route.method, route.path),
@@ -130,13 +130,15 @@ def _identifier(method: str, path: str) -> str:
 def _property(route: Route, name: str, param: click.Parameter, keys: Mapping[str, str]) -> Schema:
     schema = parameters.schema(param)
     if text := getattr(param, "help", None):
-        schema["description"] = parameters.as_keys(" ".join(text.split()), keys)
+        schema["description"] = parameters.replace_options(" ".join(text.split()), keys)
     if (value := parameters.default(param)) not in (None, ""):
         schema["default"] = value
-    if name == "timeout" and route.longest is not None:
-        schema |= {"maximum": route.longest}
+    if name == "timeout" and route.max_timeout is not None:
+        schema |= {"maximum": route.max_timeout}
         schema.pop("default", None)
-        schema["description"] = f"{schema.get('description', '')} At most {route.longest:g} s."
+        schema["description"] = (
+            f"{schema.get('description', '')} The maximum is {route.max_timeout:g} s."
+        )
     return schema
 
 
@@ -161,7 +163,7 @@ def _query(route: Route, name: str, param: click.Parameter, keys: Mapping[str, s
 
 
 def _returned(command: click.Command) -> Any:
-    """Return the type that a command's body returns, which its module names without importing."""
+    """Return a command's return type; its module imports it for type checkers only."""
     names = {**vars(model), **vars(rows), "Iterator": Iterator}
     annotation = getattr(command.callback, "__annotations__", {}).get("return")
     holder = types.SimpleNamespace(__annotations__={"return": annotation})
@@ -179,7 +181,7 @@ def _responses(
     unchanged = []
     if "if_not_exists" in params:
         content = responses[str(route.status)]["content"]
-        unchanged.append(("It exists already and is the same", content))
+        unchanged.append(("It already exists and is the same", content))
     if plan:
         content = {"application/json": {"schema": _schema(plan, schemas)}}
         unchanged.append(("the plan of a dry run", content))
@@ -215,7 +217,9 @@ def _success(route: Route, returned: Any, schemas: dict[str, Schema]) -> Schema:
         schema = _TEXT if is_text else _schema(returned, schemas)
         success["content"] = {media_type: {"schema": schema}}
     if route.status == HTTPStatus.CREATED:
-        success["headers"] = {"Location": {"description": "Where it is.", "schema": _TEXT}}
+        success["headers"] = {
+            "Location": {"description": "Path of the new host or network.", "schema": _TEXT}
+        }
     return {str(route.status): success, **{str(s): _problem(s) for s in _failures(route)}}
 
 
@@ -239,7 +243,7 @@ def _problem(status: int) -> Schema:
 
 
 def _schema(kind: Any, schemas: dict[str, Schema]) -> Schema:
-    """Return the JSON Schema of a type; those of objects are put into `schemas`."""
+    """Return the JSON Schema of a type; add those of objects to `schemas`."""
     if kind in _PLAIN:
         return _PLAIN[kind]
     if hasattr(kind, "columns"):
@@ -261,7 +265,7 @@ def _union(parts: list[Schema]) -> Schema:
 def _object(kind: Any, schemas: dict[str, Schema]) -> Schema:
     name = kind.__name__
     if name not in schemas:
-        # Not the class's own: rows has no dataclasses.
+        # From __init__, because the classes in common/rows.py have no annotations themselves.
         hints = get_type_hints(kind.__init__)
         fields = list(kind.__slots__)
         schemas[name] = {
@@ -274,11 +278,11 @@ def _object(kind: Any, schemas: dict[str, Schema]) -> Schema:
 
 
 def _page(page: Page) -> Schema:
-    media_type, schema = _PAGES[page.answer]
+    media_type, schema = _PAGES[page.handler]
     content = {"content": {media_type: {"schema": schema}}}
     responses: Schema = {"200": {"description": "OK", **content}}
-    if page.answer == "health":
-        responses["503"] = {"description": "One of them does not answer.", **content}
+    if page.handler == "health":
+        responses["503"] = {"description": "At least one of them does not respond.", **content}
     failures = (400, 403, 500) if page.scope == PUBLIC else _ALWAYS
     responses |= {str(s): _problem(s) for s in failures if str(s) not in responses}
     return {

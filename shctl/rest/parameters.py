@@ -1,6 +1,6 @@
-"""Click parameters as JSON has them: their schema, the check of a value, the words of an argv.
+"""Convert click parameters to JSON Schema, and JSON values to a command line.
 
-Only types are checked here; ranges, choices and names are left to click, which parses the argv.
+Only types are checked here. click checks ranges, choices and names when it parses the argv.
 """
 
 import re
@@ -17,8 +17,8 @@ from shctl.rest.parsing import printable
 from shctl.rest.route import Route
 
 Schema = dict[str, Any]
-# Values of one parameter: each may stand for a disk to make, or a name to look up.
-MOST = 256
+# Values of one parameter; each may be a disk to create or a name to look up.
+MAX_VALUES = 256
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
@@ -27,10 +27,10 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "array": (list,),
     "object": (dict,),
 }
-# click's names for its types.
+# From click's names of types to JSON's; all others are strings.
 _NAMES = {"integer": "integer", "float": "number", "boolean": "boolean"}
 _TEXT: Schema = {"type": "string"}
-# A file's content: a text, or bytes.
+# A file's content, as text or as bytes.
 _CONTENT: Schema = {
     "anyOf": [
         _TEXT,
@@ -47,8 +47,8 @@ _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _ARTICLES = {"integer": "an integer", "array": "an array", "object": "an object"}
 
 
-def remote(command: click.Command) -> list[click.Parameter]:
-    """Return the parameters that a command has in REST too."""
+def for_rest(command: click.Command) -> list[click.Parameter]:
+    """Return the parameters of a command that REST has too."""
     return [param for param in command.params if not isinstance(param, LocalOption)]
 
 
@@ -62,8 +62,8 @@ def split(
     return {name: p for name, p in params.items() if name not in body}, body
 
 
-def as_set(param: click.Parameter, settings: Mapping[str, Any]) -> click.Parameter:
-    """Return a parameter with the default that the settings give it, if they do."""
+def with_default(param: click.Parameter, settings: Mapping[str, Any]) -> click.Parameter:
+    """Return a parameter with its default from the settings, if they have one."""
     if (name := param.name or "") not in settings:
         return param
     param = copy(param)
@@ -72,26 +72,26 @@ def as_set(param: click.Parameter, settings: Mapping[str, Any]) -> click.Paramet
 
 
 def keys(params: Mapping[str, click.Parameter]) -> dict[str, str]:
-    """Return what options are called in JSON."""
+    """Return the JSON key of each option, such as memory for --memory."""
     return {word: name for name, param in params.items() for word in param.opts}
 
 
-def as_keys(text: str, known: Mapping[str, str]) -> str:
-    """Return a text in which options are called as in JSON."""
+def replace_options(text: str, known: Mapping[str, str]) -> str:
+    """Return a text with its options replaced by their JSON keys."""
     return _OPTION.sub(lambda found: known.get(found[0], found[0]), text)
 
 
 def schema(param: click.Parameter) -> Schema:
-    """Return the JSON Schema of a parameter's values; the default and the help are not in it."""
+    """Return the JSON Schema of a parameter, without default and description."""
     if isinstance(param, click.Option) and param.is_flag:
         return {"type": "boolean"}
     if isinstance(param.type, NamedText):
         part = _CONTENT if isinstance(param.type, NamedContent) else _TEXT
-        return {"type": "object", "additionalProperties": part, "maxProperties": MOST}
+        return {"type": "object", "additionalProperties": part, "maxProperties": MAX_VALUES}
     if not param.multiple:
         return _scalar(param.type)
     least = {"minItems": 1} if param.required else {}
-    return {"type": "array", "items": _scalar(param.type), "maxItems": MOST, **least}
+    return {"type": "array", "items": _scalar(param.type), "maxItems": MAX_VALUES, **least}
 
 
 def _scalar(kind: click.ParamType) -> Schema:
@@ -107,42 +107,44 @@ def _scalar(kind: click.ParamType) -> Schema:
 
 
 def default(param: click.Parameter) -> Any:
-    """Return a parameter's default where JSON has a word for it, None where there is none."""
-    # Versions of click differ in how they say that there is none.
+    """Return a parameter's default if JSON has a value for it, otherwise None."""
+    # Without a default it is None in click 8.1, and the object UNSET since click 8.3.
     return param.default if type(param.default) in (str, int, float) else None
 
 
-def check(field: str, value: Any, wanted: Schema) -> None:
+def check(field: str, value: Any, schema: Schema) -> None:
     """Raise InvalidInput unless the value is of the schema's exact type."""
-    choices = wanted.get("anyOf", [wanted])
+    choices = schema.get("anyOf", [schema])
     fitting = [choice for choice in choices if _is_of(value, choice)]
     if not fitting:
         names = [name for choice in choices for name in _types(choice)]
         words = " or ".join(_ARTICLES.get(name, f"a {name}") for name in names)
         raise InvalidInput(f"{field}: must be {words}, not {_kind(value)}", field=field)
-    if isinstance(value, list | dict) and len(value) > MOST:
-        raise InvalidInput(f"{field}: {len(value)} of them, and {MOST} are allowed", field=field)
+    if isinstance(value, list | dict) and len(value) > MAX_VALUES:
+        raise InvalidInput(
+            f"{field}: must have at most {MAX_VALUES} items, not {len(value)}", field=field
+        )
     for part in value if isinstance(value, list) else ():
         check(field, part, fitting[0]["items"])
     if isinstance(value, dict):
         _check_object(field, value, fitting[0])
 
 
-def _check_object(field: str, value: dict[str, Any], wanted: Schema) -> None:
-    known, required = wanted.get("properties", {}), wanted.get("required")
+def _check_object(field: str, value: dict[str, Any], schema: Schema) -> None:
+    known, required = schema.get("properties", {}), schema.get("required")
     if required and list(value) != required:
-        raise InvalidInput(f"{field}: an object here has {required[0]} alone", field=field)
+        raise InvalidInput(f"{field}: an object must have the key {required[0]} only", field=field)
     for name, part in value.items():
-        check(field, part, known.get(name) or wanted["additionalProperties"])
+        check(field, part, known.get(name) or schema["additionalProperties"])
 
 
-def _types(wanted: Schema) -> list[str]:
-    return wanted["type"] if isinstance(wanted["type"], list) else [wanted["type"]]
+def _types(schema: Schema) -> list[str]:
+    return schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
 
 
-def _is_of(value: Any, wanted: Schema) -> bool:
-    # By type(), since isinstance takes true for the integer 1.
-    return any(type(value) in _TYPES[name] for name in _types(wanted))
+def _is_of(value: Any, schema: Schema) -> bool:
+    # Not isinstance, for which True is an integer.
+    return any(type(value) in _TYPES[name] for name in _types(schema))
 
 
 def _kind(value: Any) -> str:
@@ -152,31 +154,31 @@ def _kind(value: Any) -> str:
     return _ARTICLES.get(found, f"a {found}")
 
 
-def from_text(field: str, text: str, wanted: Schema) -> Any:
-    """Return what a query's text stands for, once it is written as JSON would write it."""
-    if wanted["type"] == "boolean":
+def from_text(field: str, text: str, schema: Schema) -> Any:
+    """Return the value of a text in a query, which must be written as in JSON."""
+    if schema["type"] == "boolean":
         if text not in ("true", "false"):
             raise InvalidInput(f"{field}: must be true or false", field=field)
         return text == "true"
-    # Python reads " 1_0" as 10.
-    if wanted["type"] in ("integer", "number") and not _NUMBER.fullmatch(text):
+    # Stricter than Python, for which " 1_0" is 10.
+    if schema["type"] in ("integer", "number") and not _NUMBER.fullmatch(text):
         raise InvalidInput(f"{field}: must be a number", field=field)
     return text
 
 
-def known(field: str, params: Mapping[str, click.Parameter]) -> click.Parameter:
-    """Return the parameter that a field names; raise InvalidInput where there is none."""
+def find(field: str, params: Mapping[str, click.Parameter]) -> click.Parameter:
+    """Return a parameter by its name; raise InvalidInput if there is none."""
     if field not in params:
         name = printable(field)
-        there = ", ".join(params) or "none"
-        raise InvalidInput(f"{name}: no such parameter; there are: {there}", field=name)
+        names = ", ".join(params) or "none"
+        raise InvalidInput(f"{name}: no such parameter; the parameters are: {names}", field=name)
     return params[field]
 
 
-def words(param: click.Parameter, value: Any) -> Iterable[str]:
-    """Return what stands for a checked value on the command line.
+def argv_words(param: click.Parameter, value: Any) -> Iterable[str]:
+    """Return a checked value as words of a command line.
 
-    Option and value are one word, so that no value is ever taken for an option.
+    Option and value are one word, so that a value that starts with -- is no option.
     """
     if isinstance(param, click.Argument):
         return [_text(value)]
@@ -194,7 +196,7 @@ def _text(value: Any) -> str:
 
 def _pair(field: str, name: str, value: str | Mapping[str, str]) -> str:
     if "=" in name:
-        raise InvalidInput(f"{field}: {printable(name)!r} has an equals sign", field=field)
+        raise InvalidInput(f"{field}: {printable(name)!r} must not contain =", field=field)
     # See shctl.commands.types.NamedContent.
     text = value if isinstance(value, str) else f"\0{value['base64']}"
     return f"{name}={text}"

@@ -1,4 +1,4 @@
-"""Read request bodies and queries, and refuse whatever could be understood in two ways.
+"""Parse request bodies and queries, and refuse what parsers may understand differently.
 
 Every function raises InvalidInput, with the field where there is one.
 """
@@ -16,10 +16,10 @@ _JSON_TYPES = ("application/json", "application/json; charset=utf-8", "", _FORM)
 
 
 def check_content_type(content_type: str) -> None:
-    """Let JSON pass, bodies of no declared type, and what curl says of any body by itself.
+    """Accept JSON, no type, and the type of forms, which is curl's default.
 
-    Clients of the replaced daemon send all three. A foreign web page could make a browser send
-    the last one unasked, but it has no token, and shows in Origin and Sec-Fetch-Site.
+    Clients of the daemon that shctl replaces send all three. Web pages of other sites can send a
+    form without a CORS preflight, but Authenticator.check_browser refuses them.
     """
     parts = content_type.lower().replace('"', "").split(";")
     if "; ".join(part.strip() for part in parts) not in _JSON_TYPES:
@@ -27,9 +27,9 @@ def check_content_type(content_type: str) -> None:
 
 
 def read_body(body: bytes) -> dict[str, Any]:
-    """Return the object in a body; an empty body stands for an empty object."""
+    """Return the JSON object in a body; an empty body is an empty object."""
     if len(body) > MAX_BODY:
-        raise InvalidInput(f"the body is longer than {MAX_BODY} bytes")
+        raise InvalidInput(f"the body is too long; the limit is {MAX_BODY} bytes")
     if not body:
         return {}
     try:
@@ -45,9 +45,9 @@ def read_body(body: bytes) -> dict[str, Any]:
             _check_texts([field, value], field)
     except RecursionError:
         raise InvalidInput("the body is nested too deeply") from None
-    # UnicodeDecodeError and JSONDecodeError are among them, and integers of over 4,300 digits.
+    # ValueError includes UnicodeDecodeError, JSONDecodeError and integers of over 4,300 digits.
     except ValueError as error:
-        raise InvalidInput(f"the body is no JSON: {error}") from None
+        raise InvalidInput(f"the body is not valid JSON: {error}") from None
     return data
 
 
@@ -55,13 +55,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key, value in pairs:
         if key in data:
-            raise InvalidInput(f"{printable(key)}: given twice", field=printable(key))
+            raise InvalidInput(f"{printable(key)}: must not occur twice", field=printable(key))
         data[key] = value
     return data
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidInput(f"{name} is no JSON number")
+    raise InvalidInput(f"{name} is not a JSON number")
 
 
 def _finite(text: str) -> float:
@@ -72,18 +72,18 @@ def _finite(text: str) -> float:
 
 
 def _check_texts(value: Any, field: str) -> None:
-    """Refuse strings that are no text: lone surrogates, and NUL, at which C cuts strings off."""
+    """Refuse lone surrogates, which UTF-8 cannot encode, and NUL, which ends a string in C."""
     if isinstance(value, str):
         if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
             name = printable(field)
-            raise InvalidInput(f"{name}: a NUL or half a character in it", field=name)
+            raise InvalidInput(f"{name}: must not contain NUL or lone surrogates", field=name)
     elif isinstance(value, list | dict):
         for part in [*value, *value.values()] if isinstance(value, dict) else value:
             _check_texts(part, field)
 
 
 def printable(text: str) -> str:
-    """Return text from a client in a form that any log and any answer can hold."""
+    """Return the start of a client's text, safe for logs, responses and terminals."""
     return clean(text[:80])
 
 
@@ -93,9 +93,9 @@ def read_query(query: str) -> dict[str, str]:
     for part in query.split("&") if query else ():
         name, sign, value = (_decoded(text) for text in part.partition("="))
         if not sign or not name:
-            raise InvalidInput(f"the query {printable(part)!r} is not of the form NAME=VALUE")
+            raise InvalidInput(f"{printable(part)!r} in the query is not NAME=VALUE")
         if name in found:
-            raise InvalidInput(f"{printable(name)}: given twice", field=printable(name))
+            raise InvalidInput(f"{printable(name)}: must not occur twice", field=printable(name))
         _check_texts([name, value], name)
         found[name] = value
     return found

@@ -1,4 +1,4 @@
-"""Answers as Bottle sends them: data, and what went wrong."""
+"""Build responses: data as JSON or text, errors as problem details (RFC 9457)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,39 +26,39 @@ _PROTECTION = {
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Data about what was to be made and was there already."""
+class Existing:
+    """The data of a creation whose host or network already exists (--if-not-exists)."""
 
     data: Any
 
 
 def reply(status: int, text: str | bytes, media_type: str, **headers: str) -> bottle.HTTPResponse:
-    """Return an answer; underscores in names of headers stand for hyphens."""
+    """Return a response; Content_Type=... sets the header Content-Type."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    # Names that other tools have given hosts may hold what is no UTF-8.
+    # Names that other tools gave hosts may contain lone surrogates.
     body = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
     return bottle.HTTPResponse(body, status, {**_PROTECTION, "Content-Type": media_type, **named})
 
 
 def data(status: int, value: Any) -> bottle.HTTPResponse:
-    """Return data as JSON, text as text."""
+    """Return data as JSON, or the lines of an iterator as plain text."""
     if isinstance(value, Iterator):
         return reply(status, b"".join(map(as_bytes, value)), TEXT)
     return reply(status, f"{to_json(value, indent=None)}\n", JSON)
 
 
 def success(route: Route, name: str, value: Any) -> bottle.HTTPResponse:
-    """Return what a route answers when its command has succeeded."""
+    """Return the response of a route whose command succeeded."""
     if plan := _as_plan(value):
         return data(HTTPStatus.OK, plan)
     if route.status == HTTPStatus.NO_CONTENT:
         return bottle.HTTPResponse("", 204, dict(_PROTECTION))
-    kept = isinstance(value, Kept)
-    answer = data(HTTPStatus.OK, value.data) if kept else data(route.status, value)
+    existed = isinstance(value, Existing)
+    response = data(HTTPStatus.OK, value.data) if existed else data(route.status, value)
     if route.status == HTTPStatus.CREATED:
         group = route.command.split()[0]
-        answer.set_header("Location", f"/{group}/{quote(name, safe='')}")
-    return answer
+        response.set_header("Location", f"/{group}/{quote(name, safe='')}")
+    return response
 
 
 def _as_plan(value: Any) -> Planned | None:
@@ -70,13 +70,13 @@ def _as_plan(value: Any) -> Planned | None:
 def problem(
     error: ShctlError, keys: Mapping[str, str] | None = None, **headers: str
 ) -> bottle.HTTPResponse:
-    """Return a failure as problem details (RFC 9457); `keys` are JSON's names of options."""
+    """Return an error as problem details; `keys` maps options in its text to JSON keys."""
     more: dict[str, str] = getattr(error, "headers", {})
-    told = {**error.problem(), "detail": parameters.as_keys(error.detail, keys or {})}
-    body = f"{to_json(told, indent=None)}\n"
-    answer = reply(error.status, body, PROBLEM, **headers)
+    fields = {**error.problem(), "detail": parameters.replace_options(error.detail, keys or {})}
+    body = f"{to_json(fields, indent=None)}\n"
+    response = reply(error.status, body, PROBLEM, **headers)
     for name, value in more.items():
-        answer.set_header(name, value)
+        response.set_header(name, value)
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        answer.set_header("Retry-After", "1")
-    return answer
+        response.set_header("Retry-After", "1")
+    return response

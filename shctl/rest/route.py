@@ -1,4 +1,4 @@
-"""What a row in the server's table of routes says."""
+"""The types of rows in the server's table of routes."""
 
 import re
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 class Route:
     """A method on a path, and the command that it runs.
 
-    `scope` is what a token needs, `seconds` when the request is given up. `longest` bounds a
-    parameter `timeout`, in seconds. `renamed` maps names in the query to those of parameters.
-    `failures` are statuses that not every route has. `busy` says that it works more than it waits.
-    `places` names those that it shares, see shctl.rest.runner.
+    `scope` is the scope that a token needs, `seconds` the time limit of the request, and
+    `max_timeout`, in seconds, the maximum of its parameter `timeout`. `renamed` maps names in the
+    query to those of parameters. `failures` are statuses that not all routes have. `cpu_bound`
+    requests compute more than they wait. `limit` is a key of CommandRunner.limits.
     """
 
     method: str
@@ -21,11 +21,11 @@ class Route:
     status: int
     scope: str
     seconds: float
-    longest: float | None = None
+    max_timeout: float | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     failures: tuple[int, ...] = ()
-    busy: bool = False
-    places: str = "change"
+    cpu_bound: bool = False
+    limit: str = "change"
 
     @property
     def placeholders(self) -> list[str]:
@@ -34,16 +34,16 @@ class Route:
 
     @property
     def has_body(self) -> bool:
-        """Tell whether parameters come in a JSON body, else in the query."""
+        """Whether parameters come in a JSON body, else in the query."""
         return self.method in ("POST", "PUT")
 
 
 @dataclass(frozen=True)
 class Page:
-    """A path of the server itself; `answer` names the method that fills it."""
+    """A path of the server itself; the method `_{handler}` of Server responds to it."""
 
     path: str
     scope: str
-    answer: str
+    handler: str
     summary: str
     method: str = "GET"

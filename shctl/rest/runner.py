@@ -1,4 +1,4 @@
-"""What all listeners share: the commands and how they run, the hypervisor, the numbers."""
+"""Run the command of a route: read its parameters, build its argv, keep to the limits."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -13,55 +13,56 @@ from shctl.hypervisor.connection import Hypervisor
 from shctl.rest import parameters, parsing, responses
 from shctl.rest.access_log import Exchange
 from shctl.rest.health import Health
-from shctl.rest.libvirt_pool import Pool
-from shctl.rest.limits import Work
+from shctl.rest.libvirt_pool import ConnectionPool
+from shctl.rest.limits import ConcurrencyLimit
 from shctl.rest.metrics import Metrics
 from shctl.rest.route import Route
 
 T = TypeVar("T")
-_OWN = 8.0  # seconds
+_PAGE_TIMEOUT = 8.0  # seconds for the server's own pages, such as /healthz
 Params = dict[str, click.Parameter]
 
 
-class Core:
-    """The commands below a root context, run for anybody who may.
+class CommandRunner:
+    """Runs commands for authorized requests; all listeners share one.
 
-    `root` is the context of the command line that started the server; its settings hold.
+    `root` is the context of the command line that started the server; its settings apply to
+    requests too.
     """
 
     def __init__(self, root: click.Context, uri: str) -> None:
         self.uri = uri
-        # For what the server itself looks at.
+        # For supervision, health and metrics; requests use the pool.
         self.hypervisor = Hypervisor(uri)
         self.health = Health(self.hypervisor)
         self.metrics = Metrics(self.hypervisor)
-        self.exchanges: set[Exchange] = set()
+        self.in_flight: set[Exchange] = set()
         self._root = root
-        self._pool = Pool(uri)
-        # Kinds that hold up none of the others. Together, and with those who wait for a place, they
-        # are fewer than the threads that take requests, so one is always left; and four of
-        # libvirtd's twenty workers may be stuck in one guest.
-        self.places = {
-            "read": Work(most=64, each=4, own=32, queue=16),
-            "change": Work(most=64, each=4, own=48, queue=32),
+        self._pool = ConnectionPool(uri)
+        # One limit for each kind of request, so that no kind blocks another. All totals and queues
+        # together are less than daemon.THREADS, so that a thread is always left. 4 per resource:
+        # libvirtd has 20 workers (max_workers in libvirtd.conf), and one hung guest may block 4.
+        self.limits = {
+            "read": ConcurrencyLimit(total=64, per_resource=4, per_caller=32, queue=16),
+            "change": ConcurrencyLimit(total=64, per_resource=4, per_caller=48, queue=32),
             # It may have to fetch a tree.
-            "create": Work(most=64, each=4, own=48, queue=32),
-            # These wait for guests, nearly all of the time in nobody's way.
-            "wait": Work(most=96, each=96, own=32, queue=8),
-            "stop": Work(most=48, each=16, own=32, queue=8),
+            "create": ConcurrencyLimit(total=64, per_resource=4, per_caller=48, queue=32),
+            # These wait for guests and cost next to nothing.
+            "wait": ConcurrencyLimit(total=96, per_resource=96, per_caller=32, queue=8),
+            "stop": ConcurrencyLimit(total=48, per_resource=16, per_caller=32, queue=8),
         }
-        # Python runs one thread at a time: one works while the other's call is on its way. With
-        # more of them eight clients together get less than one alone.
-        self._busy = threading.Semaphore(2)
+        # Because of the GIL: one computes while the other's call to libvirt runs. With more than
+        # two, eight clients together were served more slowly than one alone.
+        self._cpu_bound = threading.Semaphore(2)
 
     @contextmanager
-    def open(self, exchange: Exchange) -> Iterator[None]:
-        """Keep a request among those that are under way."""
-        self.exchanges.add(exchange)
+    def track(self, exchange: Exchange) -> Iterator[None]:
+        """Keep a request in `in_flight` while it runs."""
+        self.in_flight.add(exchange)
         try:
             yield
         finally:
-            self.exchanges.discard(exchange)
+            self.in_flight.discard(exchange)
 
     def find(
         self, path: str, session: Session | None = None
@@ -76,84 +77,89 @@ class Core:
                 context = click.Context(command, parent=context, info_name=command.name)
             found = command.get_command(context, name) if isinstance(command, click.Group) else None
             if found is None:
-                raise ShctlError(f"there is no command {path!r}")
+                raise ShctlError(f"no command {path!r}")
             command = found
         return command, context
 
     def parameters(self, route: Route) -> Params:
-        """Return what a route takes in its body or its query, by the name that it has there."""
+        """Return the parameters of a route, by their names in its body or its query."""
         command, parent = self.find(route.command)
         settings = (parent.default_map or {}).get(command.name or "", {})
         outside = {inside: name for name, inside in route.renamed.items()}
         return {
-            outside.get(param.name or "", param.name or ""): parameters.as_set(param, settings)
-            for param in parameters.remote(command)
+            outside.get(param.name or "", param.name or ""): parameters.with_default(
+                param, settings
+            )
+            for param in parameters.for_rest(command)
             if not (isinstance(param, click.Argument) and "name" in route.placeholders)
         }
 
     def run(
         self, route: Route, name: str, given: dict[str, Any], argv: list[str], caller: str
     ) -> Any:
-        """Run a route's command about a host or network, or none, and return its data.
+        """Run a route's command, on the host or network `name` if it has one; return its data.
 
-        `given` are its parameters and `argv` is the command line that stands for them.
+        `given` are its parameters, `argv` the same as a command line.
         """
-        work = self.places[places(route, given)]
-        return work.run(
-            subject(route, name), caller, route.seconds, lambda: self._invoke(route, argv)
+        limit = self.limits[limit_name(route, given)]
+        return limit.run(
+            resource(route, name), caller, route.seconds, lambda: self._invoke(route, argv)
         )
 
-    def run_own(self, what: str, function: Callable[[], T]) -> T:
-        """Run something of the server's own under the limits of what only looks."""
-        return self.places["read"].run(what, what, _OWN, function)
+    def run_page(self, name: str, function: Callable[[], T]) -> T:
+        """Run the function of one of the server's own pages, within the limit of reads."""
+        return self.limits["read"].run(name, name, _PAGE_TIMEOUT, function)
 
     def _invoke(self, route: Route, argv: list[str]) -> Any:
-        with self._turn(route), self._pool.borrow() as hypervisor:
+        with self._limit_cpu(route), self._pool.borrow() as hypervisor:
             session = Session(self.uri, hypervisor)
             command, parent = self.find(route.command, session)
             try:
                 with command.make_context(command.name, argv, parent=parent) as context:
                     data = command.invoke(context)
-                    return responses.Kept(data) if session.kept else data
+                    return responses.Existing(data) if session.kept else data
             except click.UsageError as error:
-                raise _as_invalid(error, route) from error
+                raise _as_invalid_input(error, route) from error
 
     @contextmanager
-    def _turn(self, route: Route) -> Iterator[None]:
-        """Wait for a busy route's turn."""
-        if not route.busy:
+    def _limit_cpu(self, route: Route) -> Iterator[None]:
+        """Wait until a CPU-bound route may run; raise TimedOut."""
+        if not route.cpu_bound:
             yield
             return
-        if not self._busy.acquire(timeout=route.seconds):
-            raise TimedOut(f"its turn did not come within {route.seconds:g} s; try again")
+        if not self._cpu_bound.acquire(timeout=route.seconds):
+            raise TimedOut(f"the server was too busy for {route.seconds:g} s; try again")
         try:
             yield
         finally:
-            self._busy.release()
+            self._cpu_bound.release()
 
 
-def places(route: Route, given: dict[str, Any]) -> str:
-    """Return the places that a request takes: pulling the plug waits for no guest."""
-    at_once = given.get("force") and not given.get("timeout")
-    return "change" if route.places == "stop" and at_once else route.places
+def limit_name(route: Route, given: dict[str, Any]) -> str:
+    """Return the name of the limit that counts a request."""
+    # A forced stop does not wait for the guest.
+    immediate = given.get("force") and not given.get("timeout")
+    return "change" if route.limit == "stop" and immediate else route.limit
 
 
-def subject(route: Route, name: str) -> str:
-    """Return what a request is about, of which only so many are let in; empty for no such limit."""
+def resource(route: Route, name: str) -> str:
+    """Return what a request counts for in limits per resource: "hosts/web1", or a command."""
     if name:
         return f"{route.command.split()[0]}/{name}"
-    # Lists are quick; what looks at everything is not.
-    return route.command if route.places == "read" and not route.busy else ""
+    # Lists are quick. Doctor, which reads everything, is not.
+    return route.command if route.limit == "read" and not route.cpu_bound else ""
 
 
-def read(route: Route, known: Params, query: str, content_type: str, body: bytes) -> dict[str, Any]:
-    """Return a request's parameters, of the right types; raise InvalidInput."""
+def read_parameters(
+    route: Route, known: Params, query: str, content_type: str, body: bytes
+) -> dict[str, Any]:
+    """Return a request's parameters, with their JSON types checked; raise InvalidInput."""
     in_query, in_body = parameters.split(route, known)
     if not in_query:
         _check_none(query, "the query", "pass parameters in the body")
     given: dict[str, Any] = {
         field: parameters.from_text(
-            field, text, parameters.schema(parameters.known(field, in_query))
+            field, text, parameters.schema(parameters.find(field, in_query))
         )
         for field, text in parsing.read_query(query).items()
     }
@@ -168,7 +174,7 @@ def _read_body(route: Route, known: Params, content_type: str, body: bytes) -> d
         parsing.check_content_type(content_type)
     given = parsing.read_body(body)
     for field, value in given.items():
-        parameters.check(field, value, parameters.schema(parameters.known(field, known)))
+        parameters.check(field, value, parameters.schema(parameters.find(field, known)))
     return given
 
 
@@ -177,36 +183,38 @@ def _check_none(part: str | bytes, what: str, hint: str) -> None:
         raise InvalidInput(f"{what} must be empty here; {hint}")
 
 
-def bound_timeout(route: Route, known: Params, given: dict[str, Any]) -> None:
-    """Hold `timeout` to what the route allows; raise InvalidInput when more is asked for."""
-    if route.longest is None:
+def cap_timeout(route: Route, known: Params, given: dict[str, Any]) -> None:
+    """Cap `timeout` at the route's maximum; raise InvalidInput if the request has a longer one."""
+    maximum = route.max_timeout
+    if maximum is None:
         return
     param = known["timeout"]
-    wanted = given.get("timeout", parameters.default(param))
+    value = given.get("timeout", parameters.default(param))
     try:
-        too_long = (
-            wanted is not None and param.type.convert(str(wanted), param, None) > route.longest
-        )
+        too_long = value is not None and param.type.convert(str(value), param, None) > maximum
     except click.UsageError as error:
-        raise _as_invalid(error, route) from error
+        raise _as_invalid_input(error, route) from error
     if too_long and "timeout" in given:
-        text = f"timeout: at most {route.longest:g} s over HTTP; ask again when it is over"
+        text = (
+            f"timeout: must be at most {maximum:g} s over HTTP; repeat the request to wait longer"
+        )
         raise InvalidInput(text, field="timeout")
+    # The default in the settings may be longer than a request may take.
     if too_long:
-        given["timeout"] = f"{route.longest:g}"
+        given["timeout"] = f"{maximum:g}"
 
 
-def write_argv(known: Params, given: dict[str, Any], name: str | None) -> list[str]:
-    """Return the command line that stands for a request's parameters."""
+def build_argv(known: Params, given: dict[str, Any], name: str | None) -> list[str]:
+    """Return the command line of a request's parameters, for click to parse."""
     options: list[str] = []
     arguments = [] if name is None else [name]
     for field, value in given.items():
         is_argument = isinstance(known[field], click.Argument)
-        (arguments if is_argument else options).extend(parameters.words(known[field], value))
+        (arguments if is_argument else options).extend(parameters.argv_words(known[field], value))
     return [*options, "--", *arguments]
 
 
-def _as_invalid(error: click.UsageError, route: Route) -> InvalidInput:
+def _as_invalid_input(error: click.UsageError, route: Route) -> InvalidInput:
     param = getattr(error, "param", None)
     if param is None:
         return InvalidInput(error.format_message())

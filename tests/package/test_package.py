@@ -54,7 +54,7 @@ def test_service_is_watched_and_has_descriptors() -> None:
     assert 10 <= int(service["WatchdogSec"]) <= 60
     assert int(service["LimitNOFILE"]) >= 4096
     assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
-    own = daemon.DRAIN_TIMEOUT + daemon.CLOSE_TIMEOUT + logs.LAST
+    own = daemon.DRAIN_TIMEOUT + daemon.CLOSE_TIMEOUT + logs.FLUSH_TIMEOUT
     assert own < int(service["TimeoutStopSec"]) <= 10
 
 

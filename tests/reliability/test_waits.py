@@ -140,15 +140,15 @@ def test_r44_what_was_begun_goes_on_without_its_client(server: Running) -> None:
     server.client.ok("DELETE", "/hosts/b")
 
 
-def test_r44_threads_are_more_than_places() -> None:
-    """Whoever waits for a place has a thread as well."""
+def test_r44_more_threads_than_requests() -> None:
+    """Requests that wait for their turn have a thread too."""
     import click
 
     from shctl.cli.main import root
-    from shctl.rest.runner import Core
+    from shctl.rest.runner import CommandRunner
 
     with click.Context(root) as context:
-        works = Core(context, "test:///default").places
-    assert {route.places for route in ROUTES} == set(works)
-    assert sum(work.most + work.queue for work in works.values()) < THREADS
-    assert all(work.own < work.most for work in works.values())
+        limits = CommandRunner(context, "test:///default").limits
+    assert {route.limit for route in ROUTES} == set(limits)
+    assert sum(limit.total + limit.queue for limit in limits.values()) < THREADS
+    assert all(limit.per_caller < limit.total for limit in limits.values())

@@ -3,7 +3,7 @@
 import pytest
 
 from shctl.rest import access
-from shctl.rest.access import FAILURES, Failures
+from shctl.rest.access import MAX_FAILURES, Failures
 
 
 @pytest.fixture(autouse=True)
@@ -13,16 +13,16 @@ def nothing_left() -> None:
 
 def test_too_many_failures_of_one_address() -> None:
     failures = Failures()
-    assert [failures.add("a") for _ in range(FAILURES)] == [0] * FAILURES
+    assert [failures.add("a") for _ in range(MAX_FAILURES)] == [0] * MAX_FAILURES
     assert 0 < failures.add("a") <= access.WINDOW + 1
     assert failures.add("b") == 0
 
 
 def test_r42_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An attacker with a network of IPv6 has as many as it likes; the latest ones count."""
+    """An attacker with an IPv6 network has any number of them; the latest ones count."""
     monkeypatch.setattr(access, "_MOST_ADDRESSES", 4)
     failures = Failures()
-    for _ in range(FAILURES):
+    for _ in range(MAX_FAILURES):
         failures.add("guesses")
     for number in range(20):
         assert failures.add(f"other {number}") == 0

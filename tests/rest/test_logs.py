@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from shctl.rest.logs import Repeats, Writer
+from shctl.rest.logs import LogWriter, RepeatFilter
 from tests.rest_server import Client
 from tests.scoreboard import Figures, rounds
 from tests.support import HANG, SHCTL, call, environment, eventually, prepare
@@ -121,14 +121,14 @@ def read_all(reading: int) -> list[str]:
 def test_r45_audit_lines_are_dropped_last() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
-    writer = Writer(writing, most=1000)
-    writer.put(json.dumps("x" * 8000), kept=False)  # too long: dropped
+    writer = LogWriter(writing, limit=1000)
+    writer.put(json.dumps("x" * 8000), audit=False)  # too long: dropped
     for _ in range(2):  # the first is in the pipe as a whole, the second blocks the thread
-        writer.put(json.dumps("x" * 900), kept=False)
+        writer.put(json.dumps("x" * 900), audit=False)
     for _ in range(8):
-        writer.put(json.dumps("y" * 900), kept=False)
+        writer.put(json.dumps("y" * 900), audit=False)
     for number in range(20):
-        writer.put(json.dumps(f"audit {number:04}"), kept=True)
+        writer.put(json.dumps(f"audit {number:04}"), audit=True)
     thread_done = threading.Event()
     texts: list[str] = []
 
@@ -150,9 +150,9 @@ def test_r45_audit_lines_are_dropped_last() -> None:
 def test_r45_audit_lines_that_do_not_fit_are_counted() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
-    writer = Writer(writing, most=1000)
+    writer = LogWriter(writing, limit=1000)
     for _ in range(100):
-        writer.put(json.dumps("a" * 400), kept=True)
+        writer.put(json.dumps("a" * 400), audit=True)
     texts: list[str] = []
     thread = threading.Thread(target=lambda: texts.extend(read_all(reading)))
     thread.start()
@@ -169,9 +169,9 @@ def test_a_descriptor_that_does_not_block() -> None:
     """Others may have made the log's file description so."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    writer = Writer(writing)
+    writer = LogWriter(writing)
     for number in range(1000):
-        writer.put(f"{number:0500}", kept=False)
+        writer.put(f"{number:0500}", audit=False)
     texts: list[str] = []
     thread = threading.Thread(target=lambda: texts.extend(read_all(reading)))
     thread.start()
@@ -219,7 +219,7 @@ def test_what_anybody_writes_is_json() -> None:
 def test_the_same_failure_is_written_once() -> None:
     import logging
 
-    repeats = Repeats(quiet=HANG)
+    repeats = RepeatFilter(interval=HANG)
 
     def passes(text: str) -> bool:
         return repeats.filter(logging.LogRecord("x", logging.ERROR, "", 0, text, (), None))

@@ -12,9 +12,9 @@ import pytest
 from shctl.cli.main import root
 from shctl.commands.base import LocalCommand, LocalOption
 from shctl.common.errors import ShctlError
-from shctl.rest.access import Gate
+from shctl.rest.access import Authenticator
 from shctl.rest.route import Page, Route
-from shctl.rest.runner import Core
+from shctl.rest.runner import CommandRunner
 from shctl.server import ROUTES, Server
 from tests.guests import End, boot_sector, kernel
 from tests.install.treeparts import images
@@ -287,19 +287,19 @@ def test_journal(server: Running, client: Client) -> None:
 
 
 def routed() -> Iterator[tuple[Route, list[click.Parameter]]]:
-    core = Core(click.Context(root), "test:///default")
+    runner = CommandRunner(click.Context(root), "test:///default")
     for route in ROUTES:
-        yield route, core.find(route.command)[0].params
+        yield route, runner.find(route.command)[0].params
 
 
 def test_every_command_has_a_route_or_is_for_terminals() -> None:
     """What REST leaves out is left out on purpose."""
     there = {route.command for route in ROUTES}
-    core = Core(click.Context(root), "test:///default")
+    runner = CommandRunner(click.Context(root), "test:///default")
     for name in root.list_commands(click.Context(root)):
-        command, _ = core.find(name)
+        command, _ = runner.find(name)
         paths = [f"{name} {verb}" for verb in getattr(command, "commands", ())] or [name]
-        missing = {p for p in paths if not isinstance(core.find(p)[0], LocalCommand)} - there
+        missing = {p for p in paths if not isinstance(runner.find(p)[0], LocalCommand)} - there
         assert missing <= {
             "hosts adopt",
             "trees cached",
@@ -310,7 +310,7 @@ def test_every_command_has_a_route_or_is_for_terminals() -> None:
 
 
 def test_a_route_without_a_scope_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    core = Core(click.Context(root), "test:///default")
+    runner = CommandRunner(click.Context(root), "test:///default")
     for rows, row in (
         ("ROUTES", Route("GET", "/new", "hosts list", 200, "", 8)),
         ("PAGES", Page("/new", "everyone", "about", "Be new.")),
@@ -318,11 +318,11 @@ def test_a_route_without_a_scope_stops_the_start(monkeypatch: pytest.MonkeyPatch
         with monkeypatch.context() as patch:
             patch.setattr(f"shctl.server.{rows}", (row,))
             with pytest.raises(ShctlError, match="GET /new has no scope"):
-                Server(core, Gate(trusted=True))
+                Server(runner, Authenticator(trusted=True))
 
 
 def test_options_for_terminals_stay_there() -> None:
-    core = Core(click.Context(root), "test:///default")
+    runner = CommandRunner(click.Context(root), "test:///default")
     for route, params in routed():
         local = {param.name for param in params if isinstance(param, LocalOption)}
-        assert not local & set(core.parameters(route))
+        assert not local & set(runner.parameters(route))
