@@ -48,7 +48,7 @@ class Rack:
         """Return the XML of a host as shctl makes it, and make its volume."""
         volume = names.volume(name, "sda")
         pool = volumes.open_pool(self.hypervisor, volumes.DEFAULT_POOL)
-        path = volumes.make_volume(pool, volume, 1).path
+        path = volumes.create_volume(pool, volume, 1).path
         owned = (OwnedVolume(volumes.DEFAULT_POOL, volume),)
         log = console_log.log_path(name)
         if logged:

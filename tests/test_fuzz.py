@@ -111,8 +111,8 @@ def test_allowed_host_names_are_those_that_resolvers_take(name: str) -> None:
     assert len(name) <= names.MAX_LENGTH
 
 
-def facts(read: domain.Read) -> tuple[object, ...]:
-    return read.memory, read.cpus, read.installer, read.console, read.metadata
+def facts(info: domain.DomainInfo) -> tuple[object, ...]:
+    return info.memory, info.cpus, info.installer, info.console, info.metadata
 
 
 def expected(spec: domain.Spec) -> tuple[object, ...]:
@@ -121,11 +121,11 @@ def expected(spec: domain.Spec) -> tuple[object, ...]:
 
 @given(SPECS)
 def test_host_comes_back_from_its_own_xml(spec: domain.Spec) -> None:
-    read = domain.read(domain.build(spec))
-    assert facts(read)[1:] == expected(spec)[1:]  # libvirt is who turns memory into KiB
-    assert [row.path for row in read.disks] == [source.path for source in spec.disks]
-    assert [row.network for row in read.interfaces] == list(spec.networks)
-    assert [row.mac for row in read.interfaces] == [
+    info = domain.read(domain.build(spec))
+    assert facts(info)[1:] == expected(spec)[1:]  # libvirt is who turns memory into KiB
+    assert [row.path for row in info.disks] == [source.path for source in spec.disks]
+    assert [row.network for row in info.interfaces] == list(spec.networks)
+    assert [row.mac for row in info.interfaces] == [
         names.mac(spec.name, index) for index in range(len(spec.networks))
     ]
 
@@ -139,9 +139,9 @@ def test_host_comes_back_from_libvirt() -> None:
         def comes_back(spec: domain.Spec, later: Metadata) -> None:
             handle = connection.defineXML(domain.build(spec))
             try:
-                read = domain.read(handle.XMLDesc(2))
-                assert facts(read) == expected(spec)
-                assert [row.path for row in read.disks] == [source.path for source in spec.disks]
+                info = domain.read(handle.XMLDesc(2))
+                assert facts(info) == expected(spec)
+                assert [row.path for row in info.disks] == [source.path for source in spec.disks]
                 handle.setMetadata(2, metadata.text(later), metadata.KEY, metadata.URI, 2)
                 assert domain.read(handle.XMLDesc(2)).metadata == later
             finally:
@@ -156,7 +156,9 @@ def test_network_comes_back_from_libvirt() -> None:
         @LIMITS
         @given(TRUNKS)
         def comes_back(spec: network.Spec) -> None:
-            wanted = network.Read(spec.bridge, spec.vlan, tuple(sorted(spec.trunk)), switched=True)
+            wanted = network.NetworkInfo(
+                spec.bridge, spec.vlan, tuple(sorted(spec.trunk)), switched=True
+            )
             assert network.read(network.build(spec)) == wanted
             handle = connection.networkDefineXML(network.build(spec))
             try:

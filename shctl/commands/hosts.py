@@ -261,7 +261,7 @@ def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
     from shctl.hosts.installation import advance
     from shctl.hosts.power import start
 
-    session.hypervisor.check_changeable()
+    session.hypervisor.check_writable()
 
     def act(name: str) -> Outcome:
         advance(session.hypervisor, name)

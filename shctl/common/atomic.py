@@ -24,7 +24,7 @@ def make_directory(path: Path) -> None:
 
 
 @contextmanager
-def write_whole(target: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
+def write_atomically(target: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Yield a file that takes target's place once the block has ended well.
 
     It is synced to disk before and after the renaming. Whatever ends the block early removes it.
@@ -32,7 +32,7 @@ def write_whole(target: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """
     from tempfile import mkstemp  # 3 ms that nobody who only reads need spend
 
-    with explained(target):
+    with write_errors(target):
         make_directory(target.parent)
         descriptor, name = mkstemp(TEMPORARY, f".{target.name}.", target.parent)
         temporary = Path(name)
@@ -58,7 +58,7 @@ def _sync_directory(path: Path) -> None:
 
 
 @contextmanager
-def explained(target: Path) -> Iterator[None]:
+def write_errors(target: Path) -> Iterator[None]:
     """Turn the system's errors into NoSpace or InstallFailed that name target."""
     try:
         yield

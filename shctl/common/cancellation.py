@@ -11,7 +11,7 @@ from shctl.common.errors import ShctlError
 _left: ContextVar[Event | None] = ContextVar("left", default=None)
 
 
-class Left(ShctlError):
+class ClientGone(ShctlError):
     """Whoever asked has left, and nothing is changed for them any more."""
 
     status = 503
@@ -19,7 +19,7 @@ class Left(ShctlError):
 
 
 @contextmanager
-def noted(left: Event) -> Iterator[None]:
+def cancelled_by(left: Event) -> Iterator[None]:
     """Have work that begins inside the block end when the event is set."""
     token = _left.set(left)
     try:
@@ -29,7 +29,7 @@ def noted(left: Event) -> Iterator[None]:
 
 
 def check() -> None:
-    """Raise Left once whoever asked has left; for places where ending changes nothing."""
+    """Raise ClientGone once whoever asked has left; for places where ending changes nothing."""
     left = _left.get()
     if left is not None and left.is_set():
-        raise Left("the client has left, so the wait has ended")
+        raise ClientGone("the client has left, so the wait has ended")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from shctl.common.errors import Conflict, NoSpace, ShctlError
 
-PATIENCE = 30.0  # seconds
+TIMEOUT = 30.0  # seconds
 _INTERVAL = 0.02  # seconds; flock has no time limit of its own
 
 
@@ -71,12 +71,12 @@ def hold(
     name: str,
     *,
     shared: bool = False,
-    patience: float = PATIENCE,
-    called: str | None = None,
+    timeout: float = TIMEOUT,
+    label: str | None = None,
 ) -> Iterator[None]:
     """Hold the lock of a "host", "network", "pool", ...; raise Busy when that takes too long.
 
-    With `patience` 0 a lock that is held raises at once. `called` is what people know it by. Lock
+    With `timeout` 0 a lock that is held raises at once. `label` is what people know it by. Lock
     files stay: removing one that somebody waits for would give two holders.
     """
     # Other tools' host names may hold any character, so the file's name is a hash.
@@ -87,14 +87,14 @@ def hold(
     try:
         mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         with _explained(file):
-            _acquire(descriptor, mode, called or f"{kind} {name!r}", patience)
+            _acquire(descriptor, mode, label or f"{kind} {name!r}", timeout)
         yield
     finally:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, mode: int, what: str, patience: float) -> None:
-    end = time.monotonic() + patience
+def _acquire(descriptor: int, mode: int, what: str, timeout: float) -> None:
+    end = time.monotonic() + timeout
     while True:
         try:
             return fcntl.flock(descriptor, mode | fcntl.LOCK_NB)

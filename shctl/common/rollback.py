@@ -11,7 +11,7 @@ from shctl.common.signals import deferred
 T = TypeVar("T")
 
 
-class Undo:
+class Rollback:
     """A stack of steps that take back earlier ones, newest first, if the block fails.
 
     A step that fails does not stop the others; what it was to take back is added to the error.
@@ -24,14 +24,14 @@ class Undo:
         """Add a step; `what` names the thing that stays if the step fails."""
         self._steps.append((what, step))
 
-    def made(self, what: str, make: Callable[[], T], remove: Callable[[T], object]) -> T:
+    def make(self, what: str, make: Callable[[], T], remove: Callable[[T], object]) -> T:
         """Make something and remember how to remove it, with no interrupt in between."""
         with deferred():
             thing = make()
             self.push(what, lambda: remove(thing))
         return thing
 
-    def __enter__(self) -> "Undo":
+    def __enter__(self) -> "Rollback":
         return self
 
     def __exit__(
@@ -52,14 +52,18 @@ class Undo:
         raise ShctlError(message) from error
 
     def _take_back(self) -> list[str]:
-        """Return what could not be taken back; impatience (a second Ctrl-C) changes nothing."""
+        """Run the steps, newest first; return the names of what could not be taken back."""
         left: list[str] = []
+        # A second Ctrl-C must not stop a rollback that has begun.
         with suppress(KeyboardInterrupt), deferred():
-            left += [what for what, step in reversed(self._steps) if not _done(step)]
+            for what, step in reversed(self._steps):
+                if not _run(step):
+                    left.append(what)
         return left
 
 
-def _done(step: Callable[[], object]) -> bool:
+def _run(step: Callable[[], object]) -> bool:
+    """Run a step; return False if it fails."""
     try:
         step()
     except (ShctlError, OSError, KeyboardInterrupt):

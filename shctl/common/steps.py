@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from shctl.common.rollback import Undo
+from shctl.common.rollback import Rollback
 from shctl.common.signals import deferred
 
 _LOG = logging.getLogger(__name__)
@@ -42,13 +42,13 @@ def run(steps: Iterable[Step[C]], context: C) -> None:
 
     An interrupt waits until the current step ends. The error names what could not be rolled back.
     """
-    with Undo() as undo:
+    with Rollback() as undo:
         for step in steps:
             _LOG.info("%s", step.description)
             _run(step, context, undo)
 
 
-def _run(step: Step[C], context: C, undo: Undo) -> None:
+def _run(step: Step[C], context: C, undo: Rollback) -> None:
     with deferred():
         step.do(context)
         if revert := step.undo:

@@ -52,18 +52,18 @@ class Call(Generic[T]):
                 self._errors.clear()
                 self._answers.clear()
 
-    def within(self, seconds: float, late: ShctlError) -> T:
-        """Return what the call has returned, raise what it has raised, or raise `late`.
+    def result(self, seconds: float, on_timeout: ShctlError) -> T:
+        """Return what the call has returned, raise what it has raised, or raise `on_timeout`.
 
         The call goes on when it is late; its thread is a daemon, so that it never keeps the process
         from ending.
         """
         try:
             if self._is_late(seconds):
-                raise late
+                raise on_timeout
         finally:
             # An error and a frame that it came through would keep each other.
-            del late
+            del on_timeout
         if self._errors:
             raise self._errors.pop()
         return self._answers.pop()
@@ -90,13 +90,13 @@ def begin(function: Callable[[], T]) -> Call[T]:
     return call
 
 
-def within(seconds: float, function: Callable[[], T], late: ShctlError) -> T:
+def run_with_timeout(seconds: float, function: Callable[[], T], on_timeout: ShctlError) -> T:
     """Run a call in a thread and return its answer, or raise what it raises.
 
-    Raises `late` when there is no answer in time, and what begin raises.
+    Raises `on_timeout` when there is no answer in time, and what begin raises.
     """
     try:
-        return begin(function).within(seconds, late)
+        return begin(function).result(seconds, on_timeout)
     finally:
-        # See Call.within.
-        del late
+        # See Call.result.
+        del on_timeout

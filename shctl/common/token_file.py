@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from shctl.common import locks
-from shctl.common.atomic import write_whole
+from shctl.common.atomic import write_atomically
 from shctl.common.clock import now
 from shctl.common.errors import Conflict, InstallFailed, NotFound, ShctlError
 from shctl.common.model import NewToken, Outcome, Token
@@ -142,7 +142,7 @@ def _read(path: Path) -> dict[str, _Stored]:
 def _write(path: Path, stored: dict[str, _Stored]) -> None:
     entries = {name: asdict(token) for name, token in stored.items()}
     try:
-        with write_whole(path, mode=0o600) as stream:
+        with write_atomically(path, mode=0o600) as stream:
             stream.write(json.dumps(entries, indent=2).encode())
     except InstallFailed as error:  # its words are right, its exit code is an installation's
         raise ShctlError(error.detail) from error

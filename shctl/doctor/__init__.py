@@ -34,7 +34,7 @@ def examine(hypervisor: Hypervisor, *, fix: bool = False) -> list[Finding]:
 
     What cannot be examined is a finding too; only without libvirt nothing can be said.
     """
-    hypervisor.check_changeable()
+    hypervisor.check_writable()
     hypervisor.active_uuids()
     found: list[Finding] = []
     for subject, check in _CHECKS.items():

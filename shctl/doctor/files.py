@@ -32,7 +32,7 @@ def files_left(hypervisor: Hypervisor) -> Found:
     )
     parts = map(_LOG.fullmatch, map(str, files.children(console_log.LOGS)))
     logged = {Path(match[0]): match[1] for match in parts if match}
-    logged = {path: host for path, host in logged.items() if files.is_plain(path)}
+    logged = {path: host for path, host in logged.items() if files.is_regular(path)}
     yield from _left_by(
         logged,
         lambda: _unnamed(hypervisor, set(logged.values())),
@@ -68,7 +68,7 @@ def _left_by(
     suspects = left() if places else set()
     for path in sorted(path for path, host in places.items() if host in suspects):
         # A host that went between two looks took its files along.
-        still = partial(lambda path: files.is_there(path) and places[path] in left(), path)
+        still = partial(lambda path: files.exists(path) and places[path] in left(), path)
         if is_so(places[path], still):
             yield (
                 Finding("file", str(path), problem, "--fix deletes it"),
@@ -87,7 +87,7 @@ def modes_wrong(hypervisor: Hypervisor) -> Found:
     }
     disks = dict(_disks(hypervisor, volumes))
     for path in (
-        *filter(files.is_plain, files.children(console_log.LOGS)),
+        *filter(files.is_regular, files.children(console_log.LOGS)),
         token_file.PATH,
         *disks,
     ):
@@ -103,7 +103,7 @@ def modes_wrong(hypervisor: Hypervisor) -> Found:
 
 def _mode(path: Path) -> int:
     """Return the mode of a file or directory, 0 where it is not certain whose that is."""
-    facts = files.look(path, follow=False)
+    facts = files.stat_or_none(path, follow=False)
     if facts is None or not (stat.S_ISDIR(facts.st_mode) or stat.S_ISREG(facts.st_mode)):
         return 0
     # A second name of a file may be another owner's.
@@ -120,9 +120,9 @@ def _is_alone(hypervisor: Hypervisor, path: Path, host: str | None) -> bool:
 
 def _disks(hypervisor: Hypervisor, volumes: Path) -> Iterator[tuple[Path, str]]:
     """Yield the disks in a directory that hosts have and list, with the hosts' UUIDs."""
-    for host, read, data in look(hypervisor).ours:
+    for host, info, data in look(hypervisor).ours:
         listed = {str(volumes / name.name) for name in data.volumes if "/" not in name.name}
-        yield from ((Path(row.path), host.uuid) for row in read.disks if row.path in listed)
+        yield from ((Path(row.path), host.uuid) for row in info.disks if row.path in listed)
 
 
 def _chmod(path: Path, mode: int) -> None:
@@ -160,5 +160,5 @@ def cache_changed(_hypervisor: Hypervisor) -> Found:
 
 def _clean(cache: Cache, path: Path) -> None:
     cache.remove_leftovers()
-    if files.is_there(path):
+    if files.exists(path):
         raise ShctlError("it cannot be removed; try by hand")

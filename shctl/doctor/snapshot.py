@@ -25,14 +25,14 @@ Found = Iterator[tuple[Finding, Fix | None]]
 class Seen:
     """The domains at one moment, with our metadata where there is some."""
 
-    hosts: tuple[tuple[Domain, domain.Read], ...]
+    hosts: tuple[tuple[Domain, domain.DomainInfo], ...]
 
     @property
-    def ours(self) -> Iterator[tuple[Domain, domain.Read, Metadata]]:
+    def ours(self) -> Iterator[tuple[Domain, domain.DomainInfo, Metadata]]:
         """Return the domains that shctl made or took over."""
-        for host, read in self.hosts:
-            if read.metadata:
-                yield host, read, read.metadata
+        for host, info in self.hosts:
+            if info.metadata:
+                yield host, info, info.metadata
 
     @property
     def names(self) -> set[str]:
@@ -42,7 +42,7 @@ class Seen:
     @property
     def logged(self) -> set[str]:
         """Return what consoles' logs are called by, which a host that was renamed is not."""
-        return {Path(read.console).stem for _, read in self.hosts if read.console}
+        return {Path(info.console).stem for _, info in self.hosts if info.console}
 
     @property
     def volumes(self) -> set[str]:
@@ -64,7 +64,7 @@ def look(hypervisor: Hypervisor) -> Seen:
     return Seen(tuple(seen))
 
 
-def read(host: Domain) -> domain.Read:
+def read(host: Domain) -> domain.DomainInfo:
     """Read a domain as it is stored, a transient one as it runs."""
     return domain.read(host.xml(stored=host.persistent))
 
@@ -74,7 +74,7 @@ def is_so(host: str, still: Callable[[], bool]) -> bool:
 
     What cannot be seen is no answer: that is raised.
     """
-    with suppress(locks.Busy, NotFound), locks.hold("host", host, patience=0):
+    with suppress(locks.Busy, NotFound), locks.hold("host", host, timeout=0):
         return still()
     return False
 

@@ -17,34 +17,34 @@ def adopt(hypervisor: Hypervisor, name: str, own_disks: tuple[str, ...]) -> Host
     Raises Conflict when shctl manages the host already, InvalidInput for a path that is not one
     of its disks.
     """
-    hypervisor.check_changeable()
+    hypervisor.check_writable()
     with locks.hold("host", name):
         host = hypervisor.domain(name)
         if not host.persistent:
             raise Conflict(
                 f"host {name!r} is transient; make it persistent with 'virsh define' first"
             )
-        read = domain.read(host.xml(stored=True))
-        if read.metadata is not None and not _may_be_copied(read, read.metadata, name):
+        info = domain.read(host.xml(stored=True))
+        if info.metadata is not None and not _may_be_copied(info, info.metadata, name):
             raise Conflict(f"host {name!r} is managed by shctl already")
-        _check_disks(hypervisor, host, read, own_disks)
+        _check_disks(hypervisor, host, info, own_disks)
         data = metadata.Metadata(clock.now(), paths=tuple(dict.fromkeys(own_disks)), uuid=host.uuid)
         host.set_metadata(metadata.text(data), metadata.URI, metadata.KEY)
     return details.show(hypervisor, name)
 
 
-def _may_be_copied(read: domain.Read, data: metadata.Metadata, name: str) -> bool:
+def _may_be_copied(info: domain.DomainInfo, data: metadata.Metadata, name: str) -> bool:
     """Return whether metadata of an old version, which has no UUID, may belong to another host."""
     prefix = names.volume(name, "sd")
     is_own = all(volume.name.startswith(prefix) for volume in data.volumes)
-    return data.uuid is None and not (is_own and {row.path for row in read.disks} >= {*data.paths})
+    return data.uuid is None and not (is_own and {row.path for row in info.disks} >= {*data.paths})
 
 
 def _check_disks(
-    hypervisor: Hypervisor, host: Domain, read: domain.Read, own_disks: tuple[str, ...]
+    hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo, own_disks: tuple[str, ...]
 ) -> None:
     """Raise InvalidInput unless all are removable disks, Conflict if another host uses one."""
-    disks = {row.path: row for row in read.disks if row.path}
+    disks = {row.path: row for row in info.disks if row.path}
     for path in own_disks:
         if path not in disks:
             raise InvalidInput(
@@ -65,7 +65,7 @@ def _check_removable(hypervisor: Hypervisor, path: str) -> None:
     try:
         hypervisor.volume_at(path)
     except NotFound:
-        if not files.is_plain(path):
+        if not files.is_regular(path):
             raise _refusal(
                 path, "is neither a regular file nor a volume of a libvirt pool"
             ) from None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from shctl.common.errors import NotFound, ShctlError, TimedOut, Unreachable
-from shctl.common.timeout import within
+from shctl.common.timeout import run_with_timeout
 from shctl.hosts import redefinition
 from shctl.hypervisor.connection import Hypervisor
 from shctl.storage import boot_sectors
@@ -116,7 +116,7 @@ def _head(hypervisor: Hypervisor, disk: _Disk) -> bytes:
     if not disk.raw:
         raise ShctlError("its format is not raw")
     late = TimedOut(f"its storage does not answer within {_TIMEOUT:g} s")
-    return within(_TIMEOUT, lambda: _read(hypervisor, disk), late)
+    return run_with_timeout(_TIMEOUT, lambda: _read(hypervisor, disk), late)
 
 
 def _read(hypervisor: Hypervisor, disk: _Disk) -> bytes:

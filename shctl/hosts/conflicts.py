@@ -66,7 +66,7 @@ def check_volumes_free(hypervisor: Hypervisor, pool: Pool, data: Metadata) -> No
 def check_log_free(hypervisor: Hypervisor, name: str) -> None:
     """Raise Conflict when another host, such as a copy, writes to the new host's console log."""
     path = console_log.log_path(name)
-    if not files.is_there(path):
+    if not files.exists(path):
         return
     for host in hypervisor.domains():
         if console_log.may_log_to(path, host):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from shctl.common import clock, locks, names
 from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.common.model import HostDetail
-from shctl.common.rollback import Undo
+from shctl.common.rollback import Rollback
 from shctl.hosts import conflicts, console_log, details, nvram, power
 from shctl.hosts.capacity import check_memory
 from shctl.hosts.request import Request
@@ -26,7 +26,7 @@ from shctl.hypervisor.ownership import Owner
 from shctl.hypervisor.pools import Pool, Volume
 from shctl.install import boot_files
 from shctl.networks import ports
-from shctl.storage.volumes import make_volume, open_pool, source_of
+from shctl.storage.volumes import create_volume, disk_source, open_pool
 from shctl.xml import domain, metadata
 from shctl.xml.metadata import INSTALLING, Installation, Metadata, OwnedVolume
 
@@ -90,7 +90,7 @@ def _known(host: str) -> dict[str, str]:
 
 def _check(hypervisor: Hypervisor, request: Request) -> None:
     names.check_host(request.name)
-    hypervisor.check_changeable()
+    hypervisor.check_writable()
     if request.install:
         from shctl.install import media
 
@@ -111,8 +111,8 @@ def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None
     if request.firmware == "uefi":
         nvram.check_free(hypervisor, spec.name)
     volumes: list[Volume] = []
-    with Undo() as undo:
-        host = undo.made(
+    with Rollback() as undo:
+        host = undo.make(
             f"host {spec.name}",
             lambda: hypervisor.reserve(domain.build(spec)),
             lambda host: _withdraw(hypervisor, host, pool, volumes),
@@ -142,7 +142,7 @@ def _finish(
     request: Request,
     spec: domain.Spec,
     fetched: media.Media | None,
-    undo: Undo,
+    undo: Rollback,
 ) -> None:
     """Define the host with all that it has, and start it or its installer.
 
@@ -161,7 +161,7 @@ def _finish(
 
 
 def _stage(
-    hypervisor: Hypervisor, spec: domain.Spec, fetched: media.Media | None, undo: Undo
+    hypervisor: Hypervisor, spec: domain.Spec, fetched: media.Media | None, undo: Rollback
 ) -> str:
     """Put an installer's files where its QEMU reads them; return the XML that boots them."""
     from shctl.install import media
@@ -240,16 +240,16 @@ def _installation(
 
 
 def _make_disks(
-    pool: Pool, request: Request, owner: Owner | None, undo: Undo, made: list[Volume]
+    pool: Pool, request: Request, owner: Owner | None, undo: Rollback, made: list[Volume]
 ) -> tuple[domain.Source, ...]:
     sources = []
     for index, size in enumerate(request.disks):
         name = names.volume(request.name, names.disk_target(index))
-        volume = undo.made(
+        volume = undo.make(
             f"volume {name} in pool {pool.name}",
-            partial(make_volume, pool, name, size, owner),
+            partial(create_volume, pool, name, size, owner),
             Volume.delete,
         )
         made.append(volume)
-        sources.append(source_of(pool, volume))
+        sources.append(disk_source(pool, volume))
     return tuple(sources)

@@ -25,7 +25,7 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
 
     Raises NotFound, and Conflict if shctl does not manage the host or another one uses its disks.
     """
-    hypervisor.check_changeable()
+    hypervisor.check_writable()
     with locks.hold("host", name):
         try:
             host = hypervisor.domain(name)
@@ -49,8 +49,8 @@ def finish(hypervisor: Hypervisor, name: str) -> None:
 
 def is_interrupted(host: Domain) -> bool:
     """Return whether a host of shctl's is incomplete, which is normal while its lock is held."""
-    read = domain.read(host.xml(stored=True))
-    data = read.metadata
+    info = domain.read(host.xml(stored=True))
+    data = info.metadata
     # shctl makes no transient hosts.
     if data is None or data.complete or not host.persistent or _runs_complete(host):
         return False
@@ -60,7 +60,7 @@ def is_interrupted(host: Domain) -> bool:
     prefix = names.volume(host.name, "sd")
     is_own = all(volume.name.startswith(prefix) for volume in data.volumes)
     listed = bool(data.volumes or data.paths)
-    return listed and is_own and {row.path for row in read.disks} >= {*data.paths}
+    return listed and is_own and {row.path for row in info.disks} >= {*data.paths}
 
 
 def _runs_complete(host: Domain) -> bool:
@@ -79,38 +79,38 @@ def _runs_complete(host: Domain) -> bool:
 def _delete(hypervisor: Hypervisor, host: Domain) -> tuple[str, ...]:
     """Delete a host whose lock is held; return the paths of the disks that are kept."""
     xml = host.xml(stored=True)
-    read = domain.read(xml)
-    data, own = check(hypervisor, host, read)
+    info = domain.read(xml)
+    data, own = check(hypervisor, host, info)
     variables = nvram.foreign(hypervisor, host, xml)
     ran = host.active
     host.destroy()
     _mark(host, data)
     _remove_stale_ports(hypervisor, host, needed=ran)
     _remove(hypervisor, host, own.owned, nvram=variables is None)
-    _remove_old_log(hypervisor, host, read.console)
+    _remove_old_log(hypervisor, host, info.console)
     owned = {disk.path for disk in own.owned}
-    disks = (row.path for row in read.disks)
+    disks = (row.path for row in info.disks)
     kept = dict.fromkeys(filter(None, (*disks, *own.volumes, variables)))
     # An earlier, interrupted deletion may have removed some.
     return tuple(path for path in kept if path not in owned and _may_exist(path))
 
 
-def check(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> tuple[Metadata, Disks]:
+def check(hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo) -> tuple[Metadata, Disks]:
     """Return a host's metadata and its disks; change nothing.
 
     Raises Conflict for a host or a disk that must be kept, Unreachable if Open vSwitch is needed.
     """
-    if read.metadata is None:
-        origin = "is a copy of a host of shctl's" if read.copied else "was not made by shctl"
+    if info.metadata is None:
+        origin = "is a copy of a host of shctl's" if info.copied else "was not made by shctl"
         raise Conflict(
             f"host {host.name!r} {origin}; 'shctl hosts adopt {host.name}' takes it over"
         )
-    own = owned_disks(hypervisor, host.name, read)
-    _check_unused(hypervisor, host, read, own)
+    own = owned_disks(hypervisor, host.name, info)
+    _check_unused(hypervisor, host, info, own)
     _check_removable(host, own)
     if host.active:
         power.check_switch(hypervisor)
-    return read.metadata, own
+    return info.metadata, own
 
 
 def _mark(host: Domain, data: Metadata) -> None:
@@ -121,7 +121,9 @@ def _mark(host: Domain, data: Metadata) -> None:
         host.set_metadata(element, metadata.URI, metadata.KEY)
 
 
-def _check_unused(hypervisor: Hypervisor, host: Domain, read: domain.Read, own: Disks) -> None:
+def _check_unused(
+    hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo, own: Disks
+) -> None:
     """Raise Conflict if anything else uses, or may use, the host's disks."""
     owned = [disk.path for disk in own.owned]
     try:
@@ -129,7 +131,7 @@ def _check_unused(hypervisor: Hypervisor, host: Domain, read: domain.Read, own: 
         for path, users in uses.items():
             for use in users:
                 if _is_of(host, use):
-                    _check_chain(hypervisor, host, read, owned, path, use.by)
+                    _check_chain(hypervisor, host, info, owned, path, use.by)
     except Conflict as error:
         raise Conflict(f"host {host.name!r} is kept: {error}") from error
     for path in owned:
@@ -166,7 +168,7 @@ def _is_of(host: Domain, use: usage.Use) -> bool:
 
 
 def _check_chain(
-    hypervisor: Hypervisor, host: Domain, read: domain.Read, owned: list[str], path: str,
+    hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo, owned: list[str], path: str,
     top: str | None,
 ) -> None:  # fmt: skip
     """Raise Conflict if a disk `top` that would be kept depends on a disk listed as the host's own.
@@ -177,7 +179,7 @@ def _check_chain(
         usage.identity(hypervisor, disk) for disk in owned
     }:
         return
-    target = next((row.target for row in read.disks if row.path == top), None)
+    target = next((row.target for row in info.disks if row.path == top), None)
     if target is None:
         raise Conflict(
             f"{top}, of a snapshot of it, depends on its disk {path}; check that nobody needs it,"
@@ -206,8 +208,8 @@ def _check_removable(host: Domain, own: Disks) -> None:
 def _may_exist(path: str) -> bool:
     if not path.startswith("/"):
         return True
-    with suppress(files.Unseen):
-        return files.is_there(path)
+    with suppress(files.Unreadable):
+        return files.exists(path)
     return True
 
 

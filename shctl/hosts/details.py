@@ -21,13 +21,13 @@ def show(hypervisor: Hypervisor, name: str) -> HostDetail:
     An installation whose end nobody has seen yet is brought to it first, if that can be.
     """
     host = hypervisor.domain(name)
-    read = domain.read(host.xml())
-    if read.metadata and read.metadata.install and read.metadata.install.pending:
+    info = domain.read(host.xml())
+    if info.metadata and info.metadata.install and info.metadata.install.pending:
         # What hinders the start stands in the installation's reason, and hides nothing else.
         with suppress(ShctlError):
             installation.advance(hypervisor, name)
-        read = domain.read(host.xml())
-    return _detail(hypervisor, host, read)
+        info = domain.read(host.xml())
+    return _detail(hypervisor, host, info)
 
 
 def detail(hypervisor: Hypervisor, host: Domain) -> HostDetail:
@@ -35,30 +35,30 @@ def detail(hypervisor: Hypervisor, host: Domain) -> HostDetail:
     return _detail(hypervisor, host, domain.read(host.xml()))
 
 
-def _detail(hypervisor: Hypervisor, host: Domain, read: domain.Read) -> HostDetail:
-    data = read.metadata
-    state, reason = host.condition
+def _detail(hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo) -> HostDetail:
+    data = info.metadata
+    state, reason = host.state_and_reason
     return HostDetail(
         id=host.uuid,
         name=host.name,
         state=state,
         reason=reason,
         managed=data is not None,
-        memory=read.memory,
-        max_memory=read.max_memory,
-        cpus=read.cpus,
-        max_cpus=read.max_cpus,
-        firmware=read.firmware,
+        memory=info.memory,
+        max_memory=info.max_memory,
+        cpus=info.cpus,
+        max_cpus=info.max_cpus,
+        firmware=info.firmware,
         # In this order, for most hosts are not asked the second question.
         autostart=host.autostart and host.persistent,
         created=data.created if data else None,
-        console=read.console,
+        console=info.console,
         install=_install(data),
-        disks=tuple(_disk(hypervisor, host.name, row, data) for row in read.disks),
+        disks=tuple(_disk(hypervisor, host.name, row, data) for row in info.disks),
         interfaces=_interfaces(
             hypervisor,
-            read,
-            _addresses(host, agent=read.agent) if read.active else {},
+            info,
+            _addresses(host, agent=info.agent) if info.active else {},
         ),
     )
 
@@ -114,7 +114,7 @@ def _lists(data: Metadata, volume: Volume, usual: str) -> bool:
 
 
 def _interfaces(
-    hypervisor: Hypervisor, read: domain.Read, addresses: dict[str, tuple[str, ...]]
+    hypervisor: Hypervisor, info: domain.DomainInfo, addresses: dict[str, tuple[str, ...]]
 ) -> tuple[Interface, ...]:
     @lru_cache
     def tags(name: str, portgroup: str | None) -> network.Tags:
@@ -126,10 +126,10 @@ def _interfaces(
         own = row.vlan, row.trunk
         # A running domain's own XML has the tags that its ports were started with. Those of an
         # interface stand before its port group's, and these before its network's.
-        asked = row.network and not read.active and own == (None, ())
+        asked = row.network and not info.active and own == (None, ())
         return tags(row.network, row.portgroup) if row.network and asked else own
 
     return tuple(
         Interface(row.network, row.mac, *of(row), row.port, addresses.get(row.mac, ()))
-        for row in read.interfaces
+        for row in info.interfaces
     )

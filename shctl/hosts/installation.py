@@ -78,7 +78,7 @@ def count_phases(hypervisor: Hypervisor) -> Counter[str]:
 
 
 def advance(
-    hypervisor: Hypervisor, name: str, *, patience: float = locks.PATIENCE
+    hypervisor: Hypervisor, name: str, *, patience: float = locks.TIMEOUT
 ) -> Installation | None:
     """Advance a host's installation state machine as far as it can go now; return its state.
 
@@ -87,12 +87,12 @@ def advance(
     """
     host = hypervisor.domain(name)
     data = find_metadata(host)
-    if data is None or data.install is None or not _is_pending(data) or hypervisor.hindrance():
+    if data is None or data.install is None or not _is_pending(data) or hypervisor.write_refusal():
         return data.install if data else None
     # Checked before locking: a mere reader must neither wait for the lock nor make others wait.
     if not _can_advance(host, data.install):
         return data.install
-    with locks.hold("host", name, patience=patience):
+    with locks.hold("host", name, timeout=patience):
         host = hypervisor.domain(name)
         data = find_metadata(host)
         if data is None or data.install is None or not _is_pending(data):
@@ -160,7 +160,7 @@ def _ending(host: Domain) -> str:
     QEMU's log takes precedence: libvirt knows the last QEMU only, which may be a later start of
     the host, and forgets its ending when libvirtd restarts.
     """
-    return qemulog.first_ending(host.name, host.uuid) or host.ending
+    return qemulog.first_ending(host.name, host.uuid) or host.stop_reason
 
 
 def _check_running(

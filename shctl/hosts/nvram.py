@@ -45,8 +45,8 @@ def check_free(hypervisor: Hypervisor, host: str) -> None:
             f"{path} is used by {', '.join(others)}, and libvirt would also use it for host"
             f" {host!r}; choose another name"
         )
-    with suppress(files.Unseen):  # the service may not read libvirt's directory
-        if files.is_there(path):
+    with suppress(files.Unreadable):  # the service may not read libvirt's directory
+        if files.exists(path):
             raise Conflict(
                 f"{path} exists, with the UEFI variables of a host that no longer exists; check"
                 " that nothing needs it, then remove it"
@@ -69,6 +69,6 @@ def _paths(host: Domain) -> set[str]:
 
 
 def _is_same(path: str, other: str) -> bool:
-    with suppress(files.Unseen):
+    with suppress(files.Unreadable):
         return files.identity(path) == files.identity(other)
     return path == other

@@ -40,27 +40,27 @@ class Disks:
     volumes: tuple[str, ...] = ()
 
 
-def owned_disks(hypervisor: Hypervisor, host: str, read: domain.Read) -> Disks:
-    """Return the existing disks that a host owns; raise Unseen if that is not certain.
+def owned_disks(hypervisor: Hypervisor, host: str, info: domain.DomainInfo) -> Disks:
+    """Return the existing disks that a host owns; raise Unreadable if that is not certain.
 
     Anybody in group libvirt can write metadata, and virt-clone copies it: it only selects from the
     disks in the XML. An incomplete host without disks is an interrupted creation, which owns the
     volumes named after it.
     """
-    data = read.metadata
+    data = info.metadata
     if data is None:
         return Disks(())
     volumes = [volume for listed in data.volumes if (volume := _find(hypervisor, listed))]
-    if not data.complete and not read.disks:
+    if not data.complete and not info.disks:
         return Disks(tuple(_volume(volume) for volume in volumes if _is_named_after(host, volume)))
     paths = dict.fromkeys((*(volume.path for volume in volumes), *data.paths))
     # A path in the metadata that the XML lacks may be another path of one of its disks.
-    aliases = set(paths) - {row.path for row in read.disks}
+    aliases = set(paths) - {row.path for row in info.disks}
     disks = [
         _volume_of(hypervisor, row, volumes)
         if row.volume or row.protocol
         else _local(hypervisor, row.path, row.path in paths, aliases)
-        for row in read.disks
+        for row in info.disks
         if row.removable
     ]
     owned = {disk.path: disk for disk in disks if disk}
@@ -106,7 +106,7 @@ def _local(
         return None
     with suppress(NotFound):
         return _volume(hypervisor.volume_at(path))
-    facts = files.look(path, follow=False)
+    facts = files.stat_or_none(path, follow=False)
     return _file(path, facts) if facts and stat.S_ISREG(facts.st_mode) else None
 
 
@@ -123,6 +123,6 @@ def _file(path: str, facts: os.stat_result) -> OwnedDisk:
 
 def _unlink(path: Path, expected: files.Identity) -> None:
     """Remove a file unless another one has replaced it; a missing one is no error."""
-    facts = files.look(path, follow=False)
+    facts = files.stat_or_none(path, follow=False)
     if facts is not None and files.identity_of(facts) == expected:
         path.unlink(missing_ok=True)

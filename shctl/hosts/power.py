@@ -6,8 +6,8 @@ from collections.abc import Callable
 from shctl.common import cancellation, locks
 from shctl.common.errors import Conflict, TimedOut
 from shctl.common.model import Outcome
-from shctl.common.rollback import Undo
-from shctl.common.timeout import within
+from shctl.common.rollback import Rollback
+from shctl.common.timeout import run_with_timeout
 from shctl.hosts import redefinition, stalls
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
@@ -93,11 +93,11 @@ def power_on(hypervisor: Hypervisor, host: Domain, *, installer: str | None = No
     definition.
     """
     check_ports_free(host, remove_stale_ports(hypervisor))
-    with Undo() as undo:
+    with Rollback() as undo:
         # A start that fails while ovs-vswitchd is down leaves the port's row.
         undo.push(f"ports of {host.name}", lambda: remove_stale_ports(hypervisor))
         # Pushed after the start succeeded: if it failed, another program may have started the host.
-        undo.made(
+        undo.make(
             f"running host {host.name}",
             lambda: hypervisor.launch_paused(installer) if installer else host.start_paused(),
             lambda _: host.destroy(),
@@ -197,7 +197,7 @@ def ask_qemu(host: Domain, call: Callable[[], None], seconds: float = _QEMU_TIME
         f"QEMU of host {host.name!r} did not answer within {seconds:g} s;"
         f" 'shctl hosts stop {host.name} --force' kills it"
     )
-    within(seconds, call, TimedOut(message))
+    run_with_timeout(seconds, call, TimedOut(message))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, *, cancellable: bool = True) -> bool:

@@ -20,7 +20,7 @@ class Preview:
 
 def preview(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Preview | None:
     """Return what a deletion would remove, None for nothing; raise why it would be refused."""
-    hypervisor.check_changeable()
+    hypervisor.check_writable()
     try:
         host = hypervisor.domain(name)
     except NotFound:

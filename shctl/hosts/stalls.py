@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from shctl.common.errors import Conflict, NoSpace, NotFound, ShctlError, TimedOut
-from shctl.common.timeout import within
+from shctl.common.timeout import run_with_timeout
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.states import IO_ERROR
@@ -35,12 +35,12 @@ class Stall:
 
 def is_stuck(host: Domain) -> bool:
     """Return whether a host is paused because a read or write of a disk failed."""
-    return host.condition == ("paused", IO_ERROR)
+    return host.state_and_reason == ("paused", IO_ERROR)
 
 
 def find(hypervisor: Hypervisor, host: Domain) -> Stall | None:
     """Return why a host's guest does not run; None if it runs, or without QEMU."""
-    state, reason = host.condition
+    state, reason = host.state_and_reason
     start = f"'shctl hosts start {host.name}'"
     off = f"'shctl hosts stop {host.name} --force' powers it off"
     is_fault, cause = reason in _FAULTS, reason or "reason unknown"
@@ -73,7 +73,7 @@ def _failed_disk(hypervisor: Hypervisor, host: Domain, start: str) -> Stall:
 def _disk_errors(host: Domain) -> dict[str, bool]:
     error = TimedOut(f"QEMU of host {host.name!r} does not answer")
     with suppress(ShctlError):
-        return within(_TIMEOUT, host.disk_errors, error)
+        return run_with_timeout(_TIMEOUT, host.disk_errors, error)
     return {}
 
 

@@ -116,7 +116,7 @@ def reboot(hypervisor: Hypervisor, name: str, *, force: bool = False) -> Outcome
 
 
 def _check_awake(host: Domain) -> None:
-    state, reason = host.condition
+    state, reason = host.state_and_reason
     if state == "paused":
         raise Conflict(
             f"host {host.name!r} is paused ({reason or 'reason unknown'}) and cannot respond;"

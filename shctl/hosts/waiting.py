@@ -42,7 +42,7 @@ def wait(hypervisor: Hypervisor, name: str, wanted: str, timeout: float = TIMEOU
     if not power.wait_until(_patient(holds), timeout):
         host = hypervisor.domain(name)
         lacks = "has no address" if wanted == "address" else f"is not {wanted}"
-        state, reason = host.condition
+        state, reason = host.state_and_reason
         now = f"{state} ({reason})" if reason else state
         raise TimedOut(f"host {name!r} {lacks} after {timeout:g} s; it is {now}")
     return details.show(hypervisor, name)

@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
+from shctl.common import rows
 from shctl.common.errors import InvalidInput, NotFound, ShctlError, Unreachable
-from shctl.common.rows import Host, Network
 from shctl.hypervisor.binding import api, translated
 from shctl.hypervisor.domain import Domain
-from shctl.hypervisor.network import NetworkHandle, yes_no
+from shctl.hypervisor.network import Network, yes_no
 from shctl.hypervisor.pools import Pool, Volume
 from shctl.hypervisor.reconnecting import Reconnecting
 from shctl.hypervisor.states import state_word
@@ -22,7 +22,7 @@ class Hypervisor(Reconnecting):
         """Tell whether this is libvirt's test driver, which has no Open vSwitch beside it."""
         return self.uri.startswith("test:")
 
-    def hindrance(self) -> ShctlError | None:
+    def write_refusal(self) -> ShctlError | None:
         """Return why this process may not change what is on the hypervisor, None where it may.
 
         Ports, logs, locks and files are this machine's, whatever libvirt is asked; and they are
@@ -43,18 +43,18 @@ class Hypervisor(Reconnecting):
             return Unreachable("only root may do this: use sudo, or the server (group shctl)")
         return None
 
-    def check_changeable(self) -> None:
+    def check_writable(self) -> None:
         """Raise what hinders changes."""
-        if error := self.hindrance():
+        if error := self.write_refusal():
             raise error
 
-    def hosts(self) -> list[Host]:
+    def hosts(self) -> list[rows.Host]:
         """Return every domain, sorted by name, in one call whatever their number."""
         connection = self.connection
         with translated("cannot list hosts"):
             stats = connection.getAllDomainStats(api.VIR_DOMAIN_STATS_STATE)
         found = [
-            Host(
+            rows.Host(
                 domain.UUIDString(), domain.name(), state_word(s["state.state"], s["state.reason"])
             )
             for domain, s in stats
@@ -62,14 +62,14 @@ class Hypervisor(Reconnecting):
         found.sort(key=lambda host: host.name)
         return found
 
-    def networks(self) -> list[Network]:
+    def networks(self) -> list[rows.Network]:
         """Return every network, sorted by name, in three calls whatever their number."""
         active = self._network_names(api.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
         persistent = self._network_names(api.VIR_CONNECT_LIST_NETWORKS_PERSISTENT)
         autostart = self._network_names(api.VIR_CONNECT_LIST_NETWORKS_AUTOSTART)
         # An inactive network that is not persistent does not exist.
         return [
-            Network(
+            rows.Network(
                 name=name,
                 state="active" if name in active else "inactive",
                 autostart=yes_no(name in autostart),
@@ -165,20 +165,20 @@ class Hypervisor(Reconnecting):
         with translated("cannot read libvirt's capabilities"):
             return str(connection.getCapabilities())
 
-    def network(self, name: str) -> "NetworkHandle":
+    def network(self, name: str) -> "Network":
         """Look up a network by name; raise NotFound with the nearest name that exists."""
         connection = self.connection
         try:
             with translated(f"cannot look up network {name!r}"):
-                return NetworkHandle(connection.networkLookupByName(name))
+                return Network(connection.networkLookupByName(name))
         except NotFound:
             raise _not_found("network", name, [n.name for n in self.networks()]) from None
 
-    def define_network(self, xml: str) -> "NetworkHandle":
+    def define_network(self, xml: str) -> "Network":
         """Define a persistent network; raise Conflict when another one has its name."""
         connection = self.connection
         with translated("cannot define the network"):
-            return NetworkHandle(connection.networkDefineXML(xml))
+            return Network(connection.networkDefineXML(xml))
 
     def pool(self, name: str) -> "Pool":
         """Look up a storage pool by name; raise NotFound with the nearest name that exists."""

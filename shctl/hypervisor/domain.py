@@ -28,17 +28,17 @@ class Domain:
     @property
     def state(self) -> str:
         """Return virsh's word for the state; raise NotFound when the domain has gone."""
-        return self.condition[0]
+        return self.state_and_reason[0]
 
     @property
-    def condition(self) -> tuple[str, str | None]:
+    def state_and_reason(self) -> tuple[str, str | None]:
         """Return state and reason, as they are at one moment."""
         with self._doing("read the state of"):
             state, reason = self._handle.state()
         return state_word(state, reason), reason_word(state, reason)
 
     @property
-    def ending(self) -> str:
+    def stop_reason(self) -> str:
         """Return how the domain's last QEMU ended: shutdown, destroyed, crashed, unknown, ..."""
         with self._doing("read the state of"):
             state, reason = self._handle.state()

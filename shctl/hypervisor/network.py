@@ -3,12 +3,12 @@
 from contextlib import suppress
 from typing import Any
 
+from shctl.common import rows
 from shctl.common.errors import Conflict, NotFound
-from shctl.common.rows import Network
 from shctl.hypervisor.binding import translated
 
 
-class NetworkHandle:
+class Network:
     """A network in libvirt."""
 
     def __init__(self, handle: Any) -> None:
@@ -24,10 +24,10 @@ class NetworkHandle:
         with self._doing("look at"):
             return bool(self._handle.isActive())
 
-    def row(self) -> Network:
+    def row(self) -> rows.Network:
         """Return the network's line of the list."""
         with self._doing("read"):
-            return Network(
+            return rows.Network(
                 name=self.name,
                 state="active" if self._handle.isActive() else "inactive",
                 autostart=yes_no(self._handle.isPersistent() and self._handle.autostart()),

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from shctl.common.errors import ShctlError, Unreachable
-from shctl.common.timeout import within
+from shctl.common.timeout import run_with_timeout
 from shctl.hypervisor.binding import api, prepare, translated
 
 OPEN_TIMEOUT = 10.0  # seconds
@@ -90,7 +90,7 @@ class Reconnecting:
 
         try:
             with translated(what):
-                connection = within(self.open_timeout, connect, Unreachable(self._late()))
+                connection = run_with_timeout(self.open_timeout, connect, Unreachable(self._late()))
                 self._set_up(connection)
         except ShctlError as error:
             raise Unreachable(error.detail) from error

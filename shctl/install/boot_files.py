@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shctl.common import files, names
-from shctl.common.atomic import TEMPORARY, explained, make_directory
+from shctl.common.atomic import TEMPORARY, make_directory, write_errors
 from shctl.common.errors import Conflict, ShctlError
 from shctl.hypervisor.ownership import Owner
 
@@ -32,7 +32,7 @@ def make_boot_directory(host: str) -> Path:
     """Make an empty directory that QEMU's user can pass through, and return it."""
     path = directory(host)
     remove_boot_files(host)
-    if files.is_there(path):
+    if files.exists(path):
         raise Conflict(f"{path} holds other files than an installation's; move them away")
     make_directory(path)
     return path
@@ -44,7 +44,7 @@ def place(source: Path, target: Path) -> None:
     Never a second name of the same file: libvirt makes QEMU's user the owner of what it gives to
     QEMU, under all its names. Raise NoSpace, InstallFailed.
     """
-    with explained(target), source.open("rb") as cached, target.open("xb") as copy:
+    with write_errors(target), source.open("rb") as cached, target.open("xb") as copy:
         os.fchmod(copy.fileno(), 0o644)
         _copy(cached, copy)
 
@@ -107,8 +107,10 @@ def remove_boot_files(host: str) -> None:
 
 
 def is_ours(path: Path) -> bool:
-    """Tell whether a directory holds nothing but what an installation boots; raise Unseen."""
-    facts = files.look(path, follow=False)
+    """Tell whether a directory holds nothing but what an installation boots; raise Unreadable."""
+    facts = files.stat_or_none(path, follow=False)
     if facts is None or not stat.S_ISDIR(facts.st_mode):
         return False
-    return all(_OURS.fullmatch(file.name) and files.is_plain(file) for file in files.children(path))
+    return all(
+        _OURS.fullmatch(file.name) and files.is_regular(file) for file in files.children(path)
+    )

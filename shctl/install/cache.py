@@ -17,7 +17,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from shctl.common import files, locks
-from shctl.common.atomic import TEMPORARY, explained, make_directory, write_whole
+from shctl.common.atomic import TEMPORARY, make_directory, write_atomically, write_errors
 from shctl.common.clock import stamp
 from shctl.common.errors import Conflict
 from shctl.common.model import Cached
@@ -90,7 +90,7 @@ class Cache:
         Conflict when another one fetches it for longer than a whole fetch may take.
         """
         path = self.directory / f"{key_of(url)}.data"
-        with explained(self.directory):
+        with write_errors(self.directory):
             self._prepare()
             with self._changing(path, patience=client.limits.image_total, called=redact(url)):
                 known = self._valid(path, checksum)
@@ -151,7 +151,7 @@ class Cache:
 
     def forget(self, path: Path) -> None:
         """Remove an entry that has changed; its files' other names stay. Raise Conflict."""
-        with explained(path), self._changing(path):
+        with write_errors(path), self._changing(path):
             if not is_untouched(path):
                 unlink(path)
 
@@ -164,7 +164,7 @@ class Cache:
     def _prepare(self) -> None:
         make_directory(self.directory)
         if not any(self.directory.iterdir()):
-            with write_whole(self.directory / TAG) as stream:
+            with write_atomically(self.directory / TAG) as stream:
                 stream.write(TAG_TEXT)
 
     def _valid(self, path: Path, checksum: Checksum | None) -> Received | None:
@@ -218,7 +218,7 @@ class Cache:
     ) -> AbstractContextManager[None]:
         """Hold the lock of the entry that a file of the cache belongs to; raise Conflict."""
         entry = self.directory / path.name.lstrip(".")[:KEY_LENGTH]
-        return locks.hold("cached", str(entry), patience=patience, called=called)
+        return locks.hold("cached", str(entry), timeout=patience, label=called)
 
 
 def key_of(url: str) -> str:

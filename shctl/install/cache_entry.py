@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from shctl.common.atomic import write_whole
+from shctl.common.atomic import write_atomically
 from shctl.install.checksums import Checksum
 from shctl.install.http.results import Received
 
@@ -24,7 +24,7 @@ class Sidecar:
 
 
 def is_untouched(path: Path) -> bool:
-    """Tell whether an entry's files are as write_whole makes them, and have no other names."""
+    """Tell whether an entry's files are as write_atomically makes them, and have no other names."""
     try:
         facts = [os.lstat(path), os.lstat(path.with_suffix(".json"))]
     except OSError:
@@ -72,7 +72,7 @@ def read_sidecar(path: Path) -> Sidecar | None:
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
     """Write the sidecar of the data at path; raise NoSpace, InstallFailed."""
-    with write_whole(path.with_suffix(".json")) as stream:
+    with write_atomically(path.with_suffix(".json")) as stream:
         stream.write(json.dumps(asdict(sidecar)).encode())
 
 

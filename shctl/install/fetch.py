@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from shctl.common.atomic import write_whole
+from shctl.common.atomic import write_atomically
 from shctl.common.errors import InvalidInput
 from shctl.install import text_files
 from shctl.install.checksums import Checksum
@@ -107,7 +107,7 @@ class Client:
         with self._source(url, known) as body:
             if body is None:
                 return None
-            with write_whole(target) as stream:
+            with write_atomically(target) as stream:
                 received, head = _store(url, body, stream, checksum, progress)
                 if kernel and not is_kernel(head):
                     raise _junk(url, "an x86 Linux kernel")

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from shctl.common.atomic import write_whole
+from shctl.common.atomic import write_atomically
 from shctl.common.errors import InvalidInput
 from shctl.install.formats import is_initrd
 from shctl.install.http.urls import is_inside
@@ -51,7 +51,7 @@ def append_files(initrd: Path, files: Mapping[str, bytes], target: Path) -> None
     input gives the same bytes. Raise InvalidInput for a name, NoSpace, InstallFailed.
     """
     archive = gzip.compress(b"".join(_archive(files)), mtime=0)
-    with write_whole(target, 0o600) as stream, initrd.open("rb") as source:
+    with write_atomically(target, 0o600) as stream, initrd.open("rb") as source:
         shutil.copyfileobj(source, stream, 1 << 20)
         stream.write(GAP + b"\0" * (-stream.tell() % PADDING))
         stream.write(archive)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shctl.common.errors import TimedOut
-from shctl.common.timeout import within
+from shctl.common.timeout import run_with_timeout
 
 _TIMEOUT = 5.0  # seconds; a namespace takes 0.1 ms
 _PROC = Path("/proc")
@@ -42,7 +42,9 @@ def everywhere() -> Devices:
     try:
         # In a thread of its own: setns changes the namespace of the calling thread only, and this
         # one must stay in its own.
-        within(_TIMEOUT, scan.run, TimedOut("reading the network namespaces takes too long"))
+        run_with_timeout(
+            _TIMEOUT, scan.run, TimedOut("reading the network namespaces takes too long")
+        )
     except (TimedOut, OSError):
         scan.complete = False
     return Devices(frozenset(scan.names), scan.complete)

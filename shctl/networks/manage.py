@@ -6,10 +6,10 @@ from contextlib import suppress
 from shctl.common import locks, names
 from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.common.model import NetworkDetail, Outcome, Port
-from shctl.common.rollback import Undo
+from shctl.common.rollback import Rollback
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
-from shctl.hypervisor.network import NetworkHandle
+from shctl.hypervisor.network import Network
 from shctl.networks import openvswitch
 from shctl.xml import domain, network
 
@@ -27,7 +27,7 @@ def create(
     Raises Conflict if the name is taken, InvalidInput for an unknown bridge or an invalid trunk.
     """
     names.check_network(spec.name)
-    hypervisor.check_changeable()
+    hypervisor.check_writable()
     with locks.hold("network", spec.name):
         if existing := _existing(hypervisor, spec, if_not_exists=if_not_exists):
             keep()
@@ -35,11 +35,11 @@ def create(
         _check_trunk(spec)
         if not hypervisor.simulated:
             _check_bridge(spec.bridge)
-        with Undo() as undo:
-            made = undo.made(
+        with Rollback() as undo:
+            made = undo.make(
                 f"network {spec.name}",
                 lambda: hypervisor.define_network(network.build(spec)),
-                NetworkHandle.undefine,
+                Network.undefine,
             )
             made.set_autostart()
             undo.push(f"running network {spec.name}", made.stop)
@@ -94,7 +94,7 @@ def show(hypervisor: Hypervisor, name: str) -> NetworkDetail:
     return detail(hypervisor, hypervisor.network(name))
 
 
-def detail(hypervisor: Hypervisor, handle: NetworkHandle) -> NetworkDetail:
+def detail(hypervisor: Hypervisor, handle: Network) -> NetworkDetail:
     """Return a network with its hosts and ports."""
     row, info = handle.row(), network.read(handle.xml())
     users = _users(hypervisor, handle.name)
@@ -154,7 +154,7 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
 
     Raises NotFound, and Conflict if a host uses it or it is not on Open vSwitch.
     """
-    hypervisor.check_changeable()
+    hypervisor.check_writable()
     with locks.hold("network", name):
         handle = _deletable(hypervisor, name, if_exists=if_exists)
         if handle is None:
@@ -166,7 +166,7 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
 
 def preview(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> str | None:
     """Describe what a deletion would remove; None for nothing. Raises the errors of delete()."""
-    hypervisor.check_changeable()
+    hypervisor.check_writable()
     handle = _deletable(hypervisor, name, if_exists=if_exists)
     if handle is None:
         return None
@@ -174,7 +174,7 @@ def preview(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> st
     return f"{name}: VLAN {info.vlan} on {info.bridge}"
 
 
-def _deletable(hypervisor: Hypervisor, name: str, *, if_exists: bool) -> NetworkHandle | None:
+def _deletable(hypervisor: Hypervisor, name: str, *, if_exists: bool) -> Network | None:
     try:
         handle = hypervisor.network(name)
     except NotFound:

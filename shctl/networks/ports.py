@@ -90,7 +90,7 @@ def find_conflict(rows: Iterable[PortRow], names: Collection[str], host: str) ->
 
 def note_deleted(uuid: str) -> None:
     """Record a host that is being deleted, so that a row it leaves is known to be stale."""
-    with suppress(OSError, Conflict), locks.hold("notes", "deleted hosts", patience=1):
+    with suppress(OSError, Conflict), locks.hold("notes", "deleted hosts", timeout=1):
         file = _deleted_file()
         new = file.with_suffix(".new")
         new.write_text("\n".join([*_deleted(), uuid][-_MAX_DELETED:]) + "\n")

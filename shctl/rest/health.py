@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from shctl.common.errors import ShctlError, Unreachable
-from shctl.common.timeout import within
+from shctl.common.timeout import run_with_timeout
 from shctl.hypervisor.connection import Hypervisor
 from shctl.networks import openvswitch
 
@@ -36,7 +36,7 @@ class Health:
 
 def _responds(call: Callable[[], object]) -> bool:
     try:
-        within(_TIMEOUT, call, Unreachable("no response"))
+        run_with_timeout(_TIMEOUT, call, Unreachable("no response"))
     except ShctlError:
         return False
     return True

@@ -54,7 +54,7 @@ class ConcurrencyLimit:
         """Run a command on a resource such as "hosts/web1"; an empty one has no limit of its own.
 
         Raises TimedOut after `seconds`, Unreachable when its turn does not come in time,
-        TooManyRequests for this caller, and Left when the client disconnects while it waits.
+        TooManyRequests for this caller, and ClientGone when the client disconnects while it waits.
         """
         self._acquire(resource, caller)
 
@@ -70,7 +70,7 @@ class ConcurrencyLimit:
             self._release(resource, caller)
             raise
         late = f"no result within {seconds:g} s; the command goes on, so check before repeating it"
-        return call.within(seconds, TimedOut(late))
+        return call.result(seconds, TimedOut(late))
 
     def _acquire(self, resource: str, caller: str) -> None:
         with self._changed:

@@ -122,7 +122,7 @@ class WsgiMiddleware:
     async def _respond(self, exchange: Exchange, body: bytes, receive: Receive) -> wsgi.Response:
         environ = {**exchange.environ, "shctl.exchange": exchange}
         left = threading.Event()
-        with cancellation.noted(left):
+        with cancellation.cancelled_by(left):
             call: asyncio.Future[wsgi.Response] = asyncio.get_running_loop().run_in_executor(
                 None, wsgi.call, self._server, environ, body
             )

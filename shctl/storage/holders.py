@@ -27,7 +27,7 @@ def check_unlocked(path: str) -> None:
     Call it only while the file's host is off. /proc/locks lists the locks of open files (OFDLCK) of
     all processes.
     """
-    facts = files.look(path)
+    facts = files.stat_or_none(path)
     if facts is None:
         return
     device = facts.st_dev

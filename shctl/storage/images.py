@@ -35,10 +35,10 @@ class Unresolved(Conflict):
     """It cannot be found out what an image stands on."""
 
 
-def may_stand(path: str) -> bool:
+def may_have_backing(path: str) -> bool:
     """Tell whether a plain file may be an image that stands on others; only False is certain.
 
-    Raises Unseen for one that cannot be read.
+    Raises Unreadable for one that cannot be read.
     """
     return _head(path).startswith(_MAGICS)
 
@@ -51,20 +51,20 @@ def _head(path: str) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise files.unseen(path, error) from error
+        raise files.unreadable(path, error) from error
     try:
         return os.read(descriptor, _HEAD)
     except OSError as error:
-        raise files.unseen(path, error) from error
+        raise files.unreadable(path, error) from error
     finally:
         os.close(descriptor)
 
 
-def below(path: str, kind: str | None) -> Iterator[str]:
+def dependencies(path: str, kind: str | None) -> Iterator[str]:
     """Yield the files that an image stands on: backing files, data files and extents, all the way.
 
     `kind` is the image's format, None where QEMU would probe it. A raw image stands on nothing,
-    whatever its guest wrote into it. Raises Unresolved and Unseen.
+    whatever its guest wrote into it. Raises Unresolved and Unreadable.
     """
     left: list[Found] = [(path, kind)]
     seen: set[files.Identity] = set()
@@ -82,13 +82,13 @@ def below(path: str, kind: str | None) -> Iterator[str]:
 
 def _identity(path: str) -> files.Identity | None:
     """Return what an image is, None where it is not there."""
-    facts = files.look(path)
+    facts = files.stat_or_none(path)
     if facts is None:
         return None
     # Opening anything else, such as a FIFO, may wait for ever.
     if not stat.S_ISREG(facts.st_mode) and not stat.S_ISBLK(facts.st_mode):
         raise Unresolved(f"{path} is neither a file nor a block device")
-    _head(path)  # raises Unseen where qemu-img would only fail
+    _head(path)  # raises Unreadable where qemu-img would only fail
     return files.identity_of(facts)
 
 

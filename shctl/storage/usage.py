@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shctl.common import files
 from shctl.common.errors import Conflict, NotFound, ShctlError
-from shctl.common.timeout import within
+from shctl.common.timeout import run_with_timeout
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Pool
@@ -50,7 +50,7 @@ def users_of(hypervisor: Hypervisor, paths: Collection[str]) -> dict[str, list[U
     if not paths:
         return {}
     late = Conflict(f"finding out who uses {', '.join(paths)} takes more than {LIMIT:g} s")
-    return within(LIMIT, lambda: _users(hypervisor, paths), late)
+    return run_with_timeout(LIMIT, lambda: _users(hypervisor, paths), late)
 
 
 def _users(hypervisor: Hypervisor, paths: Collection[str]) -> dict[str, list[Use]]:
@@ -70,7 +70,7 @@ def _identity(
     """Return a file's identity, None for an unreadable device that cannot be a candidate."""
     try:
         return identity(hypervisor, path)
-    except files.Unseen:
+    except files.Unreadable:
         # A device, such as a CD-ROM drive, is not one of these files.
         if path.startswith("/dev/") and all(known[0] == "file" for known in candidates):
             return None
@@ -78,13 +78,13 @@ def _identity(
 
 
 def identity(hypervisor: Hypervisor, path: str) -> files.Identity:
-    """Return what all paths of a file or device have in common; raise Unseen.
+    """Return what all paths of a file or device have in common; raise Unreadable.
 
     The service has a private /dev, but libvirt knows the devices that are volumes.
     """
     try:
         return files.identity(path)
-    except files.Unseen:
+    except files.Unreadable:
         if path.startswith("/dev/"):
             with suppress(NotFound):
                 return hypervisor.volume_at(path).path
@@ -97,12 +97,12 @@ def _uses(hypervisor: Hypervisor, identities: dict[str, files.Identity]) -> Iter
     for host in hypervisor.domains():
         with suppress(NotFound):  # deleted meanwhile
             for use in _of_host(hypervisor, host, identities):
-                with suppress(files.Unseen):
+                with suppress(files.Unreadable):
                     attached.add(files.identity(use.path))
                 yield use
     for device, path in holders.loops():
         # The service cannot read every file; those are not disks of its hosts.
-        with suppress(files.Unseen):
+        with suppress(files.Unreadable):
             files.identity(path)
             yield Use(path, None, device)
     seen = {str(Path(path).parent) for path in identities if path.startswith("/")}
@@ -118,7 +118,7 @@ def _of_host(
     layers, others = _layers(hypervisor, host)
     # Mostly sockets and terminals of running hosts, which the service may not read.
     for path in others:
-        with suppress(files.Unseen):
+        with suppress(files.Unreadable):
             if path in identities or files.identity(path) in identities.values():
                 yield Use(path, host)
     # The directory of an inactive or missing pool is unknown; its volume's file has its name.
@@ -170,8 +170,8 @@ def _below(host: Domain, layer: Layer, *, certain: bool) -> list[str]:
     if layer.protocol or not layer.path.startswith("/"):
         raise Conflict(f"{unknown}: it is a network image; detach it from that host first")
     try:
-        return [*images.below(layer.path, layer.format)]
-    except files.Unseen:
+        return [*images.dependencies(layer.path, layer.format)]
+    except files.Unreadable:
         # The file of a running host belongs to QEMU's user; the service may not read it.
         if certain:
             return []
@@ -189,7 +189,7 @@ def _in_pool(pool: Pool, attached: Collection[files.Identity], seen: set[str]) -
         seen.add(folder)
         try:
             yield from _loose(folder, attached)
-        except files.Unseen:
+        except files.Unreadable:
             _check_all_raw(pool)
 
 
@@ -199,13 +199,13 @@ def _loose(folder: str, attached: Collection[files.Identity]) -> Iterator[Use]:
     A host's raw disk depends on nothing, even if its guest wrote an image header to it.
     """
     for path in map(str, files.children(folder)):
-        facts = files.look(path)
+        facts = files.stat_or_none(path)
         if facts is None or not stat.S_ISREG(facts.st_mode):
             continue
-        if files.identity_of(facts) in attached or not images.may_stand(path):
+        if files.identity_of(facts) in attached or not images.may_have_backing(path):
             continue
         try:
-            yield from (Use(lower, None, path) for lower in images.below(path, None))
+            yield from (Use(lower, None, path) for lower in images.dependencies(path, None))
         except images.Unresolved as error:
             raise Conflict(
                 f"cannot find out what {path} depends on: {error};"
@@ -214,16 +214,16 @@ def _loose(folder: str, attached: Collection[files.Identity]) -> Iterator[Use]:
 
 
 def _check_all_raw(pool: Pool) -> None:
-    """Raise Unseen unless libvirt, which runs as root, finds only raw volumes in a pool."""
+    """Raise Unreadable unless libvirt, which runs as root, finds only raw volumes in a pool."""
     try:
         pool.refresh()
         volumes = [(volume.path, domain.parse(volume.xml())) for volume in pool.volumes()]
     except ShctlError as error:
-        raise files.Unseen(f"{error}; run the command again in a root shell") from error
+        raise files.Unreadable(f"{error}; run the command again in a root shell") from error
     for path, root in volumes:
         kind = root.find("target/format")
         if kind is not None and kind.get("type") not in (RAW, "iso"):
-            raise files.unseen(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+            raise files.unreadable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
 def _snapshots(pool: Pool) -> Iterator[Use]:

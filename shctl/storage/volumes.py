@@ -84,7 +84,7 @@ def _pool_xml(name: str, path: str) -> str:
     return etree.tostring(root, encoding="unicode")
 
 
-def make_volume(pool: Pool, name: str, size: int, owner: Owner | None = None) -> Volume:
+def create_volume(pool: Pool, name: str, size: int, owner: Owner | None = None) -> Volume:
     """Make a raw volume of `size` GiB, sparse wherever the pool can, for `owner` if need be.
 
     Raises Conflict when the name is taken, NoSpace when the pool is full.
@@ -105,7 +105,7 @@ def make_volume(pool: Pool, name: str, size: int, owner: Owner | None = None) ->
     return pool.create_volume(name, etree.tostring(root, encoding="unicode"))
 
 
-def source_of(pool: Pool, volume: Volume) -> Source:
+def disk_source(pool: Pool, volume: Volume) -> Source:
     """Return how a domain's disk names a volume: by its path, or within its Ceph cluster."""
     return Source(volume.path, volume.is_block, read_ceph(pool.xml()))
 

@@ -82,7 +82,7 @@ class InterfaceRow:
 
 
 @dataclass(frozen=True)
-class Read:
+class DomainInfo:
     """What shctl reads from a domain's XML; `memory` and `max_memory` in MiB.
 
     `installer` says that this is not the host as it is stored but the boot that installs it,
@@ -211,12 +211,12 @@ def parse(xml: str) -> etree._Element:
     return etree.fromstring(xml, parser)
 
 
-def read(xml: str) -> Read:
+def read(xml: str) -> DomainInfo:
     """Return what shctl needs from a domain's XML, whoever made it."""
     root = parse(xml)
     memory, max_memory = hardware.memory(root)
     cpus, max_cpus = hardware.cpus(root)
-    return Read(
+    return DomainInfo(
         memory=memory,
         max_memory=max_memory,
         cpus=cpus,

@@ -18,7 +18,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Read:
+class NetworkInfo:
     """What shctl reads from a network's XML; `switched` says that Open vSwitch carries it."""
 
     bridge: str | None
@@ -47,12 +47,12 @@ def build(spec: Spec) -> str:
     return etree.tostring(root, encoding="unicode")
 
 
-def read(xml: str) -> Read:
+def read(xml: str) -> NetworkInfo:
     """Return what shctl needs from a network's XML, whoever made it."""
     root = parse(xml)
     bridge = root.find("bridge")
     vlan, trunk = read_vlan(root)
-    return Read(
+    return NetworkInfo(
         bridge=bridge.get("name") if bridge is not None else None,
         vlan=vlan,
         trunk=trunk,

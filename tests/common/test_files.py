@@ -35,18 +35,18 @@ def test_what_is_not_there_stands_for_itself(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
     assert files.identity(f"{tmp_path}/link") == f"{tmp_path}/nowhere"
     assert files.identity("pool/image") == "pool/image"
-    assert files.look(tmp_path / "nowhere") is None
+    assert files.stat_or_none(tmp_path / "nowhere") is None
     assert files.children(tmp_path / "nowhere") == []
-    assert files.is_there(tmp_path / "link")
-    assert not files.is_there(tmp_path / "nowhere")
+    assert files.exists(tmp_path / "link")
+    assert not files.exists(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("name", ["loop", "file/below", "a\0b", "x" * 300])
 def test_r40_what_is_uncertain_is_not_taken_for_nothing(name: str, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").touch()
-    for question in (files.identity, files.look, files.children):
-        with pytest.raises(files.Unseen, match="run the command again"):
+    for question in (files.identity, files.stat_or_none, files.children):
+        with pytest.raises(files.Unreadable, match="run the command again"):
             question(f"{tmp_path}/{name}")
 
 
@@ -61,7 +61,7 @@ for path in sys.argv[1:]:
     try:
         files.identity(path)
         print("seen")
-    except files.Unseen as error:
+    except files.Unreadable as error:
         print(error.detail)
 """
 
@@ -84,7 +84,7 @@ def test_link_is_no_plain_file(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     (tmp_path / "link").symlink_to("a")
     os.mkfifo(tmp_path / "fifo")
-    assert [files.is_plain(tmp_path / name) for name in ("a", "link", "fifo", "no")] == [
+    assert [files.is_regular(tmp_path / name) for name in ("a", "link", "fifo", "no")] == [
         True, False, False, False,
     ]  # fmt: skip
 
@@ -116,8 +116,8 @@ def test_r40_settings_that_cannot_be_seen_are_not_called_absent(
 
 
 def test_r40_cache_that_cannot_be_seen_has_no_leftovers_to_remove(loop: Path) -> None:
-    with pytest.raises(files.Unseen):
+    with pytest.raises(files.Unreadable):
         Cache(loop).remove_leftovers()
-    with pytest.raises(files.Unseen):
+    with pytest.raises(files.Unreadable):
         Cache(loop).entries()
     assert Cache(loop.parent / "nothing").entries() == []

@@ -47,9 +47,9 @@ def held_elsewhere(name: str, *shared: str) -> Iterator["subprocess.Popen[str]"]
 def test_other_process_is_refused() -> None:
     with held_elsewhere("lock1"):
         words = "another shctl is at work on host 'lock1'"
-        with pytest.raises(Conflict, match=words), locks.hold("host", "lock1", patience=0):
+        with pytest.raises(Conflict, match=words), locks.hold("host", "lock1", timeout=0):
             pytest.fail("two holders")
-        with locks.hold("host", "lock2", patience=0), locks.hold("network", "lock1", patience=0):
+        with locks.hold("host", "lock2", timeout=0), locks.hold("network", "lock1", timeout=0):
             pass
 
 
@@ -58,16 +58,16 @@ def test_error_calls_it_what_people_do() -> None:
     with (
         locks.hold("host", "lock8"),
         pytest.raises(Conflict, match=words),
-        locks.hold("host", "lock8", patience=0, called="the one"),
+        locks.hold("host", "lock8", timeout=0, label="the one"),
     ):
         pytest.fail("two holders")
 
 
 def test_shared_holders_meet_but_keep_others_out() -> None:
     with held_elsewhere("lock3", "shared"):
-        with locks.hold("host", "lock3", shared=True, patience=0):
+        with locks.hold("host", "lock3", shared=True, timeout=0):
             pass
-        with pytest.raises(Conflict), locks.hold("host", "lock3", patience=0):
+        with pytest.raises(Conflict), locks.hold("host", "lock3", timeout=0):
             pytest.fail("two holders")
 
 
@@ -115,7 +115,7 @@ def test_threads_keep_each_other_out() -> None:
 def test_failure_inside_lets_go() -> None:
     with pytest.raises(RuntimeError), locks.hold("host", "lock7"):
         raise RuntimeError
-    with locks.hold("host", "lock7", patience=0):
+    with locks.hold("host", "lock7", timeout=0):
         pass
 
 
@@ -123,7 +123,7 @@ def test_failure_inside_lets_go() -> None:
 def test_any_name_is_a_plain_file(name: str) -> None:
     everywhere = locks.directory().parent
     before = set(everywhere.rglob("*"))
-    with locks.hold("odd", name, patience=0):  # no other test has locks of this kind
+    with locks.hold("odd", name, timeout=0):  # no other test has locks of this kind
         new = set(everywhere.rglob("*")) - before
     assert [file.parent for file in new] == [locks.directory()]
 

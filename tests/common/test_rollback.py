@@ -9,7 +9,7 @@ import pytest
 
 from shctl.common import signals
 from shctl.common.errors import Conflict, NoSpace, ShctlError
-from shctl.common.rollback import Undo
+from shctl.common.rollback import Rollback
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ Step = Callable[[], object]
 
 def attempt(error: BaseException | None, *steps: tuple[str, Step]) -> None:
     """Take some steps, then fail with the error if there is one."""
-    with Undo() as undo:
+    with Rollback() as undo:
         for what, step in steps:
             undo.push(what, step)
         if error:
@@ -91,14 +91,14 @@ def test_interrupt_while_something_is_made() -> None:
         impatient()
         return "one"
 
-    with pytest.raises(KeyboardInterrupt), Undo() as undo:
-        undo.made("one", make, things.remove)
+    with pytest.raises(KeyboardInterrupt), Rollback() as undo:
+        undo.make("one", make, things.remove)
     assert things == []
 
 
 def test_making_that_fails_leaves_nothing_to_take_back() -> None:
-    with pytest.raises(Conflict, match="^undeletable$"), Undo() as undo:
-        undo.made("one", fail, lambda _: pytest.fail("taken back"))
+    with pytest.raises(Conflict, match="^undeletable$"), Rollback() as undo:
+        undo.make("one", fail, lambda _: pytest.fail("taken back"))
 
 
 @pytest.mark.parametrize("step", [fail, interrupt])

@@ -10,7 +10,7 @@ import pytest
 
 from shctl.common import timeout
 from shctl.common.errors import Conflict, TimedOut, Unreachable
-from shctl.common.timeout import within
+from shctl.common.timeout import run_with_timeout
 from tests.support import eventually
 
 LATE = TimedOut("late")
@@ -22,7 +22,7 @@ def hanging(number: int) -> Iterator[None]:
     over = threading.Event()
     for _ in range(number):
         with pytest.raises(TimedOut):
-            within(0, over.wait, LATE)
+            run_with_timeout(0, over.wait, LATE)
     before = threading.active_count()
     try:
         yield
@@ -35,17 +35,17 @@ def test_answers_and_errors_come_through() -> None:
     def refuse() -> None:
         raise Conflict("no")
 
-    assert within(5, lambda: 3, LATE) == 3
+    assert run_with_timeout(5, lambda: 3, LATE) == 3
     with pytest.raises(Conflict, match="no"):
-        within(5, refuse, LATE)
+        run_with_timeout(5, refuse, LATE)
 
 
 def test_hung_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeout, "MOST_HUNG", 5)
     with hanging(5), pytest.raises(Unreachable, match="5 calls hang already"):
-        within(5, lambda: 3, LATE)
+        run_with_timeout(5, lambda: 3, LATE)
     eventually(lambda: timeout._hung.number == 0)
-    assert within(5, lambda: 3, LATE) == 3
+    assert run_with_timeout(5, lambda: 3, LATE) == 3
 
 
 def refuse_to_start(_: threading.Thread) -> None:
@@ -55,7 +55,7 @@ def refuse_to_start(_: threading.Thread) -> None:
 def test_no_thread_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", refuse_to_start)
     with pytest.raises(Unreachable, match="no more threads"):
-        within(5, lambda: 3, LATE)
+        run_with_timeout(5, lambda: 3, LATE)
 
 
 class Handle:
@@ -72,7 +72,7 @@ def _call_that(ends: Callable[[], None]) -> "weakref.ref[Handle]":
 
     # Not pytest.raises, which keeps the frames that an error came through.
     with suppress(TimedOut):
-        within(0, function, TimedOut("late"))
+        run_with_timeout(0, function, TimedOut("late"))
     return weakref.ref(handle)
 
 

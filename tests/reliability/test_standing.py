@@ -276,10 +276,10 @@ def test_r40_chain_of_many_is_refused(pool: Path, monkeypatch: pytest.MonkeyPatc
         base = ["-b", str(below), "-F", kind]
         call("qemu-img", "rebase", "-u", "-f", "qcow2", *base, str(pool / f"image{number}"))
         below = pool / f"image{number}"
-    assert str(BASE) in images.below(str(below), "qcow2")
+    assert str(BASE) in images.dependencies(str(below), "qcow2")
     monkeypatch.setattr(images, "_DEPTH", 3)
     with pytest.raises(images.Unresolved, match="more than 3 images"):
-        list(images.below(str(below), "qcow2"))
+        list(images.dependencies(str(below), "qcow2"))
 
 
 def test_r40_qemu_img_that_hangs_or_is_missing(
@@ -292,7 +292,7 @@ def test_r40_qemu_img_that_hangs_or_is_missing(
     for path, words in ((str(tmp_path), "does not answer"), ("/nowhere", "install qemu-utils")):
         monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin" if path == str(tmp_path) else path)
         with pytest.raises(images.Unresolved, match=words):
-            list(images.below(str(pool / "image"), None))
+            list(images.dependencies(str(pool / "image"), None))
 
 
 @pytest.mark.usefixtures("_user")

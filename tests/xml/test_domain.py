@@ -92,12 +92,12 @@ def test_libvirt_takes_it_and_reads_the_same(name: str) -> None:
 
 
 def test_read_returns_what_build_wrote() -> None:
-    read = domain.read(domain.build(SPECS["host-large"]))
-    assert (read.cpus, read.firmware) == (4, "uefi")
-    assert read.disks == (DiskRow("sda", "/v/web1-sda"), DiskRow("sdb", "/dev/vg/web1-sdb"))
-    assert [row.network for row in read.interfaces] == ["vlan10", "vlan20"]
-    assert read.console == BASE.console
-    assert read.metadata == SPECS["host-large"].metadata
+    info = domain.read(domain.build(SPECS["host-large"]))
+    assert (info.cpus, info.firmware) == (4, "uefi")
+    assert info.disks == (DiskRow("sda", "/v/web1-sda"), DiskRow("sdb", "/dev/vg/web1-sdb"))
+    assert [row.network for row in info.interfaces] == ["vlan10", "vlan20"]
+    assert info.console == BASE.console
+    assert info.metadata == SPECS["host-large"].metadata
 
 
 def test_installer_ends_when_the_guest_reboots() -> None:
@@ -115,8 +115,8 @@ def test_text_from_outside_stays_text(text: str) -> None:
         BASE, networks=(text,), disks=(Source(text),), installer=Installer("k", "i", text)
     )
     xml = domain.build(spec)
-    read = domain.read(xml)
-    assert (read.interfaces[0].network, read.disks[0].path) == (text, text)
+    info = domain.read(xml)
+    assert (info.interfaces[0].network, info.disks[0].path) == (text, text)
     assert etree.fromstring(xml).findtext("os/cmdline") == text
 
 
@@ -142,20 +142,20 @@ FOREIGN = """
 
 
 def test_hosts_of_others() -> None:
-    read = domain.read(FOREIGN)
-    assert (read.memory, read.cpus, read.firmware, read.console) == (1024, 2, "uefi", None)
+    info = domain.read(FOREIGN)
+    assert (info.memory, info.cpus, info.firmware, info.console) == (1024, 2, "uefi", None)
     network = DiskRow("vda", "p/v", protocol="rbd")
-    assert read.disks == (network, DiskRow("sda", "/dev/sdz"), DiskRow("vdb", None))
-    first, second = read.interfaces
+    assert info.disks == (network, DiskRow("sda", "/dev/sdz"), DiskRow("vdb", None))
+    first, second = info.interfaces
     assert (first.bridge, first.switched, first.vlan, first.trunk) == ("br0", True, 5, (6, 7))
     assert (first.port, first.network, second.switched) == ("vnet7", None, False)
-    assert read.agent
-    assert read.metadata is None
+    assert info.agent
+    assert info.metadata is None
 
 
 def test_domain_with_nothing() -> None:
-    read = domain.read("<domain/>")
-    assert (read.memory, read.disks, read.interfaces, read.firmware) == (0, (), (), "bios")
+    info = domain.read("<domain/>")
+    assert (info.memory, info.disks, info.interfaces, info.firmware) == (0, (), (), "bios")
 
 
 @pytest.mark.parametrize("text", ["/a/b", "/a&b", "/<x>'y\"z", "&&", ""])

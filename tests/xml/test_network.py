@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shctl.xml import network
-from shctl.xml.network import Read, Spec
+from shctl.xml.network import NetworkInfo, Spec
 from tests.support import connected
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -29,34 +29,37 @@ def test_libvirt_stores_what_was_meant(name: str) -> None:
             stored = network.read(handle.XMLDesc())
         finally:
             handle.undefine()
-    assert stored == Read(spec.bridge, spec.vlan, spec.trunk, switched=True)
+    assert stored == NetworkInfo(spec.bridge, spec.vlan, spec.trunk, switched=True)
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_read_returns_what_build_wrote(name: str) -> None:
     spec = SPECS[name]
-    read = network.read(network.build(spec))
-    assert read == Read(spec.bridge, spec.vlan, spec.trunk, switched=True)
+    info = network.read(network.build(spec))
+    assert info == NetworkInfo(spec.bridge, spec.vlan, spec.trunk, switched=True)
 
 
 @pytest.mark.parametrize(
     ("inside", "expected"),
     [
-        ("", Read(None, None, (), switched=False)),
-        ("<forward mode='nat'/><bridge name='virbr0'/>", Read("virbr0", None, (), switched=False)),
+        ("", NetworkInfo(None, None, (), switched=False)),
+        (
+            "<forward mode='nat'/><bridge name='virbr0'/>",
+            NetworkInfo("virbr0", None, (), switched=False),
+        ),
         (
             "<vlan trunk='yes'><tag id='7'/><tag id='5'/></vlan><virtualport type='openvswitch'/>",
-            Read(None, None, (5, 7), switched=True),
+            NetworkInfo(None, None, (5, 7), switched=True),
         ),
         (
             "<vlan trunk='yes'><tag id='7'/><tag id='5' nativeMode='tagged'/></vlan>",
-            Read(None, 5, (7,), switched=False),
+            NetworkInfo(None, 5, (7,), switched=False),
         ),
-        ("<vlan trunk='yes'><tag id='7'/></vlan>", Read(None, None, (7,), switched=False)),
-        ("<virtualport type='802.1Qbg'/>", Read(None, None, (), switched=False)),
+        ("<vlan trunk='yes'><tag id='7'/></vlan>", NetworkInfo(None, None, (7,), switched=False)),
+        ("<virtualport type='802.1Qbg'/>", NetworkInfo(None, None, (), switched=False)),
     ],
 )
-def test_networks_of_others(inside: str, expected: Read) -> None:
+def test_networks_of_others(inside: str, expected: NetworkInfo) -> None:
     assert network.read(f"<network><name>x</name>{inside}</network>") == expected
 
 
@@ -69,5 +72,5 @@ def test_network_with_metadata_deeper_than_parsers_go() -> None:
     """Networks have metadata since libvirt 9.7, which whoever may define them writes."""
     deep = "<a>" * 300 + "</a>" * 300
     xml = f"<network><metadata>{deep}</metadata><vlan><tag id='5'/></vlan></network>"
-    assert network.read(xml) == Read(None, 5, (), switched=False)
+    assert network.read(xml) == NetworkInfo(None, 5, (), switched=False)
     assert network.read_tags(xml, None) == (5, ())

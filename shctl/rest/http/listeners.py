@@ -94,7 +94,7 @@ def check_files(options: Options) -> None:
         raise InvalidInput("--tls-cert and --tls-key must be given together")
     if options.client_ca and not options.tls:
         raise InvalidInput("--client-ca requires --tls-cert and --tls-key")
-    if files.is_there(token_file.PATH):
+    if files.exists(token_file.PATH):
         token_file.check_private(token_file.PATH)
     if options.tls_key:
         token_file.check_private(options.tls_key)
