@@ -52,11 +52,7 @@ def test_r40_what_is_uncertain_is_not_taken_for_nothing(name: str, tmp_path: Pat
 
 PROBE = """
 import sys
-from shctl.commands import settings
 from shctl.common import files
-from shctl.common.errors import InvalidInput
-from shctl.install.http import responses, urls
-from shctl.install.cache import Cache
 for path in sys.argv[1:]:
     try:
         files.identity(path)
