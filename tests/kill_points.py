@@ -29,7 +29,7 @@ DOORS = {
     "networks.openvswitch": "remove_stale_ports",
     "hosts.console_log": "prepare_log remove_log",
     "install.boot_files": "make_boot_directory place remove_boot_files",
-    "install.cache": "_note_use",
+    "install.cache": "_open_borrowed",
 }
 
 

@@ -14,7 +14,7 @@ from shctl.doctor.snapshot import Found, is_so, look, put_right
 from shctl.hosts import console_log
 from shctl.hypervisor.connection import Hypervisor
 from shctl.install import boot_files
-from shctl.install.cache import Cache, is_ours
+from shctl.install.cache import Cache, is_own_name
 from shctl.storage import usage
 from shctl.storage.volumes import DEFAULT_PATH
 
@@ -46,7 +46,7 @@ def _boot_directories() -> list[Path]:
     if boot_files.BOOT.is_symlink():
         return []
     paths = [path for path in files.children(boot_files.BOOT) if names.is_host(path.name)]
-    return [path for path in paths if boot_files.is_ours(path)]
+    return [path for path in paths if boot_files.is_boot_directory(path)]
 
 
 def _unnamed(hypervisor: Hypervisor, hosts: set[str]) -> set[str]:
@@ -138,7 +138,7 @@ def cache_left(_hypervisor: Hypervisor) -> Found:
     """Find what interrupted downloads and others left in the cache."""
     cache = Cache()
     for path in cache.leftovers():
-        if is_ours(path):
+        if is_own_name(path):
             problem, remedy = "left by an interrupted download", "--fix deletes it"
             yield Finding("file", str(path), problem, remedy), partial(_clean, cache, path)
         else:

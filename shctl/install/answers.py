@@ -1,4 +1,4 @@
-"""Files to inject as the command line names them: FILE, NAME=FILE, or NAME=- for standard input."""
+"""Read the files to inject, given as FILE, NAME=FILE, or NAME=- for standard input."""
 
 import os
 import stat
@@ -8,60 +8,60 @@ from pathlib import Path
 
 from shctl.common.errors import InvalidInput
 
-# Of all files together: QEMU and the guest hold them in memory, with the initrd itself.
+# Of all files together: QEMU and the guest keep them in memory, with the initrd itself.
 MAX_BYTES = 64 << 20
 STANDARD_INPUT = "-"
-# NAME is relative and without . and .., so what begins like this can be a path alone.
+# A NAME is relative, without . and .., so an argument that begins like this is a path.
 _PATHS = ("/", "./", "../")
 
 
-def read_answers(given: Iterable[str]) -> dict[str, bytes]:
+def read_answers(arguments: Iterable[str]) -> dict[str, bytes]:
     """Return the contents of files by their names in the initrd; raise InvalidInput."""
     answers: dict[str, bytes] = {}
-    named = [split(one) for one in given]
-    if [file for _, file in named].count(STANDARD_INPUT) > 1:
+    pairs = [split(argument) for argument in arguments]
+    if [file for _, file in pairs].count(STANDARD_INPUT) > 1:
         raise _refusal("standard input can be read only once")
-    for name, file in named:
+    for name, file in pairs:
         if name in answers:
-            raise _refusal(f"two files are named {name}; give one another name, as NAME=FILE")
+            raise _refusal(f"two files are named {name}; rename one with NAME=FILE")
         left = MAX_BYTES - sum(map(len, answers.values()))
         answers[name] = _read(name, file, left)
     return answers
 
 
-def split(given: str) -> tuple[str, str]:
-    """Return the name in the initrd and the path of a file, or "-" for standard input.
+def split(argument: str) -> tuple[str, str]:
+    """Return a file's name in the initrd and its path, or "-" for standard input.
 
-    The first equals sign separates them, except in what begins with /, ./ or ../: that is a path,
-    named by its last part. Raise InvalidInput where there is no name.
+    The first equals sign separates them. An argument that begins with /, ./ or ../ is a path; its
+    last part is the name. Raise InvalidInput if there is no name.
     """
-    name, sign, file = given.partition("=")
-    if sign and not given.startswith(_PATHS):
+    name, sign, file = argument.partition("=")
+    if sign and not argument.startswith(_PATHS):
         if not name or not file:
-            raise _refusal(f"{given!r} is not of the form NAME=FILE")
-        if not os.path.lexists(file) and os.path.lexists(given):
-            raise _refusal(f"{file} does not exist; for the file {given} write ./{given}")
+            raise _refusal(f"{argument!r} is not of the form NAME=FILE")
+        if not os.path.lexists(file) and os.path.lexists(argument):
+            raise _refusal(f"{file} does not exist; for the file {argument} write ./{argument}")
         return name, file
-    if given == STANDARD_INPUT:
+    if argument == STANDARD_INPUT:
         raise _refusal("standard input needs a name: NAME=-")
-    if sign and not os.path.lexists(given):
-        raise _refusal(f"{given} does not exist; a NAME before = is relative and without . and ..")
-    _check_named(given)
-    return Path(given).name, given
+    if sign and not os.path.lexists(argument):
+        raise _refusal(f"{argument} does not exist; a NAME before = is relative, without . and ..")
+    _check_name(argument)
+    return Path(argument).name, argument
 
 
-def _check_named(file: str) -> None:
-    """Raise InvalidInput for a path that is no file of its own, such as /dev/fd/63 of <(...)."""
+def _check_name(file: str) -> None:
+    """Raise InvalidInput for a path whose last part is no name, such as /dev/fd/63 of <(...)."""
     kind = _kind(file)
     is_descriptor = file.startswith("/dev/") or Path(file).parent.name == "fd"
     if stat.S_ISFIFO(kind) or (is_descriptor and stat.S_ISREG(kind)):
         what = "a pipe" if stat.S_ISFIFO(kind) else "an open file"
-        raise _refusal(f"{file} is {what} without a name; give it one: NAME={file}")
+        raise _refusal(f"{file} is {what} without a name; name it with NAME={file}")
 
 
 def _kind(file: str) -> int:
     try:
-        return os.stat(file).st_mode  # noqa: PTH116, Path drops the slash of "file/"
+        return os.stat(file).st_mode  # noqa: PTH116, Path would drop the slash of "file/"
     except FileNotFoundError:
         raise _refusal(f"{file} does not exist") from None
     except (OSError, ValueError) as error:
@@ -79,7 +79,7 @@ def _read(name: str, file: str, limit: int) -> bytes:
     except OSError as error:
         raise _unreadable(file, error) from error
     if len(content) > limit:
-        raise _refusal(f"with {name} the files have more than {MAX_BYTES >> 20} MiB together")
+        raise _refusal(f"with {name}, the files have more than {MAX_BYTES >> 20} MiB together")
     return content
 
 
@@ -89,8 +89,8 @@ def _open(file: str, limit: int) -> bytes:
 
 
 def _read_standard_input(limit: int) -> bytes:
-    if sys.stdin is None:  # whoever called has closed it
-        raise _refusal("standard input is closed; give it a file, or name one")
+    if sys.stdin is None:  # closed by the calling process
+        raise _refusal("standard input is closed; give a file instead")
     return sys.stdin.buffer.read(limit + 1)
 
 

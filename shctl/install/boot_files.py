@@ -1,4 +1,4 @@
-"""The kernel and initrd that an installation boots, in a directory of their own for each host."""
+"""The kernel and initrd of an installation, in a directory for each host."""
 
 import fcntl
 import os
@@ -15,34 +15,34 @@ from shctl.common.errors import Conflict, ShctlError
 from shctl.hypervisor.ownership import Owner
 
 BOOT = Path("/var/lib/shctl/boot")
-# What stage() writes, and what an initrd is written to before it takes its name.
-_OURS = re.compile(rf"kernel|initrd|\.initrd\..+{re.escape(TEMPORARY)}")
-_FICLONE = 0x40049409  # see ioctl_ficlone(2)
+# The files that media.stage() writes, and the temporary file of an initrd.
+_OWN_NAMES = re.compile(rf"kernel|initrd|\.initrd\..+{re.escape(TEMPORARY)}")
+_FICLONE = 0x40049409  # FICLONE in linux/fs.h, see ioctl_ficlone(2)
 
 
 def directory(host: str) -> Path:
     """Return the directory of a host's boot files, which need not exist.
 
-    Raises InvalidInput for a name that would lead elsewhere.
+    Raise InvalidInput for a name that is a path to somewhere else.
     """
     return BOOT / names.file_name(host)
 
 
 def make_boot_directory(host: str) -> Path:
-    """Make an empty directory that QEMU's user can pass through, and return it."""
+    """Make an empty directory for a host's boot files that QEMU's user can enter; return it."""
     path = directory(host)
     remove_boot_files(host)
     if files.exists(path):
-        raise Conflict(f"{path} holds other files than an installation's; move them away")
+        raise Conflict(f"{path} contains files that shctl did not make; move them away")
     make_directory(path)
     return path
 
 
 def place(source: Path, target: Path) -> None:
-    """Give a host a copy of a cached file, that shares its blocks where the file system can.
+    """Copy a cached file to a host's boot files; the copy shares blocks if the file system can.
 
-    Never a second name of the same file: libvirt makes QEMU's user the owner of what it gives to
-    QEMU, under all its names. Raise NoSpace, InstallFailed.
+    Not a hard link: libvirt makes QEMU's user the owner of the file, in the cache too. Raise
+    NoSpace, InstallFailed.
     """
     with write_errors(target), source.open("rb") as cached, target.open("xb") as copy:
         os.fchmod(copy.fileno(), 0o644)
@@ -50,18 +50,18 @@ def place(source: Path, target: Path) -> None:
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> None:
-    with suppress(OSError):  # another file system, or one that shares no blocks
+    with suppress(OSError):  # on another file system, or one without shared blocks
         fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
         return
-    from shutil import copyfileobj  # 2 ms, for what is seldom needed
+    from shutil import copyfileobj  # takes 2 ms, and is rarely needed
 
     copyfileobj(source, target, 1 << 20)
 
 
 def give(path: Path, owner: Owner) -> None:
-    """Let QEMU's user read a file that nobody else may read; raise Conflict where that fails.
+    """Let only QEMU's user read a file; raise Conflict if that fails.
 
-    Root gives it away. The service, which has no capability, adds the user to those who may read.
+    Root changes the owner. The service has no capabilities, and adds an ACL for the user instead.
     """
     with suppress(PermissionError):
         os.chown(path, owner.user, owner.group)
@@ -70,31 +70,32 @@ def give(path: Path, owner: Owner) -> None:
         os.setxattr(path, "system.posix_acl_access", _acl(owner.user))
     except OSError as error:
         raise Conflict(
-            f"QEMU's user (number {owner.user}) cannot be let read {path}: {error.strerror}; have"
-            " root run the command, or set dynamic_ownership = 1 in /etc/libvirt/qemu.conf"
+            f"cannot let QEMU's user (UID {owner.user}) read {path}: {error.strerror}; run the"
+            " command as root, or set dynamic_ownership = 1 in /etc/libvirt/qemu.conf"
         ) from error
 
 
 def _acl(user: int) -> bytes:
-    """Return an access list: the owner reads and writes, user reads, nobody else does anything.
+    """Return a POSIX ACL: read and write for the owner, read for `user`, nothing for others.
 
-    See include/uapi/linux/posix_acl_xattr.h of Linux: version 2, then tag, permissions, number.
+    The format is version 2, then tag, permissions and ID of each entry, see
+    include/uapi/linux/posix_acl.h and posix_acl_xattr.h of Linux.
     """
-    nobody = 0xFFFFFFFF  # the number where a tag needs none
+    no_id = 0xFFFFFFFF  # ACL_UNDEFINED_ID
     entries = [
-        (0x01, 6, nobody),  # the owner
-        (0x02, 4, user),
-        (0x04, 0, nobody),  # the group
-        (0x10, 4, nobody),  # the mask
-        (0x20, 0, nobody),  # others
+        (0x01, 6, no_id),  # ACL_USER_OBJ
+        (0x02, 4, user),  # ACL_USER
+        (0x04, 0, no_id),  # ACL_GROUP_OBJ
+        (0x10, 4, no_id),  # ACL_MASK
+        (0x20, 0, no_id),  # ACL_OTHER
     ]
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
 
 
 def remove_boot_files(host: str) -> None:
-    """Remove a host's boot files; none being there is fine, and what is not ours stays."""
+    """Remove a host's boot files, if any; a directory with other files stays."""
     path = directory(host)
-    if not is_ours(path):
+    if not is_boot_directory(path):
         return
     try:
         for file in files.children(path):
@@ -106,11 +107,11 @@ def remove_boot_files(host: str) -> None:
         raise ShctlError(f"cannot remove the boot files {path}: {error.strerror}") from error
 
 
-def is_ours(path: Path) -> bool:
-    """Tell whether a directory holds nothing but what an installation boots; raise Unreadable."""
+def is_boot_directory(path: Path) -> bool:
+    """Tell whether a path is a directory with boot files only; raise Unreadable."""
     facts = files.stat_or_none(path, follow=False)
     if facts is None or not stat.S_ISDIR(facts.st_mode):
         return False
     return all(
-        _OURS.fullmatch(file.name) and files.is_regular(file) for file in files.children(path)
+        _OWN_NAMES.fullmatch(file.name) and files.is_regular(file) for file in files.children(path)
     )

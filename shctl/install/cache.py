@@ -1,9 +1,10 @@
-"""A cache of kernels and initrds, keyed by URL, that asks the server before it answers.
+"""A cache of kernels and initrds by URL, which revalidates each entry with the server before use.
 
-An entry is KEY.data and KEY.json (the sidecar), KEY being the URL's SHA-256. Locks let any number
-of processes work at once: one for each key while its entry changes, and a shared one on the data
-while it is borrowed. An entry is used only while both files are as they were made: of our owner and
-mode, and without other names, under which QEMU or another user may have written to them.
+An entry consists of KEY.data and KEY.json (the sidecar); KEY is the SHA-256 of the URL. Processes
+may work in parallel: a lock for each key protects changes of its entry, and a shared flock on the
+data protects it from removal while it is borrowed. An entry is used only if both files still have
+the owner and mode that the cache gave them, and no other hard links: otherwise QEMU or another user
+may have written to them.
 """
 
 import fcntl
@@ -30,7 +31,7 @@ from shctl.install.cache_entry import (
     write_sidecar,
 )
 from shctl.install.checksums import Checksum
-from shctl.install.fetch import Client, Progress
+from shctl.install.fetch import Progress, TreeClient
 from shctl.install.http.results import Received
 from shctl.install.http.urls import redact
 
@@ -38,27 +39,30 @@ DIRECTORY = Path("/var/cache/shctl/trees")
 MAX_BYTES = 4 << 30
 MAX_ENTRIES = 32
 KEY_LENGTH = 64
-# See https://bford.info/cachedir/: backups skip such a directory, and clean-up dares to clean it.
+# Marks the directory as a cache, which backups skip, see https://bford.info/cachedir/.
 TAG = "CACHEDIR.TAG"
-# An entry's own files, and what they are written to before they take their names.
+# The names of an entry's files, and of the temporary files that become them.
 _ENTRY = r"[0-9a-f]{64}\.(?:data|json)"
-_OURS = re.compile(rf"{_ENTRY}|\.(?:{_ENTRY}|{re.escape(TAG)})\..+{re.escape(TEMPORARY)}")
+_OWN_NAMES = re.compile(rf"{_ENTRY}|\.(?:{_ENTRY}|{re.escape(TAG)})\..+{re.escape(TEMPORARY)}")
 TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# shctl's cache of installation trees\n"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A cached file: its URL without secrets, size in bytes, last use in seconds since 1970."""
+    """A cached file: its redacted URL, size in bytes, and last use in seconds since 1970.
+
+    `valid` tells whether it can be used.
+    """
 
     url: str
     path: Path
     size: int
     last_use: float
-    whole: bool
+    valid: bool
 
 
 class Cache:
-    """A directory of cached files, bounded in bytes and number."""
+    """A directory of cached files with a maximum size and number of entries."""
 
     def __init__(
         self,
@@ -74,7 +78,7 @@ class Cache:
     @contextmanager
     def borrow(
         self,
-        client: Client,
+        client: TreeClient,
         url: str,
         *,
         checksum: Checksum | None = None,
@@ -83,17 +87,17 @@ class Cache:
         keep: Collection[Path] = (),
         progress: Progress | None = None,
     ) -> Iterator[Path]:
-        """Yield the path of the file at url, fetched unless the server says it is unchanged.
+        """Yield the path of the file at url, downloaded unless the server reports it unchanged.
 
-        The file stays while the block lasts; keep holds the paths that hosts use beyond that. Raise
-        as Client.download does, also when the server does not answer: a cache must not lie. Raise
-        Conflict when another one fetches it for longer than a whole fetch may take.
+        The file is not removed within the block, nor are those in `keep`. Raise what
+        TreeClient.download raises; also if the server does not answer, since the entry may be out
+        of date. Raise Conflict if another process downloads it for longer than the time limit.
         """
         path = self.directory / f"{key_of(url)}.data"
         with write_errors(self.directory):
             self._prepare()
-            with self._changing(path, patience=client.limits.image_total, called=redact(url)):
-                known = self._valid(path, checksum)
+            with self._locked(path, patience=client.limits.image_total, called=redact(url)):
+                known = self._validators(path, checksum)
                 received = client.download(
                     url,
                     path,
@@ -103,20 +107,20 @@ class Cache:
                     known=known,
                     progress=progress,
                 )
-                stream = _note_use(path, url, received)
+                stream = _open_borrowed(path, url, received)
         with stream:
             self.prune({*keep, path})
             yield path
 
     def entries(self) -> list[Entry]:
-        """Return the entries, the one used last first."""
-        found = [self._entry(path) for path in self._named(".data")]
-        return sorted(filter(None, found), key=lambda entry: entry.last_use, reverse=True)
+        """Return the entries, the most recently used first."""
+        entries = [entry for path in self._paths(".data") if (entry := self._entry(path))]
+        return sorted(entries, key=lambda entry: entry.last_use, reverse=True)
 
     def prune(self, keep: Collection[Path] = ()) -> list[Path]:
-        """Remove entries used longest ago until the rest is within the bounds; return their paths.
+        """Remove the least recently used entries until the limits are met; return their paths.
 
-        Those in keep, borrowed ones and ones being fetched stay, even out of bounds.
+        Entries in `keep`, borrowed ones and those being downloaded stay, even above the limits.
         """
         entries, removed = self.entries(), list[Path]()
         size, count = sum(entry.size for entry in entries), len(entries)
@@ -129,35 +133,37 @@ class Cache:
         return removed
 
     def leftovers(self) -> list[Path]:
-        """Return what dead processes left: temporary files, halves of entries, unknown files."""
+        """Return files of no entry: those of killed processes, and unknown ones."""
         paths = files.children(self.directory)
-        return sorted(path for path in paths if path.name != TAG and self._is_left(path))
+        return sorted(path for path in paths if path.name != TAG and self._is_leftover(path))
 
     def remove_leftovers(self) -> list[Path]:
-        """Remove the leftovers and return their paths; what is not called like ours stays."""
+        """Remove leftovers with the cache's own names; return their paths."""
         removed = []
-        for path in filter(is_ours, self.leftovers()):
+        for path in self.leftovers():
+            if not is_own_name(path):
+                continue
             with suppress(OSError):
                 path.unlink()
                 removed.append(path)
         return removed
 
     def changed(self) -> list[Path]:
-        """Return the entries whose owner, mode or links are no longer those that they were given.
+        """Return the entries whose owner, mode or number of links has changed.
 
-        They are never used: at their next use they are fetched again.
+        They are not used any more, but downloaded again.
         """
-        return [path for path in self._named(".data") if self._is_changed(path)]
+        return [path for path in self._paths(".data") if self._is_changed(path)]
 
     def forget(self, path: Path) -> None:
-        """Remove an entry that has changed; its files' other names stay. Raise Conflict."""
-        with write_errors(path), self._changing(path):
+        """Remove an entry that has changed, but no other links to its files; raise Conflict."""
+        with write_errors(path), self._locked(path):
             if not is_untouched(path):
                 unlink(path)
 
     def _is_changed(self, path: Path) -> bool:
-        # Between its two files an entry is being written.
-        with suppress(OSError, Conflict), self._changing(path):
+        # An entry without a sidecar is still being written.
+        with suppress(OSError, Conflict), self._locked(path):
             return path.with_suffix(".json").exists() and not is_untouched(path)
         return False
 
@@ -167,8 +173,8 @@ class Cache:
             with write_atomically(self.directory / TAG) as stream:
                 stream.write(TAG_TEXT)
 
-    def _valid(self, path: Path, checksum: Checksum | None) -> Received | None:
-        """Return what is known of an entry that is whole and can be validated, else drop it."""
+    def _validators(self, path: Path, checksum: Checksum | None) -> Received | None:
+        """Return what a request needs to revalidate an entry; remove the entry if it is damaged."""
         sidecar = read_sidecar(path) if is_untouched(path) else None
         if sidecar is None or not is_intact(path, sidecar.received, checksum):
             unlink(path)
@@ -182,67 +188,71 @@ class Cache:
             facts = path.stat()
         except OSError:  # another process has just removed it
             return None
-        whole = sidecar is not None and sidecar.received.length == facts.st_size
-        whole = whole and is_untouched(path)
+        is_complete = sidecar is not None and sidecar.received.length == facts.st_size
         url = sidecar.url if sidecar else ""
-        return Entry(url, path, facts.st_size, facts.st_mtime, whole)
+        valid = is_complete and is_untouched(path)
+        return Entry(url, path, facts.st_size, facts.st_mtime, valid)
 
     def _remove(self, path: Path) -> bool:
-        with suppress(OSError, Conflict), self._changing(path):
-            # What has changed is lent to nobody, and may not even be ours to open.
+        with suppress(OSError, Conflict), self._locked(path):
+            # A changed entry is never borrowed, and may not be readable.
             if is_untouched(path):
-                _check_unused(path)
+                _check_not_borrowed(path)
             unlink(path)
             return True
         return False
 
-    def _is_left(self, path: Path) -> bool:
-        # A temporary file or half an entry is no leftover while someone writes it.
-        with suppress(OSError, Conflict), self._changing(path):
-            return path.name not in self._whole_names()
+    def _is_leftover(self, path: Path) -> bool:
+        # Locked: a file that another process is writing is no leftover.
+        with suppress(OSError, Conflict), self._locked(path):
+            return path.name not in self._names_of_entries()
         return False
 
-    def _whole_names(self) -> set[str]:
-        keys = {path.stem for path in self._named(".data")} & {
-            path.stem for path in self._named(".json")
+    def _names_of_entries(self) -> set[str]:
+        """Return the names of the files of complete entries."""
+        keys = {path.stem for path in self._paths(".data")} & {
+            path.stem for path in self._paths(".json")
         }
         return {key + suffix for key in keys for suffix in (".data", ".json")}
 
-    def _named(self, suffix: str) -> list[Path]:
-        # A glob of what cannot be listed would be empty, and every entry a leftover.
+    def _paths(self, suffix: str) -> list[Path]:
+        # Not glob(), which ignores errors: an unreadable directory would look empty.
         paths = files.children(self.directory)
         return [path for path in paths if path.suffix == suffix and _is_key(path.stem)]
 
-    def _changing(
+    def _locked(
         self, path: Path, *, patience: float = 0, called: str | None = None
     ) -> AbstractContextManager[None]:
-        """Hold the lock of the entry that a file of the cache belongs to; raise Conflict."""
+        """Hold the lock of the entry that a file belongs to; raise Conflict after `patience` s."""
         entry = self.directory / path.name.lstrip(".")[:KEY_LENGTH]
         return locks.hold("cached", str(entry), timeout=patience, label=called)
 
 
 def key_of(url: str) -> str:
-    """Return the key of url."""
+    """Return the cache's key of a URL."""
     return hashlib.sha256(url.encode()).hexdigest()
 
 
-def is_ours(path: Path) -> bool:
-    """Tell whether a file in the cache's directory has a name that the cache gives."""
-    return bool(_OURS.fullmatch(path.name))
+def is_own_name(path: Path) -> bool:
+    """Tell whether a file has a name that the cache uses."""
+    return bool(_OWN_NAMES.fullmatch(path.name))
 
 
 def _is_key(name: str) -> bool:
     return len(name) == KEY_LENGTH and not name.strip("0123456789abcdef")
 
 
-def _check_unused(path: Path) -> None:
-    """Raise OSError when an entry's data are borrowed."""
+def _check_not_borrowed(path: Path) -> None:
+    """Raise OSError if an entry's data is borrowed."""
     with path.open("rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _note_use(path: Path, url: str, received: Received | None) -> BufferedReader:
-    """Return the entry's data, open and locked against removal."""
+def _open_borrowed(path: Path, url: str, received: Received | None) -> BufferedReader:
+    """Return an entry's data file, opened and locked against removal.
+
+    Writes the sidecar of new data. The data file's mtime is the time of the last use.
+    """
     if received:
         write_sidecar(path, Sidecar(redact(url), received))
     os.utime(path)
@@ -252,7 +262,7 @@ def _note_use(path: Path, url: str, received: Received | None) -> BufferedReader
 
 
 def show(cache: Cache, *, forget: bool = False) -> list[Cached]:
-    """Return the cached files, the one used last first; with forget, remove them as well."""
+    """Return the cached files, the most recently used first; with `forget`, remove them too."""
     entries = cache.entries()
     if forget:
         Cache(cache.directory, max_bytes=0, max_entries=0).prune()

@@ -1,4 +1,4 @@
-"""The two files of an entry in the cache: the data, and the sidecar that says what they are."""
+"""The two files of a cache entry: the data, and a JSON sidecar that describes it."""
 
 import hashlib
 import json
@@ -17,37 +17,37 @@ _MODE = 0o644
 
 @dataclass(frozen=True)
 class Sidecar:
-    """Where the data came from, its URL without secrets, and what came."""
+    """Where the data came from (a redacted URL), and what was received."""
 
     url: str
     received: Received
 
 
 def is_untouched(path: Path) -> bool:
-    """Tell whether an entry's files are as write_atomically makes them, and have no other names."""
+    """Tell whether an entry's files have the owner and mode of write_atomically(), and one link."""
     try:
         facts = [os.lstat(path), os.lstat(path.with_suffix(".json"))]
     except OSError:
         return False
     return all(
-        (one.st_mode, one.st_uid, one.st_nlink) == (stat.S_IFREG | _MODE, os.geteuid(), 1)
-        for one in facts
+        (found.st_mode, found.st_uid, found.st_nlink) == (stat.S_IFREG | _MODE, os.geteuid(), 1)
+        for found in facts
     )
 
 
 def is_intact(path: Path, received: Received, checksum: Checksum | None) -> bool:
-    """Tell whether the data at path are those that were received, and fit a checksum."""
+    """Tell whether the data at path is what was received, and matches a checksum."""
     try:
         with path.open("rb") as stream:
             if os.fstat(stream.fileno()).st_size != received.length:
                 return False
-            ours = _digest(stream, "sha256") == received.sha256
-            return ours and (checksum is None or _fits(stream, received, checksum))
+            is_received = _digest(stream, "sha256") == received.sha256
+            return is_received and (checksum is None or _matches(stream, received, checksum))
     except OSError:
         return False
 
 
-def _fits(stream: BufferedReader, received: Received, checksum: Checksum) -> bool:
+def _matches(stream: BufferedReader, received: Received, checksum: Checksum) -> bool:
     if checksum.algorithm == "sha256":
         return received.sha256 == checksum.value
     return _digest(stream, checksum.algorithm) == checksum.value
@@ -59,7 +59,7 @@ def _digest(stream: BufferedReader, algorithm: str) -> str:
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
-    """Return the sidecar of the data at path, None where there is none or it makes no sense."""
+    """Return the sidecar of the data at path, None if it is missing or invalid."""
     try:
         content = json.loads(path.with_suffix(".json").read_bytes())
         received = Received(**content["received"])
@@ -77,7 +77,7 @@ def write_sidecar(path: Path, sidecar: Sidecar) -> None:
 
 
 def unlink(path: Path) -> None:
-    """Remove the names of an entry's files; what else may have names of its own stays."""
-    # The sidecar first: data without one is a leftover, a sidecar without data would be a lie.
+    """Remove an entry's files; other hard links to them stay."""
+    # The sidecar first: after a kill, data without a sidecar is a leftover that is never used.
     path.with_suffix(".json").unlink(missing_ok=True)
     path.unlink(missing_ok=True)

@@ -1,23 +1,23 @@
-"""The kernel's command line: what Linux reads of it, and what it leaves to init."""
+"""Split and join kernel command lines as Linux parses them."""
 
 import re
 
-# A word; blanks in double quotes are part of it, see next_arg() in lib/cmdline.c of Linux.
-_WORD = re.compile(r'(?:[^ "]|"[^"]*(?:"|$))+')
+# An argument; it may contain blanks in double quotes, see next_arg() in lib/cmdline.c of Linux.
+_ARGUMENT = re.compile(r'(?:[^ "]|"[^"]*(?:"|$))+')
 
 
 def split(line: str) -> tuple[str, str]:
-    """Return what Linux reads of a command line, and the rest, from a lone -- or an open quote on.
+    """Return the kernel's part of a command line, and the rest from "--" or an open quote on.
 
-    What follows -- is for init alone, see parse_args() in kernel/params.c.
+    Arguments after "--" are for init only, see parse_args() in kernel/params.c of Linux.
     """
-    for word in _WORD.finditer(line):
-        # An open quote takes in all that stands behind it.
-        if word[0] in ("--", '"--"') or word[0].count('"') % 2:
-            return line[: word.start()].rstrip(" "), line[word.start() :]
+    for argument in _ARGUMENT.finditer(line):
+        # An unclosed quote extends to the end of the line, so nothing can be added after it.
+        if argument[0] in ("--", '"--"') or argument[0].count('"') % 2:
+            return line[: argument.start()].rstrip(" "), line[argument.start() :]
     return line, ""
 
 
 def join(*parts: str) -> str:
-    """Return parts of a command line as one line, without those that are empty."""
-    return " ".join(filter(None, parts))
+    """Return the non-empty parts of a command line, joined by blanks."""
+    return " ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""Fetching the files of a tree from a server or a directory, with the same checks for both."""
+"""Fetch the files of a tree from a server or a local directory, with the same checks."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -13,32 +13,35 @@ from shctl.common.errors import InvalidInput
 from shctl.install import text_files
 from shctl.install.checksums import Checksum
 from shctl.install.formats import KERNEL_HEAD, initrd_flaw, is_kernel, kernel_length
-from shctl.install.http.client import Answer, Connections
+from shctl.install.http.client import HttpClient, Response
 from shctl.install.http.results import (
-    Body,
+    Download,
     FetchFailed,
+    FileResult,
     Limits,
     Received,
-    Reply,
-    look_local,
     open_local,
+    peek_local,
     read_local,
 )
 from shctl.install.http.urls import local_path, redact
 
-# All that magics need, so that no kernel is transferred to see whether it is there.
-FIRST = {"Range": f"bytes=0-{KERNEL_HEAD - 1}"}
+# The bytes that identify a kernel or initrd, so that a probe does not transfer whole kernels.
+RANGE = {"Range": f"bytes=0-{KERNEL_HEAD - 1}"}
 MISSING = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 Progress = Callable[[int, int | None], None]
 
 
-class Client:
-    """A client for one tree, to be used in a with statement and by one thread at a time."""
+class TreeClient:
+    """Reads and downloads the files of one tree; a context manager, used by one thread at a time.
+
+    URLs may also be file: URLs.
+    """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._opened: Connections | None = None
+        self._http: HttpClient | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -53,38 +56,40 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._opened:
-            self._opened.close()
-            self._opened = None
+        if self._http:
+            self._http.close()
+            self._http = None
 
-    def read(self, url: str) -> Reply:
-        """Return a small file, unpacked; raise FetchFailed unless the status is 4xx or less."""
+    def read(self, url: str) -> FileResult:
+        """Return the content of a small file, decompressed.
+
+        A status of 4xx is a result too; raise FetchFailed if the server does not work.
+        """
+        limit = self.limits.text_bytes
         if path := local_path(url):
-            reply, coding = read_local(path, url, self.limits.text_bytes), ""
+            result, encoding = read_local(path, url, limit), ""
         else:
-            reply, coding = self._read(url)
+            result, encoding = self._read(url)
         try:
-            return Reply(
-                reply.status, text_files.unpack(reply.body, coding, self.limits.text_bytes)
-            )
+            return FileResult(result.status, text_files.unpack(result.body, encoding, limit))
         except text_files.BadText as error:
             raise FetchFailed(url, "compressed", str(error)) from None
 
-    def look(self, url: str) -> Reply:
-        """Return whether a file exists, with its first bytes; raise FetchFailed as read does."""
+    def peek(self, url: str) -> FileResult:
+        """Return whether a file exists, and its first bytes; raise FetchFailed as read does."""
         if path := local_path(url):
-            return look_local(path, url, KERNEL_HEAD)
-        with self._texts().limited(self.limits.text_total):
+            return peek_local(path, url, KERNEL_HEAD)
+        with self._client().time_limit(self.limits.text_total):
             try:
-                reply = self._look(url, FIRST)
+                result = self._peek(url, RANGE)
             except FetchFailed as error:
-                if error.word != "broken off" and not error.word.isdigit():
+                if error.summary != "broken off" and not error.summary.isdigit():
                     raise
-                reply = Reply(error.word)
-            if reply.found or reply.status in MISSING:
-                return reply
-            # Some servers know no ranges, and refuse them instead of ignoring them.
-            return self._look(url, {})
+                result = FileResult(error.summary)
+            if result.found or result.status in MISSING:
+                return result
+            # Some servers reject range requests, although they may ignore them (RFC 9110, 14.2).
+            return self._peek(url, {})
 
     def download(
         self,
@@ -97,113 +102,120 @@ class Client:
         known: Received | None = None,
         progress: Progress | None = None,
     ) -> Received | None:
-        """Write the file at url to target, whole and with mode 0644, or leave target as it was.
+        """Write the file at url to target atomically, with mode 0644.
 
-        With kernel or initrd its beginning is checked. With known an unchanged file is not
-        transferred, and None is returned. Progress is called with bytes done and in all. Raise
-        InvalidInput when the server answers 4xx, NoSpace when the disk is full, InstallFailed for
-        all else.
+        `kernel` and `initrd` check the file's format. If the file is unchanged since `known`, it is
+        not transferred, and None is returned. `progress` is called with the bytes done and the
+        total. Raise InvalidInput for status 4xx, NoSpace, and InstallFailed for other failures;
+        target is unchanged then.
         """
-        with self._source(url, known) as body:
-            if body is None:
+        with self._source(url, known) as source:
+            if source is None:
                 return None
             with write_atomically(target) as stream:
-                received, head = _store(url, body, stream, checksum, progress)
+                received, head = _store(url, source, stream, checksum, progress)
                 if kernel and not is_kernel(head):
-                    raise _junk(url, "an x86 Linux kernel")
+                    raise _wrong_format(url, "an x86 Linux kernel")
                 if kernel and received.length < (least := kernel_length(head)):
-                    short = f"it ends after {received.length} bytes, its header speaks of {least}"
-                    raise FetchFailed(url, "too short", f"{short}; retry, or look at the tree")
+                    short = f"it has {received.length} bytes, but its header declares {least}"
+                    raise FetchFailed(url, "too short", f"{short}; retry, or check the tree")
                 if initrd and initrd_flaw(head):
-                    raise _junk(url, "an initrd")
+                    raise _wrong_format(url, "an initrd")
                 return received
 
     @contextmanager
-    def _source(self, url: str, known: Received | None) -> Iterator[Body | None]:
+    def _source(self, url: str, known: Received | None) -> Iterator[Download | None]:
         if path := local_path(url):
-            with open_local(path, url, known) as body:
-                yield body
+            with open_local(path, url, known) as source:
+                yield source
             return
         with (
-            closing(Connections(self.limits, exact=True)) as connections,
-            connections.limited(self.limits.image_total),
-            closing(connections.open(url, _conditions(known))) as answer,
+            closing(HttpClient(self.limits, exact=True)) as client,
+            client.time_limit(self.limits.image_total),
+            closing(client.get(url, _conditions(known))) as response,
         ):
-            yield self._body(connections, answer, url, known)
+            yield self._start(client, response, url, known)
 
-    def _body(
-        self, connections: Connections, answer: Answer, url: str, known: Received | None
-    ) -> Body | None:
-        status = answer.status
+    def _start(
+        self, client: HttpClient, response: Response, url: str, known: Received | None
+    ) -> Download | None:
+        status = response.status
         if status == HTTPStatus.NOT_MODIFIED and known:
             return None
         if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise InvalidInput(
-                f"{redact(url)} cannot be had: the server answers {status}; check the location",
+                f"cannot fetch {redact(url)}: the server answers {status}; check the location",
                 field="location",
             )
         if status != HTTPStatus.OK:
             raise FetchFailed(url, str(status), f"the server answers {status}; retry later")
-        return Body(
-            connections.chunks(answer, self.limits.image_bytes),
-            answer.length,
-            answer.header("ETag"),
-            answer.header("Last-Modified"),
+        return Download(
+            client.read_chunks(response, self.limits.image_bytes),
+            response.length,
+            response.header("ETag"),
+            response.header("Last-Modified"),
         )
 
-    def _texts(self) -> Connections:
-        if self._opened is None:
-            self._opened = Connections(self.limits, exact=False)
-        return self._opened
+    def _client(self) -> HttpClient:
+        """Return the client for small files, which keeps its connections open."""
+        if self._http is None:
+            self._http = HttpClient(self.limits, exact=False)
+        return self._http
 
-    def _read(self, url: str) -> tuple[Reply, str]:
-        """Return a file as it was sent, and its Content-Encoding."""
-        connections = self._texts()
+    def _read(self, url: str) -> tuple[FileResult, str]:
+        """Return a small file as sent, and its Content-Encoding."""
+        client = self._client()
         with (
-            connections.limited(self.limits.text_total),
-            closing(connections.open(url)) as answer,
+            client.time_limit(self.limits.text_total),
+            closing(client.get(url)) as response,
         ):
-            if answer.status != HTTPStatus.OK:
-                return Reply(answer.status), ""
-            body = b"".join(connections.chunks(answer, self.limits.text_bytes))
-            return Reply(200, body), answer.header("Content-Encoding") or ""
+            if response.status != HTTPStatus.OK:
+                return FileResult(response.status), ""
+            body = b"".join(client.read_chunks(response, self.limits.text_bytes))
+            return FileResult(200, body), response.header("Content-Encoding") or ""
 
-    def _look(self, url: str, headers: Mapping[str, str]) -> Reply:
-        connections = self._texts()
-        with closing(connections.open(url, headers)) as answer:
-            if answer.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-                return Reply(200, connections.head(answer, KERNEL_HEAD))
-            return Reply(answer.status)
+    def _peek(self, url: str, headers: Mapping[str, str]) -> FileResult:
+        client = self._client()
+        with closing(client.get(url, headers)) as response:
+            if response.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+                return FileResult(200, client.read_start(response, KERNEL_HEAD))
+            return FileResult(response.status)
 
 
-def _junk(url: str, what: str) -> FetchFailed:
-    return FetchFailed(url, "junk", f"it is not {what}; check the location")
+def _wrong_format(url: str, expected: str) -> FetchFailed:
+    return FetchFailed(url, "wrong format", f"it is not {expected}; check the location")
 
 
 def _store(
-    url: str, body: Body, stream: BinaryIO, checksum: Checksum | None, progress: Progress | None
+    url: str,
+    source: Download,
+    stream: BinaryIO,
+    checksum: Checksum | None,
+    progress: Progress | None,
 ) -> tuple[Received, bytes]:
-    """Write a body; return what was received, and its first bytes."""
+    """Write a download to a stream; return its length, digest and validators, and first bytes."""
+    # SHA-256 is for the cache, the tree's own algorithm to verify what it publishes.
     algorithms = {"sha256", checksum.algorithm if checksum else "sha256"}
     digests = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
     done, head = 0, b""
-    for chunk in body.chunks:
+    for chunk in source.chunks:
         stream.write(chunk)
         for digest in digests.values():
             digest.update(chunk)
         done += len(chunk)
         head += chunk[: KERNEL_HEAD - len(head)]
         if progress:
-            progress(done, body.length)
+            progress(done, source.length)
     if checksum and digests[checksum.algorithm].hexdigest() != checksum.value:
-        published = f"its {checksum.algorithm} is not the one that the tree publishes; retry"
-        raise FetchFailed(url, "checksum", published)
-    return Received(done, digests["sha256"].hexdigest(), body.etag, body.last_modified), head
+        reason = f"its {checksum.algorithm} differs from the one that the tree publishes; retry"
+        raise FetchFailed(url, "checksum", reason)
+    return Received(done, digests["sha256"].hexdigest(), source.etag, source.last_modified), head
 
 
 def _conditions(known: Received | None) -> dict[str, str]:
-    asked = {
+    """Return the headers of a conditional request (RFC 9110, section 13)."""
+    headers = {
         "If-None-Match": known and known.etag,
         "If-Modified-Since": known and known.last_modified,
     }
-    return {name: value for name, value in asked.items() if value}
+    return {name: value for name, value in headers.items() if value}

@@ -1,4 +1,4 @@
-"""How kernels and initrds begin, whatever their names say."""
+"""Detect kernels and initrds by their first bytes, whatever their names are."""
 
 import struct
 import zlib
@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from shctl.install.text_files import is_page
 
-# The boot sector's magic and that of the setup header, see Documentation/arch/x86/boot.rst.
+# Magic numbers of the boot sector and the setup header by offset, see boot.rst in
+# Documentation/arch/x86 of Linux.
 KERNEL_MAGIC: Mapping[int, bytes] = {0x1FE: b"\x55\xaa", 0x202: b"HdrS"}
-KERNEL_HEAD = 0x206
-_ROUNDED = 4096  # bytes that the header may count too many
+KERNEL_HEAD = 0x206  # bytes, up to the end of both
+_ROUNDING = 4096  # bytes that the header may count too many
 
-# What Linux unpacks an initrd with, see lib/decompress.c in its source; the longest that is sure.
+# Compressions of an initrd by magic number, see lib/decompress.c of Linux. These are longer than
+# Linux's own, so that other files are not taken for compressed ones.
 COMPRESSIONS: Mapping[str, bytes] = {
     "gzip": b"\x1f\x8b\x08",
     "bzip2": b"BZh",
@@ -21,29 +23,30 @@ COMPRESSIONS: Mapping[str, bytes] = {
     "lz4": b"\x02\x21\x4c\x18",  # the legacy format, the one that Linux knows
     "zstd": b"\x28\xb5\x2f\xfd",
 }
-# "newc" without and with checksums, see Documentation/driver-api/early-userspace/buffer-format.rst.
+# The newc format without and with checksums, see buffer-format.rst in
+# Documentation/driver-api/early-userspace of Linux.
 CPIO = (b"070701", b"070702")
 
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 
-# Where a file for EFI says where its PE header is, and what that begins with.
+# The offset of an EFI program's PE header is in its DOS header, at byte 60.
 _DOS, _PE_OFFSET, _PE = b"MZ", struct.Struct("<60xI"), b"PE\0\0"
 
 
 def is_kernel(head: bytes) -> bool:
-    """Tell whether a file that starts with head (KERNEL_HEAD bytes) is an x86 Linux kernel."""
+    """Tell whether a file that starts with head, KERNEL_HEAD bytes, is an x86 Linux kernel."""
     return all(head[at : at + len(magic)] == magic for at, magic in KERNEL_MAGIC.items())
 
 
 def kernel_length(head: bytes) -> int:
-    """Return how many bytes a kernel that starts with head has at least."""
-    # setup_sects, 4 where it is 0, and syssize in 16 bytes, see Documentation/arch/x86/boot.rst.
+    """Return the least number of bytes of a kernel that starts with head."""
+    # setup_sects, where 0 means 4, and syssize in units of 16 bytes, see boot.rst.
     sectors, size = head[0x1F1] or 4, int.from_bytes(head[0x1F4:0x1F8], "little")
-    return (sectors + 1) * 512 + size * 16 - _ROUNDED
+    return (sectors + 1) * 512 + size * 16 - _ROUNDING
 
 
 def is_efi(head: bytes) -> bool:
-    """Tell whether a file that starts with head is an EFI program, as kernels of today are."""
+    """Tell whether a file that starts with head is an EFI program, as recent kernels are."""
     if not head.startswith(_DOS) or len(head) < _PE_OFFSET.size:
         return False
     at: int = _PE_OFFSET.unpack_from(head)[0]
@@ -51,15 +54,14 @@ def is_efi(head: bytes) -> bool:
 
 
 def compression(head: bytes) -> str | None:
-    """Return the key of COMPRESSIONS for a file that starts with head, None for all else."""
+    """Return the compression of a file that starts with head, None for other files."""
     return next((name for name, magic in COMPRESSIONS.items() if head.startswith(magic)), None)
 
 
 def is_initrd(head: bytes) -> bool:
-    """Tell whether Linux unpacks an initrd that starts with head.
+    """Tell whether Linux can unpack an initrd that starts with head.
 
-    It skips NULs between archives, and at the beginning as well. LZ4's newer format, of frames, it
-    does not know.
+    Linux skips NULs before the first archive. It does not support LZ4's frame format.
     """
     start = head.lstrip(b"\0")
     return start.startswith(CPIO) or compression(start) is not None
@@ -68,7 +70,7 @@ def is_initrd(head: bytes) -> bool:
 def kernel_flaw(head: bytes) -> str:
     """Return in a few words why a file that starts with head cannot be a kernel, or "".
 
-    Those for EFI alone are kernels of other architectures, or of no use here: that comes out later.
+    EFI programs pass: a kernel for another architecture is rejected later, with a better message.
     """
     return "" if is_kernel(head) or is_efi(head) else _flaw(head, "no kernel")
 
@@ -76,28 +78,28 @@ def kernel_flaw(head: bytes) -> str:
 def initrd_flaw(head: bytes) -> str:
     """Return in a few words why a file that starts with head cannot be an initrd, or "".
 
-    What no magic tells may still be one: a kernel may read a format of its own.
+    Unknown formats pass: a kernel may support others.
     """
     plain = _gunzip(head) if compression(head) == "gzip" else head
-    is_other = is_kernel(head) or is_efi(head) or _is_prose(head) or not head.strip(b"\0")
+    is_other = is_kernel(head) or is_efi(head) or _is_message(head) or not head.strip(b"\0")
     return _flaw(plain, "no initrd") if is_other or is_page(plain) else ""
 
 
 def _gunzip(head: bytes) -> bytes:
-    """Return what the first bytes of a gzip file unpack to; servers send pages like that."""
+    """Return the decompressed start of a gzip file: some servers send error pages like that."""
     try:
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, KERNEL_HEAD)
     except zlib.error:
         return b""
 
 
-def _is_prose(head: bytes) -> bool:
-    """Tell whether head is text of several words or JSON, as a server's excuse is."""
-    is_excuse = len(head.split(maxsplit=1)) > 1 or head.startswith((b"{", b"["))
-    return is_excuse and not head.translate(None, _PRINTABLE)
+def _is_message(head: bytes) -> bool:
+    """Tell whether head is JSON or text of several words, as a server's error message is."""
+    is_message = len(head.split(maxsplit=1)) > 1 or head.startswith((b"{", b"["))
+    return is_message and not head.translate(None, _PRINTABLE)
 
 
-def _flaw(head: bytes, words: str) -> str:
+def _flaw(head: bytes, otherwise: str) -> str:
     if not head:
         return "an empty file"
-    return "a web page" if is_page(head) else words
+    return "a web page" if is_page(head) else otherwise

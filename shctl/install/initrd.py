@@ -1,8 +1,8 @@
-"""Answer files: put into an initrd, and filled in with what is known of the host.
+"""Append answer files to an initrd, and insert values into them.
 
-The kernel unpacks every archive that an initrd consists of, each with its own compression, and
-skips zeros between them, so an appended one needs no knowledge of those before it. See
-unpack_to_rootfs() in init/initramfs.c of Linux.
+An initrd may consist of several archives, each with its own compression, and with zeros in between:
+an archive can be appended whatever the first one is. See unpack_to_rootfs() in init/initramfs.c of
+Linux.
 """
 
 import gzip
@@ -16,39 +16,39 @@ from shctl.common.errors import InvalidInput
 from shctl.install.formats import is_initrd
 from shctl.install.http.urls import is_inside
 
-PADDING = 4  # cpio's own
-# Between two archives. LZ4 has no end of its own: its decoder, in lib/decompress_unlz4.c of Linux,
-# goes on until the length of the next block, four bytes, is zero.
+PADDING = 4  # bytes, see cpio(5)
+# Between two archives. LZ4's legacy format has no end mark: the decoder, in
+# lib/decompress_unlz4.c of Linux, stops at a block of length zero (four bytes).
 GAP = b"\0" * 4
-_HEAD = 1 << 16  # bytes; zeros may stand before the first archive
-NAME_LIMIT = 4096  # the kernel's PATH_MAX, its end mark included
+_HEAD = 1 << 16  # bytes to read; zeros may precede the first archive
+NAME_LIMIT = 4096  # bytes; Linux's PATH_MAX, including the NUL
 TRAILER = "TRAILER!!!"
 
-_MARK = re.compile(rb"@SHCTL_([A-Z0-9_]+)@")
+_PLACEHOLDER = re.compile(rb"@SHCTL_([A-Z0-9_]+)@")
 
 # Often symbolic links in an initrd: an entry would replace the link by an empty directory.
-LEFT_ALONE = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "var/run", "var/lock"})
-# An entry sets the mode of a directory that is already there.
+KEPT_DIRECTORIES = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "var/run", "var/lock"})
+# An entry also sets the mode of a directory that exists already.
 DIRECTORY_MODES = {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700}
 
 
 def check_initrd(initrd: Path, name: str) -> None:
-    """Raise InvalidInput unless Linux would get from this initrd to an archive behind it."""
+    """Raise InvalidInput unless Linux would unpack an archive appended to this initrd."""
     with initrd.open("rb") as stream:
         head = stream.read(_HEAD)
     if not is_initrd(head):
         raise InvalidInput(
-            f"inject: {name} is in no format that Linux unpacks, so the files would be lost;"
+            f"inject: Linux cannot unpack {name}, so the files would be ignored;"
             " check the location, or give another initrd",
             field="inject",
         )
 
 
 def append_files(initrd: Path, files: Mapping[str, bytes], target: Path) -> None:
-    """Write initrd with files (relative name to content) added as target, whole or not at all.
+    """Write a copy of an initrd with files (contents by relative name) to target, atomically.
 
-    Target has mode 0600, for answers may hold passwords; libvirt gives it to QEMU's user. The same
-    input gives the same bytes. Raise InvalidInput for a name, NoSpace, InstallFailed.
+    Its mode is 0600, because answers may contain passwords; libvirt makes QEMU's user the owner.
+    The result is reproducible. Raise InvalidInput for a name, NoSpace, InstallFailed.
     """
     archive = gzip.compress(b"".join(_archive(files)), mtime=0)
     with write_atomically(target, 0o600) as stream, initrd.open("rb") as source:
@@ -58,15 +58,15 @@ def append_files(initrd: Path, files: Mapping[str, bytes], target: Path) -> None
 
 
 def render(content: bytes, values: Mapping[str, str]) -> bytes:
-    """Return a text with @SHCTL_NAME@ replaced by the value of NAME, and all else as it is.
+    """Replace each @SHCTL_NAME@ in a text by the value of NAME.
 
-    A text is valid UTF-8 without NUL; other content is returned as it is. Raise InvalidInput for a
-    name without a value and for a value of more than one line.
+    Content that is not UTF-8, or contains NULs, is returned unchanged. Raise InvalidInput for an
+    unknown name, and for a value with line breaks or control characters.
     """
     for name, value in values.items():
         if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", value):
             raise InvalidInput(
-                f"values: {name} has line breaks or control characters", field="values"
+                f"values: {name} contains line breaks or control characters", field="values"
             )
 
     def replace(match: re.Match[bytes]) -> bytes:
@@ -74,11 +74,12 @@ def render(content: bytes, values: Mapping[str, str]) -> bytes:
         if name not in values:
             known = ", ".join(f"@SHCTL_{name}@" for name in sorted(values))
             raise InvalidInput(
-                f"inject: @SHCTL_{name}@ is not known; known are {known}", field="inject"
+                f"inject: unknown placeholder @SHCTL_{name}@: must be one of {known}",
+                field="inject",
             )
         return values[name].encode(errors="surrogateescape")
 
-    return _MARK.sub(replace, content) if _is_text(content) else content
+    return _PLACEHOLDER.sub(replace, content) if _is_text(content) else content
 
 
 def _is_text(content: bytes) -> bool:
@@ -90,7 +91,7 @@ def _is_text(content: bytes) -> bool:
 
 
 def check_names(files: Collection[str]) -> None:
-    """Raise InvalidInput unless files of all these names can stand in one initrd."""
+    """Raise InvalidInput unless files of these names can be in one initrd."""
     for name in files:
         _check_name(name)
     for name in sorted(_directories(files) & set(files)):
@@ -104,9 +105,9 @@ def _directories(files: Collection[str]) -> set[str]:
 def _archive(files: Mapping[str, bytes]) -> Iterator[bytes]:
     check_names(files)
     directories = _directories(files)
-    # Sorted, so that a directory stands before what is in it.
+    # Sorted: a directory has to precede its files.
     number = 0
-    for number, name in enumerate(sorted(directories - LEFT_ALONE - {"."}), 1):
+    for number, name in enumerate(sorted(directories - KEPT_DIRECTORIES - {"."}), 1):
         yield _entry(number, name, 0o040000 | DIRECTORY_MODES.get(name, 0o755), b"")
     for file_number, name in enumerate(sorted(files), number + 1):
         content = files[name]
@@ -119,7 +120,7 @@ def _check_name(name: str) -> None:
     usable = is_inside(name) and name != TRAILER
     if not usable or len(_encoded(name)) > NAME_LIMIT:
         raise InvalidInput(
-            f"inject: cannot inject a file as {name!r}; give a relative name without . and ..",
+            f"inject: invalid file name {name!r}: must be relative, without . and ..",
             field="inject",
         )
 
@@ -129,7 +130,7 @@ def _encoded(name: str) -> bytes:
 
 
 def _entry(number: int, name: str, mode: int, content: bytes) -> bytes:
-    """Return one entry in the "newc" format; the fields' order is that of cpio(5)."""
+    """Return an entry in cpio's newc format, with the header's fields in the order of cpio(5)."""
     encoded = _encoded(name)
     links = 1
     owner = group = time = major = minor = 0

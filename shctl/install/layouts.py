@@ -1,10 +1,10 @@
-"""How distributions lay out their installation trees: one table, most telling rows first."""
+"""A table of the layouts of installation trees, the most specific ones first."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# The words for an architecture, and what the tree's hosts are told. None of the others boots here.
+# Names of architectures in trees, and shctl's. BOOTABLE lists those that hosts can boot.
 ARCHS = {
     "amd64": "x86_64",
     "x86_64": "x86_64",
@@ -22,20 +22,20 @@ ARCHS = {
     "s390x": "s390x",
 }
 
-_ARCH_WORD = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(ARCHS)})(?![A-Za-z0-9])")
+_ARCH_NAME = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(ARCHS)})(?![A-Za-z0-9])")
 
-# Architectures whose kernels an x86_64 host boots, preferred first: i386 guests run on x86_64.
+# Architectures whose kernels boot on an x86_64 host, preferred one first.
 BOOTABLE = ("x86_64", "i386")
 DEBIAN_NAMES = {"x86_64": "amd64", "i386": "i386"}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A row: where kernel and initrd are, relative to the tree, when marker holds pattern.
+    """A layout: pairs of kernel and initrd, relative to the tree, if `marker` contains `pattern`.
 
-    Without a marker the pair itself is the sign. {deb} and {rpm} stand for the architecture in
-    Debian's and the others' words. The paths in the file sums are relative to its directory;
-    Debian's images have theirs in a place that follows from the kernel's.
+    Without a marker, the layout applies if a pair exists. {deb} and {rpm} are Debian's and the RPM
+    distributions' names of the architecture. Paths in the checksum file `sums` are relative to its
+    directory; Debian's checksum files are found by the kernel's path instead.
     """
 
     kind: str
@@ -52,7 +52,7 @@ def _debian(flavour: str, directory: str) -> Layout:
 
 
 def _exported(flavour: str) -> Layout:
-    """Return the row of an installation image whose files are served."""
+    """Return the layout of a served installation image."""
     netboot = f"install/netboot/{flavour}-installer/{{deb}}"
     pairs = (
         (f"{netboot}/linux", f"{netboot}/initrd.gz"),
@@ -63,8 +63,8 @@ def _exported(flavour: str) -> Layout:
     return Layout(flavour, pairs, ".disk/info", f"^{flavour.capitalize()}", "md5sum.txt")
 
 
-# From the installer's directory down to the images, then from the suite's down. A suite has one
-# installer for each architecture: hosts are x86_64, so that is the one to look for.
+# Directories of the images, relative to the installer's directory, then to the suite's. A suite has
+# an installer for each architecture; hosts are x86_64.
 IMAGES = (
     "current/images/",
     "current/legacy-images/",
@@ -81,7 +81,7 @@ SUSE_PAIRS = (
 )
 
 LAYOUTS = (
-    # Ubuntu first: its manifests may also speak of Debian.
+    # Ubuntu first: its manifests may also mention Debian.
     *(_debian(flavour, images) for images in IMAGES for flavour in ("ubuntu", "debian")),
     _exported("ubuntu"),
     _exported("debian"),
@@ -102,32 +102,32 @@ LAYOUTS = (
         ),
     ),
     Layout("ubuntu", (("ubuntu-installer/{deb}/linux", "ubuntu-installer/{deb}/initrd.gz"),)),
-    # Ubuntu's since 22.04: from the release's directory down, then from netboot's.
+    # Ubuntu since 22.04: relative to the release's directory, then to netboot/.
     Layout(
         "ubuntu",
         (("netboot/{deb}/linux", "netboot/{deb}/initrd"), ("{deb}/linux", "{deb}/initrd")),
     ),
-    # The netboot directory itself; the second is Ubuntu's since 22.04.
+    # The netboot directory itself; the second pair is Ubuntu's since 22.04.
     Layout("netboot", (("linux", "initrd.gz"), ("linux", "initrd"))),
 )
 
 
 def find_archs(lines: Iterable[str]) -> set[str]:
-    """Return the architectures that lines (of a marker, a URL's path) speak of."""
-    return {ARCHS[word] for line in lines for word in _ARCH_WORD.findall(line)}
+    """Return the architectures that lines, of a marker or a URL's path, mention."""
+    return {ARCHS[word] for line in lines for word in _ARCH_NAME.findall(line)}
 
 
 def is_marked(layout: Layout, lines: Iterable[str]) -> bool:
-    """Tell whether the lines of a layout's marker hold its pattern."""
-    # Line by line: a search holds the interpreter for as long as it takes.
+    """Tell whether the lines of a layout's marker contain its pattern."""
+    # Line by line: a regular expression holds the GIL while it searches, and delays the server.
     return any(re.search(layout.pattern, line) for line in lines)
 
 
 def fill(path: str, arch: str) -> str:
-    """Return a path of the table for an architecture."""
+    """Return a path of a layout for an architecture."""
     return path.format(deb=DEBIAN_NAMES[arch], rpm=arch)
 
 
 def is_arch_in(pair: tuple[str, str]) -> bool:
-    """Tell whether the paths of a pair name the architecture."""
+    """Tell whether the paths of a pair contain the architecture."""
     return "{" in pair[0]

@@ -1,4 +1,4 @@
-"""What an installer boots: kernel and initrd out of a tree, answers and the command line added."""
+"""Prepare what an installer boots: kernel and initrd of a tree, answers and command line."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,23 +9,25 @@ from shctl.common.errors import InvalidInput
 from shctl.hypervisor.ownership import Owner
 from shctl.install import boot_files, cmdline, trees
 from shctl.install.cache import Cache
-from shctl.install.fetch import Client
+from shctl.install.fetch import TreeClient
 from shctl.install.initrd import append_files, check_initrd, check_names, render
 from shctl.xml.domain import Installer
 
 SERIAL = "console=ttyS0"
-# Linux on x86 cuts its command line off at 2048 bytes, the last a NUL, and says nothing.
+# Bytes. Linux on x86 silently truncates the command line to COMMAND_LINE_SIZE, 2048 with the NUL.
 MAX_CMDLINE = 2047
+
+# Called with a file's name, the bytes done, and the total if known.
 
 Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
 class InstallOptions:
-    """How a host is to be installed; without `location` from the network.
+    """How to install a host; without `location`, it boots from the network.
 
-    `inject` maps the name of a file in the initrd to its content, `values` what is filled into
-    texts; `timeout` in seconds; with `local` the tree may be a directory of this machine.
+    `inject` maps names of files in the initrd to their contents; `values` are inserted into them.
+    `timeout` is in seconds. With `local`, the location may be a directory of this machine.
     """
 
     location: str | None = None
@@ -40,7 +42,7 @@ class InstallOptions:
 
 @dataclass(frozen=True)
 class Media:
-    """A tree's kernel and initrd in the cache, and what goes with them."""
+    """A tree's kernel and initrd in the cache, the command line, and answers by file name."""
 
     kernel: Path
     initrd: Path
@@ -50,15 +52,15 @@ class Media:
 
 
 def check(options: InstallOptions) -> None:
-    """Raise InvalidInput for what cannot be, before anything is fetched."""
+    """Raise InvalidInput for options that contradict each other; nothing is downloaded yet."""
     if not options.cmdline.isprintable():
-        raise InvalidInput("cmdline: it must be one line of printable characters", field="cmdline")
+        raise InvalidInput("cmdline: must be one line of printable characters", field="cmdline")
     if options.location is None:
         for name in ("cmdline", "kernel", "initrd", "inject", "values"):
             if getattr(options, name):
-                raise InvalidInput(f"{name}: it needs a location to install from", field=name)
+                raise InvalidInput(f"{name}: only possible with a location", field=name)
     if options.values and not options.inject:
-        raise InvalidInput("values: they are for injected files; there are none", field="values")
+        raise InvalidInput("values: only possible with injected files", field="values")
     check_names(options.inject)
 
 
@@ -66,15 +68,16 @@ def check(options: InstallOptions) -> None:
 def borrow(
     options: InstallOptions, values: Mapping[str, str], progress: Progress
 ) -> Iterator[Media | None]:
-    """Yield the media of an installation, fetched where need be; None for one from the network.
+    """Yield the media of an installation, downloaded or cached; None for a network boot.
 
-    `values` is filled into the answers. Raises InvalidInput when the location is no tree, and
-    InstallFailed when its server fails; nothing is left then.
+    The media stay in the cache for the duration of the block. `values` are inserted into the
+    answers. Raise InvalidInput if there is no tree at the location, InstallFailed if its server
+    does not work.
     """
     if options.location is None:
         yield None
         return
-    with Client() as client:
+    with TreeClient() as client:
         tree = trees.probe(
             options.location,
             kernel=options.kernel,
@@ -96,7 +99,7 @@ def borrow(
 
 @contextmanager
 def _borrowed(
-    client: Client, tree: trees.Tree, path: str, progress: Progress, *, kernel: bool
+    client: TreeClient, tree: trees.Tree, path: str, progress: Progress, *, kernel: bool
 ) -> Iterator[Path]:
     with Cache().borrow(
         client,
@@ -110,24 +113,24 @@ def _borrowed(
 
 
 def _cmdline(tree: trees.Tree, given: str) -> str:
-    """Return the command line with the tree's needs, and a console that the log can hear."""
+    """Return the command line with what the tree needs, and a serial console for the log."""
     line = trees.arguments(tree, given)
-    ours, for_init = cmdline.split(line)
-    if not any(word.startswith("console=") for word in ours.split()):
-        line = cmdline.join(ours, SERIAL, for_init)
+    for_kernel, for_init = cmdline.split(line)
+    if not any(word.startswith("console=") for word in for_kernel.split()):
+        line = cmdline.join(for_kernel, SERIAL, for_init)
     if len(line.encode()) > MAX_CMDLINE:
         raise InvalidInput(
-            f"cmdline: {len(line.encode())} bytes with what the tree needs;"
-            f" Linux cuts it off after {MAX_CMDLINE}",
+            f"cmdline: too long, {len(line.encode())} bytes with the tree's arguments:"
+            f" must be at most {MAX_CMDLINE}",
             field="cmdline",
         )
     return line
 
 
 def stage(media: Media | None, host: str, owner: Owner | None = None) -> Installer:
-    """Give a host boot files of its own, which no clean-up of the cache takes away.
+    """Copy the media to the host's own boot files, which stay when the cache is pruned.
 
-    Answers are for QEMU's user alone: `owner`, where libvirt does not see to that.
+    Only QEMU's user may read answers; `owner` is that user if libvirt does not change owners.
     """
     if media is None:
         return Installer()

@@ -1,82 +1,85 @@
-"""A probe's questions to a tree, each asked once and noted with its answer."""
+"""The requests of one probe: each URL is requested once, and recorded with its result."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from shctl.install import formats, text_files
-from shctl.install.fetch import Client
-from shctl.install.http.results import FetchFailed, Reply
+from shctl.install.fetch import TreeClient
+from shctl.install.http.results import FetchFailed, FileResult
 from shctl.install.http.urls import join, redact
 
-Flaw = Callable[[bytes], str]
+# Returns what is wrong with a file's first bytes, in a few words, or "".
+Check = Callable[[bytes], str]
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A URL that was tried, without secrets, and its HTTP status or a word."""
+    """A URL that was tried, redacted, and its HTTP status or a few words."""
 
     url: str
     status: int | str
 
 
-class Search:
-    """One probe: what was asked of the tree and what it answered."""
+class Probe:
+    """A search for the files of a tree below one URL.
 
-    def __init__(self, base: str, client: Client) -> None:
+    `attempts` are the URLs tried; `doubts` are reasons why files that were found are not used.
+    """
+
+    def __init__(self, base: str, client: TreeClient) -> None:
         self.base = base
         self.attempts: list[Attempt] = []
         self.doubts: list[str] = []
         self._client = client
-        self._end = time.monotonic() + client.limits.probe_total
-        self._replies: dict[str, Reply] = {}
+        self._deadline = time.monotonic() + client.limits.probe_total
+        self._results: dict[str, FileResult] = {}
 
-    def text(self, url: str, most_lines: int = text_files.MOST_LINES) -> list[str] | None:
-        """Return the lines of a small file, None where there is none or it has more lines."""
+    def lines(self, url: str, max_lines: int = text_files.MAX_LINES) -> list[str] | None:
+        """Return the lines of a small text file, None if it is missing or not such a file."""
 
-        def read(url: str) -> Reply:
-            return _judged(self._client.read(url), lambda body: text_files.flaw(body, most_lines))
+        def request(url: str) -> FileResult:
+            return _checked(self._client.read(url), lambda body: text_files.flaw(body, max_lines))
 
-        reply = self._ask(url, read)
-        return text_files.lines(reply.body) if reply.found else None
+        result = self._request(url, request)
+        return text_files.lines(result.body) if result.found else None
 
     def has(self, kernel: str, initrd: str) -> bool:
-        """Tell whether the tree has both files, by what they begin with."""
+        """Tell whether the tree has both files, in the right formats."""
         return self._has(kernel, formats.kernel_flaw) and self._has(initrd, formats.initrd_flaw)
 
-    def _has(self, path: str, flaw: Flaw) -> bool:
-        return self._ask(
-            join(self.base, path), lambda url: _judged(self._client.look(url), flaw)
-        ).found
+    def _has(self, path: str, check: Check) -> bool:
+        url = join(self.base, path)
+        return self._request(url, lambda url: _checked(self._client.peek(url), check)).found
 
-    def _ask(self, url: str, ask: Callable[[str], Reply]) -> Reply:
-        if url not in self._replies:
+    def _request(self, url: str, request: Callable[[str], FileResult]) -> FileResult:
+        if url not in self._results:
             try:
                 self._check_time(url)
-                self._replies[url] = ask(url)
+                self._results[url] = request(url)
             except FetchFailed as error:
-                before = f"; before that: {self.tell()}" if self.attempts else ""
-                raise FetchFailed(url, error.word, error.reason + before) from None
-            self.attempts.append(Attempt(redact(url), self._replies[url].status))
-        return self._replies[url]
+                before = f"; before that: {self.summary()}" if self.attempts else ""
+                raise FetchFailed(url, error.summary, error.reason + before) from None
+            self.attempts.append(Attempt(redact(url), self._results[url].status))
+        return self._results[url]
 
     def _check_time(self, url: str) -> None:
-        if time.monotonic() > self._end:
+        # Each request has its own limit; many slow ones together may still take too long.
+        if time.monotonic() > self._deadline:
             limit = self._client.limits.probe_total
-            raise FetchFailed(
-                url, "too slow", f"the search took more than {limit:g} s; retry later"
-            )
+            reason = f"the probe took more than {limit:g} s; retry later"
+            raise FetchFailed(url, "too slow", reason)
 
-    def tell(self) -> str:
-        """Return what was tried in few words: paths below the tree, by status."""
-        by_status: dict[int | str, list[str]] = {}
+    def summary(self) -> str:
+        """Return what was tried: statuses with the paths, relative to the tree."""
+        paths: dict[int | str, list[str]] = {}
         for attempt in self.attempts:
             path = attempt.url.removeprefix(redact(self.base))
-            by_status.setdefault(attempt.status, []).append(path)
-        return ", ".join(f"{status} for {' '.join(paths)}" for status, paths in by_status.items())
+            paths.setdefault(attempt.status, []).append(path)
+        return ", ".join(f"{status} for {' '.join(those)}" for status, those in paths.items())
 
 
-def _judged(reply: Reply, flaw: Flaw) -> Reply:
-    """Return reply, but its flaw for a file that is not what it should be, whatever the status."""
-    words = flaw(reply.body) if reply.found else ""
-    return Reply(words) if words else reply
+def _checked(result: FileResult, check: Check) -> FileResult:
+    """Return the result; for a file with the wrong content, what is wrong instead of status 200."""
+    flaw = check(result.body) if result.found else ""
+    return FileResult(flaw) if flaw else result

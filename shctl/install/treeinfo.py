@@ -1,4 +1,4 @@
-"""The .treeinfo files of Red Hat's, SUSE's and their relatives' trees."""
+"""Parse .treeinfo files, which Red Hat's, SUSE's and related distributions publish."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,21 +9,21 @@ from shctl.install.checksums import Checksum, parse_checksum
 FAMILIES = (
     ("suse", "SUSE"),
     ("fedora", "Fedora"),
-    # Those that number their releases as Red Hat does.
+    # Distributions with Red Hat's release numbers, see FIRST_WITH_INST_REPO in trees.py.
     ("rhel", "Red Hat|CentOS|Alma|Rocky|Scientific|Oracle|EuroLinux|CloudLinux|MIRACLE|Springdale"),
 )
 PXEBOOT = "images/pxeboot/"
 
-_SIGN = re.compile("[=:]")
+_SEPARATOR = re.compile("[=:]")
 
 Sections = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class TreeInfo:
-    """What a .treeinfo says; paths are relative to it, arch is its own word.
+    """The content of a .treeinfo; paths are relative to it, `arch` is as written there.
 
-    Is_anaconda tells whether the installer is Red Hat's, whatever the family is called.
+    `is_anaconda` tells whether the installer is Anaconda, whatever the distribution's name.
     """
 
     kind: str
@@ -36,8 +36,8 @@ class TreeInfo:
 
 
 def parse_treeinfo(lines: Iterable[str]) -> TreeInfo | None:
-    """Return what lines say, None when they are no .treeinfo or name no kernel and initrd."""
-    sections = _read(lines)
+    """Parse a .treeinfo; return None if it names no kernel and initrd."""
+    sections = _parse_sections(lines)
     arch = _general(sections, "arch") or _only_arch(sections)
     images = sections.get(f"images-{arch}", {})
     if "kernel" not in images or "initrd" not in images:
@@ -55,12 +55,12 @@ def parse_treeinfo(lines: Iterable[str]) -> TreeInfo | None:
     )
 
 
-def _read(lines: Iterable[str]) -> Sections:
-    """Return keys and values by section; of keys that come twice the last counts.
+def _parse_sections(lines: Iterable[str]) -> Sections:
+    """Return keys and values by section; the last one of repeated keys counts.
 
-    Keys under [checksums] are paths; those of other sections may be written in capitals. What is
-    neither a section nor "key = value" or "key: value" is skipped, and so is all that stands before
-    the first section.
+    Keys are lower-cased, except in [checksums], where they are paths. Lines that are neither a
+    section nor "key = value" or "key: value" are skipped, and so are lines before the first
+    section. configparser would reject real .treeinfo files for these reasons.
     """
     sections: dict[str, dict[str, str]] = {}
     section: dict[str, str] = {}
@@ -68,7 +68,7 @@ def _read(lines: Iterable[str]) -> Sections:
         if line.startswith("[") and line.endswith("]"):
             section = sections.setdefault(line[1:-1], {})
         elif not line.startswith(("#", ";")):
-            key, *value = _SIGN.split(line, 1)
+            key, *value = _SEPARATOR.split(line, 1)
             if value:
                 section[key.rstrip()] = value[0].lstrip()
     for name in sections.keys() - {"checksums"}:
@@ -84,9 +84,9 @@ def _general(sections: Sections, key: str) -> str:
 
 
 def _only_arch(sections: Sections) -> str:
-    """Return the architecture of the one images section, "" when there are more."""
-    named = [name.removeprefix("images-") for name in sections if name.startswith("images-")]
-    archs = [name for name in named if name != "xen"]
+    """Return the architecture of the only images section, "" if there are several."""
+    names = [name.removeprefix("images-") for name in sections if name.startswith("images-")]
+    archs = [name for name in names if name != "xen"]
     return archs[0] if len(archs) == 1 else ""
 
 

@@ -1,4 +1,4 @@
-"""Finding kernel and initrd in an installation tree, by the layouts of layouts.py."""
+"""Find kernel and initrd of an installation tree, by .treeinfo or by the known layouts."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from shctl.install import text_files
 from shctl.install.checksums import Checksum, parse_sums
 from shctl.install.cmdline import join as join_cmdline
 from shctl.install.cmdline import split
-from shctl.install.fetch import Client
+from shctl.install.fetch import TreeClient
 from shctl.install.http.urls import has_credentials, is_inside, join, parse_location, redact
 from shctl.install.layouts import (
     ARCHS,
@@ -24,22 +24,22 @@ from shctl.install.layouts import (
     is_arch_in,
     is_marked,
 )
-from shctl.install.probe import Attempt, Search
+from shctl.install.probe import Attempt, Probe
 from shctl.install.treeinfo import TreeInfo, parse_treeinfo
 
-# Kernel arguments that say the same as the first of their row, so that it is not added to them.
+# Kernel arguments with the same meaning as the first of their row: none is added if one is given.
 SAME_MEANING = (("inst.repo", "repo", "method"), ("method", "repo", "inst.repo"), ("install",))
-# By the kind of tree, where that is known.
+# The argument that names the tree, by the tree's kind.
 ARGUMENTS = {"suse": "install", "fedora": "inst.repo", "rhel": "inst.repo"}
-FIRST_WITH_INST_REPO = 7
+FIRST_WITH_INST_REPO = 7  # release of Red Hat Enterprise Linux; older ones know "method" only
 
 
 @dataclass(frozen=True)
 class Tree:
-    """An installation tree; kernel, initrd and the keys of checksums are relative to base.
+    """An installation tree; kernel, initrd and the keys of checksums are relative to `base`.
 
-    Base may hold a password, so it does not show; location is the same without it. Arch is x86_64,
-    i386, or x86 where only the kernel itself can tell.
+    `base` may contain a password, so repr() omits it; `location` is `base` redacted. `arch` is
+    x86_64, i386, or x86 if only the kernel's header can tell.
     """
 
     location: str
@@ -54,12 +54,14 @@ class Tree:
     base: str = field(repr=False)
 
     def url(self, path: str) -> str:
-        """Return the URL to fetch path from, with the location's password."""
+        """Return the URL of a file of the tree, with the location's password."""
         return join(self.base, path)
 
 
 @dataclass(frozen=True)
-class _Find:
+class _Match:
+    """Kernel and initrd of a tree, and `how` they were found."""
+
     kind: str
     arch: str
     kernel: str
@@ -75,27 +77,27 @@ def probe(
     kernel: str | None = None,
     initrd: str | None = None,
     local: bool = False,
-    client: Client | None = None,
+    client: TreeClient | None = None,
 ) -> Tree:
-    """Find kernel and initrd below location, a URL or with local also a directory.
+    """Find kernel and initrd below location: a URL, or with `local` also a directory.
 
-    Kernel and initrd, paths below location, replace those found. Raise InvalidInput when there is
-    no tree or one of another architecture, InstallFailed when the server does not work.
+    `kernel` and `initrd`, paths below the location, replace those found. Raise InvalidInput if
+    there is no tree, or one for another architecture; InstallFailed if the server does not work.
     """
     base = parse_location(location, local=local)
     _check_override(kernel, initrd)
-    with nullcontext(client) if client else Client() as http:
-        search = Search(base, http)
-        found = next(_treeinfos(search), None) or next(_rows(search), None)
+    with nullcontext(client) if client else TreeClient() as tree_client:
+        search = Probe(base, tree_client)
+        match = next(_by_treeinfo(search), None) or next(_by_layout(search), None)
         if kernel and initrd:
-            found = _override(search, found, kernel, initrd)
-        if found is None:
+            match = _override(search, match, kernel, initrd)
+        if match is None:
             raise _not_found(search)
-        return _tree(search, found)
+        return _tree(search, match)
 
 
 def show(tree: Tree) -> model.TreeDetail:
-    """Return what a person wants to know of a tree, without its password."""
+    """Return a tree's details for output, without passwords."""
     return model.TreeDetail(
         location=tree.location,
         kind=tree.kind,
@@ -114,11 +116,11 @@ def _redacted(argument: str) -> str:
 
 
 def arguments(tree: Tree, cmdline: str) -> str:
-    """Return cmdline with what the tree's installer needs put before it, unless given there.
+    """Return cmdline, preceded by the arguments that the tree's installer needs and it lacks.
 
-    What stands behind a lone -- is init's, so it gives nothing. Raise InvalidInput when that would
-    show the location's password.
+    Raise InvalidInput if such an argument would reveal the location's password.
     """
+    # Arguments after "--" are init's, so they do not count.
     given = {word.partition("=")[0] for word in split(cmdline)[0].split()}
     missing = [need for need in tree.arguments if not given & _same(need.partition("=")[0])]
     if missing and has_credentials(tree.base):
@@ -143,9 +145,9 @@ def _check_override(kernel: str | None, initrd: str | None) -> None:
             raise InvalidInput(f"{name} must be a path below the location, without ..", field=name)
 
 
-def _treeinfos(search: Search) -> Iterator[_Find]:
+def _by_treeinfo(search: Probe) -> Iterator[_Match]:
     for name in (".treeinfo", "treeinfo"):
-        lines = search.text(join(search.base, name))
+        lines = search.lines(join(search.base, name))
         info = parse_treeinfo(lines) if lines else None
         if info is None:
             if lines is not None:
@@ -155,119 +157,124 @@ def _treeinfos(search: Search) -> Iterator[_Find]:
             raise InvalidInput(f"{name} names files outside of the tree", field="location")
         arch = _bootable({ARCHS.get(info.arch, info.arch)}, name)[0]
         if search.has(info.kernel, info.initrd):
-            yield _Find(
+            yield _Match(
                 info.kind,
                 arch,
                 info.kernel,
                 info.initrd,
-                f"{name} says so",
+                f"named in {name}",
                 info.checksums,
                 _argument(info),
             )
 
 
 def _argument(info: TreeInfo) -> str:
-    """Return the name of the kernel argument that tells an installer where its tree is."""
+    """Return the name of the kernel argument that gives an installer the URL of its tree."""
     major = re.match(r"[0-9]+", info.version[:9])
     if info.kind == "rhel" and major and int(major[0]) < FIRST_WITH_INST_REPO:
         return "method"
     return "inst.repo" if info.is_anaconda else ARGUMENTS.get(info.kind, "")
 
 
-def _rows(search: Search) -> Iterator[_Find]:
+def _by_layout(search: Probe) -> Iterator[_Match]:
     for layout in LAYOUTS:
         archs, how = _archs(search, layout)
         for pair in layout.pairs if archs is not None else ():
             for arch in _choices(search, pair, archs or []):
                 kernel, initrd = (fill(path, arch) for path in pair)
                 if search.has(kernel, initrd):
-                    sums = _sums(search, layout, kernel, initrd)
+                    sums = _checksums(search, layout, kernel, initrd)
                     argument = ARGUMENTS.get(layout.kind, "")
-                    yield _Find(layout.kind, arch, kernel, initrd, how or kernel, sums, argument)
+                    yield _Match(layout.kind, arch, kernel, initrd, how or kernel, sums, argument)
 
 
-def _archs(search: Search, layout: Layout) -> tuple[list[str] | None, str]:
-    """Return the row's architectures, none when nothing tells, None when the row does not fit."""
+def _archs(search: Probe, layout: Layout) -> tuple[list[str] | None, str]:
+    """Return a layout's architectures, and how it was found.
+
+    The list is empty if the architecture is unknown, None if the layout does not apply.
+    """
     in_url = find_archs([unquote(urlsplit(search.base).path)])
     if not layout.marker:
-        return [arch for arch in BOOTABLE if arch in in_url], "the files are there"
-    lines = search.text(join(search.base, layout.marker))
+        return [arch for arch in BOOTABLE if arch in in_url], "its files exist"
+    lines = search.lines(join(search.base, layout.marker))
     if lines is None or not is_marked(layout, lines):
         return None, ""
-    how = f"{layout.marker} speaks of {layout.kind}"
-    named = find_archs(lines) or in_url
-    return _bootable(named, layout.marker) if named else [], how
+    how = f"{layout.marker} mentions {layout.kind}"
+    archs = find_archs(lines) or in_url
+    return _bootable(archs, layout.marker) if archs else [], how
 
 
-def _bootable(told: set[str], where: str) -> list[str]:
-    fitting = [arch for arch in BOOTABLE if arch in told]
-    if not fitting:
-        named = ", ".join(sorted(told - {""})) or "unknown"
+def _bootable(archs: set[str], source: str) -> list[str]:
+    """Return those architectures that hosts can boot; raise InvalidInput if there is none."""
+    bootable = [arch for arch in BOOTABLE if arch in archs]
+    if not bootable:
+        names = ", ".join(sorted(archs - {""})) or "unknown"
         raise InvalidInput(
-            f"the tree's architecture is {named} by {where}, hosts are x86_64;"
-            " choose the tree for x86_64",
+            f"the tree's architecture is {names} according to {source}, but hosts are x86_64;"
+            " give the tree for x86_64",
             field="location",
         )
-    return fitting
+    return bootable
 
 
-def _choices(search: Search, pair: tuple[str, str], archs: list[str]) -> list[str]:
-    """Return the architectures to look for; a path that names one is its own evidence."""
+def _choices(search: Probe, pair: tuple[str, str], archs: list[str]) -> list[str]:
+    """Return the architectures to try; if a path contains one, its existence is evidence enough."""
     if is_arch_in(pair):
         return archs or list(BOOTABLE)
     if len(archs) == 1:
         return archs
     if search.has(*pair):
-        search.doubts.append(f"nothing tells the architecture of {pair[0]}")
+        search.doubts.append(f"the architecture of {pair[0]} is unknown")
     return []
 
 
-def _sums(search: Search, layout: Layout, kernel: str, initrd: str) -> dict[str, Checksum]:
-    """Return the checksums published for the two, as far as there are any."""
-    place = join(search.base, layout.sums) if layout.sums else _debian_sums(search, kernel)
-    top = place.rpartition("/")[0] + "/"
+def _checksums(search: Probe, layout: Layout, kernel: str, initrd: str) -> dict[str, Checksum]:
+    """Return the published checksums of kernel and initrd, as far as there are any."""
+    url = join(search.base, layout.sums) if layout.sums else _debian_sums(search, kernel)
+    top = url.rpartition("/")[0] + "/"
     paths = {unquote(join(search.base, path).removeprefix(top)): path for path in (kernel, initrd)}
-    lines = (place and search.text(place, text_files.MOST_SUMS)) or ()
-    about = (line for line in lines if line.endswith(tuple(paths)))
-    return {paths[name]: checksum for name, checksum in parse_sums(about) if name in paths}
+    lines = (url and search.lines(url, text_files.MAX_CHECKSUM_LINES)) or ()
+    # Filtered before parsing: a distribution's list may have 90,000 lines.
+    relevant = (line for line in lines if line.endswith(tuple(paths)))
+    return {paths[name]: checksum for name, checksum in parse_sums(relevant) if name in paths}
 
 
-def _debian_sums(search: Search, kernel: str) -> str:
+def _debian_sums(search: Probe, kernel: str) -> str:
     images = re.match(r"(.+/(?:(?:legacy-)?images|daily)/)netboot/", join(search.base, kernel))
     return f"{images[1]}SHA256SUMS" if images else ""
 
 
-def _override(search: Search, found: _Find | None, kernel: str, initrd: str) -> _Find | None:
+def _override(search: Probe, match: _Match | None, kernel: str, initrd: str) -> _Match | None:
     if not search.has(kernel, initrd):
         return None
-    if found is None:
-        # The kernel's header is checked when it is fetched, so x86 is no guess.
-        return _Find("kernel", "x86", kernel, initrd, "as asked", {})
-    return replace(found, kernel=kernel, initrd=initrd, how=f"as asked; {found.how}")
+    if match is None:
+        # The download checks the kernel's header for x86.
+        return _Match("kernel", "x86", kernel, initrd, "as requested", {})
+    return replace(match, kernel=kernel, initrd=initrd, how=f"as requested; {match.how}")
 
 
-def _tree(search: Search, found: _Find) -> Tree:
+def _tree(search: Probe, match: _Match) -> Tree:
     location = redact(search.base)
     # A guest cannot reach a directory of this machine.
-    needed = found.argument and not location.startswith("file:")
+    needed = match.argument and not location.startswith("file:")
     return Tree(
         location=location,
-        kind=found.kind,
-        arch=found.arch,
-        kernel=found.kernel,
-        initrd=found.initrd,
-        arguments=(f"{found.argument}={location}",) if needed else (),
-        checksums=found.checksums,
+        kind=match.kind,
+        arch=match.arch,
+        kernel=match.kernel,
+        initrd=match.initrd,
+        arguments=(f"{match.argument}={location}",) if needed else (),
+        checksums=match.checksums,
         attempts=tuple(search.attempts),
-        how=found.how,
+        how=match.how,
         base=search.base,
     )
 
 
-def _not_found(search: Search) -> InvalidInput:
+def _not_found(search: Probe) -> InvalidInput:
     doubts = "".join(f"{doubt}; " for doubt in dict.fromkeys(search.doubts))
     return InvalidInput(
-        f"no installation tree at {redact(search.base)}: {doubts}tried {search.tell()}; give the"
+        f"no installation tree at {redact(search.base)}: {doubts}tried {search.summary()}; give the"
         " directory that holds the tree, or kernel and initrd as paths below it",
         field="location",
     )

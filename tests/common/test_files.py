@@ -93,9 +93,9 @@ def loop(tmp_path: Path) -> Path:
 
 
 def test_r40_local_tree_that_cannot_be_seen_is_not_called_missing(loop: Path) -> None:
-    with pytest.raises(InvalidInput, match="cannot be looked at"):
+    with pytest.raises(InvalidInput, match="cannot be read"):
         urls.parse_location(str(loop), local=True)
-    for read in (results.read_local, results.look_local):
+    for read in (results.read_local, results.peek_local):
         with pytest.raises(results.FetchFailed, match="check"):
             read(loop, loop.as_uri(), 100)
         assert read(loop.parent / "nothing", "file:///nothing", 100).status == "missing"

@@ -107,7 +107,7 @@ def test_what_is_added_stands_before_what_is_for_init(trees: Trees) -> None:
         (["--install-timeout", "2 weeks"], "is no time"),
         (["--no-start"], "installation starts the host"),
         (["--value", "A=b"], "injected files"),
-        (["--inject-text", "a=@SHCTL_NOBODY@"], "@SHCTL_NOBODY@ is not known"),
+        (["--inject-text", "a=@SHCTL_NOBODY@"], "unknown placeholder @SHCTL_NOBODY@"),
         (["--inject", "/no/such/file"], "does not exist"),
     ],
 )

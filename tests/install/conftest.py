@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shctl.install.fetch import Client
+from shctl.install.fetch import TreeClient
 from shctl.install.http.results import Limits
 from tests.install import treeserver
 from tests.install.treeserver import KERNEL, TreeServer
@@ -41,6 +41,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TreeServer]:
 
 
 @pytest.fixture
-def client() -> Iterator[Client]:
-    with Client(QUICK) as client:
+def client() -> Iterator[TreeClient]:
+    with TreeClient(QUICK) as client:
         yield client

@@ -74,7 +74,7 @@ def test_bytes_are_kept(file: Path, pipe: str, monkeypatch: pytest.MonkeyPatch) 
 def test_named_pipe(file: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     path = str(tmp_path / "pipe")
-    assert refusal(path) == f"inject: {path} is a pipe without a name; give it one: NAME={path}"
+    assert refusal(path) == f"inject: {path} is a pipe without a name; name it with NAME={path}"
     if os.fork() == 0:
         (tmp_path / "pipe").write_bytes(BYTES)
         os._exit(0)
@@ -83,7 +83,7 @@ def test_named_pipe(file: Path, tmp_path: Path) -> None:
 
 
 def test_descriptors_need_names(file: Path, pipe: str) -> None:
-    words = "inject: {} is {} without a name; give it one: NAME={}"
+    words = "inject: {} is {} without a name; name it with NAME={}"
     assert refusal(pipe) == words.format(pipe, "a pipe", pipe)
     with file.open("rb") as stream:
         for path in (f"/dev/fd/{stream.fileno()}", f"/proc/self/fd/{stream.fileno()}"):
@@ -108,7 +108,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         ("a=", "not of the form NAME=FILE"),
         ("/no/such", "/no/such does not exist"),
         ("a=b=c", "b=c does not exist"),
-        ("../a=/etc/hosts", "a NAME before = is relative and without . and .."),
+        ("../a=/etc/hosts", "a NAME before = is relative, without . and .."),
         ("", "does not exist"),
         ("a\0", "cannot read"),
     ],
@@ -134,7 +134,7 @@ def test_one_name_twice(file: Path, tmp_path: Path) -> None:
 def test_size_is_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "MAX_BYTES", 2 * len(BYTES))
     assert len(read_answers([f"a={file}", f"b={file}"])) == 2
-    assert "with c the files have more than" in refusal(*(f"{n}={file}" for n in "abc"))
+    assert "with c, the files have more than" in refusal(*(f"{n}={file}" for n in "abc"))
 
 
 def test_r49_closed_standard_input_is_no_empty_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,4 +146,4 @@ def test_endless_pipe_is_read_no_further(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(answers, "MAX_BYTES", 1000)
     with open("/dev/zero") as zero:  # noqa: PTH123
         monkeypatch.setattr(sys, "stdin", zero)
-        assert "with a the files have more than" in refusal("a=-")
+        assert "with a, the files have more than" in refusal("a=-")

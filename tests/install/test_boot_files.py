@@ -96,7 +96,7 @@ def test_link_in_place_of_boot_files_stays(cached: Path) -> None:
     boot_files.BOOT.mkdir()
     boot_files.directory("web1").symlink_to(cached)
     boot_files.remove_boot_files("web1")
-    with pytest.raises(Conflict, match="web1 holds other files"):
+    with pytest.raises(Conflict, match="web1 contains files that shctl did not make"):
         boot_files.make_boot_directory("web1")
     assert (cached / "kernel").exists()
 

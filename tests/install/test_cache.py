@@ -11,7 +11,7 @@ import pytest
 from shctl.common.errors import Conflict, InstallFailed
 from shctl.install.cache import TAG, Cache, key_of
 from shctl.install.checksums import parse_checksum
-from shctl.install.fetch import Client
+from shctl.install.fetch import TreeClient
 from shctl.install.http.results import Limits
 from tests.install import treeserver
 from tests.install.conftest import QUICK
@@ -26,7 +26,7 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def take(cache: Cache, url: str, *, kernel: bool = False) -> bytes:
-    with Client(Limits(stall=0.5)) as client, cache.borrow(client, url, kernel=kernel) as path:
+    with TreeClient(Limits(stall=0.5)) as client, cache.borrow(client, url, kernel=kernel) as path:
         return path.read_bytes()
 
 
@@ -51,7 +51,7 @@ def test_changed_file_is_fetched_again(server: TreeServer, cache: Cache) -> None
     take(cache, url)
     server.files["/kernel"] = make_kernel(b"newer")
     assert take(cache, url) == make_kernel(b"newer")
-    assert [entry.whole for entry in cache.entries()] == [True]
+    assert [entry.valid for entry in cache.entries()] == [True]
 
 
 def test_server_without_validators_is_asked_for_all(server: TreeServer, cache: Cache) -> None:
@@ -83,7 +83,7 @@ def test_unreachable_server_is_an_error_not_old_data(cache: Cache) -> None:
         take(cache, url)
     with pytest.raises(InstallFailed):
         take(cache, url)
-    assert [entry.whole for entry in cache.entries()] == [True]
+    assert [entry.valid for entry in cache.entries()] == [True]
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
@@ -132,7 +132,7 @@ def test_r54_changed_entry_is_fetched_again(change: str, server: TreeServer, cac
     assert cache.changed() == []
     CHANGES[change](data_path(cache, url))
     assert cache.changed() == [data_path(cache, url)]
-    assert [entry.whole for entry in cache.entries()] == [False]
+    assert [entry.valid for entry in cache.entries()] == [False]
     before = other_name(cache)
     assert take(cache, url) == KERNEL
     assert statuses(server) == [200, 200]
@@ -165,7 +165,7 @@ def test_r54_changed_entry_is_removed(change: str, server: TreeServer, cache: Ca
 def test_entry_that_is_as_it_was_is_not_forgotten(server: TreeServer, cache: Cache) -> None:
     take(cache, f"{server.url}/kernel")
     cache.forget(data_path(cache, f"{server.url}/kernel"))
-    assert [entry.whole for entry in cache.entries()] == [True]
+    assert [entry.valid for entry in cache.entries()] == [True]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -183,8 +183,8 @@ def test_published_checksum_beats_the_entry(server: TreeServer, cache: Cache) ->
     take(cache, url)
     other = parse_checksum("sha1:" + "0" * 40)
     with (
-        Client() as client,
-        pytest.raises(InstallFailed, match="its sha1 is not the one"),
+        TreeClient() as client,
+        pytest.raises(InstallFailed, match="its sha1 differs"),
         cache.borrow(client, url, checksum=other),
     ):
         pass
@@ -218,7 +218,7 @@ def test_bytes_are_bounded(server: TreeServer, tmp_path: Path) -> None:
 def test_entries_in_use_stay(server: TreeServer, tmp_path: Path) -> None:
     wide, narrow = Cache(tmp_path), Cache(tmp_path, max_entries=0)
     kept, borrowed, fetched, idle = fill(wide, server, "abcd")
-    with Client() as client, wide.borrow(client, f"{server.url}/b"), wide._changing(fetched):
+    with TreeClient() as client, wide.borrow(client, f"{server.url}/b"), wide._locked(fetched):
         removed = narrow.prune({kept})
     left = {entry.path for entry in wide.entries()}
     assert {kept, borrowed, fetched} <= left
@@ -256,7 +256,7 @@ def test_many_processes_at_once(server: TreeServer, tmp_path: Path) -> None:
         worker.close() if worker.exitcode == 0 else pytest.fail(f"{worker} failed")
     cache = Cache(tmp_path, max_entries=1)
     cache.prune()
-    assert [entry.whole for entry in cache.entries()] == [True]
+    assert [entry.valid for entry in cache.entries()] == [True]
     assert cache.leftovers() == []
 
 
@@ -271,7 +271,10 @@ def during_a_download(cache: Cache, server: TreeServer, act: Callable[[], object
     def progress(done: int, total: int | None) -> None:
         acted.append(act())
 
-    with Client() as client, cache.borrow(client, secret_url(server), progress=progress) as path:
+    with (
+        TreeClient() as client,
+        cache.borrow(client, secret_url(server), progress=progress) as path,
+    ):
         assert path.read_bytes() == KERNEL
     assert acted
 
@@ -293,7 +296,7 @@ def test_same_download_is_waited_for_no_longer_than_it_may_take(
     def fetch_too() -> None:
         with (
             pytest.raises(Conflict, match=words),
-            Client(QUICK) as client,
+            TreeClient(QUICK) as client,
             cache.borrow(client, secret_url(server)),
         ):
             pytest.fail("two at once")
@@ -312,7 +315,7 @@ def test_leftovers(server: TreeServer, cache: Cache) -> None:
     (cache.directory / "directory").mkdir()
     left = [path.name for path in cache.leftovers()]
     assert left == sorted([*names, "directory"])
-    assert {entry.url[-7:]: entry.whole for entry in cache.entries()} == {
+    assert {entry.url[-7:]: entry.valid for entry in cache.entries()} == {
         "/kernel": True,
         "": False,
     }
@@ -330,7 +333,7 @@ def test_file_being_written_is_no_leftover(server: TreeServer, cache: Cache) -> 
         assert list(cache.directory.glob(".*.part"))
         seen.append(cache.remove_leftovers())
 
-    with Client() as client, cache.borrow(client, url, progress=look) as path:
+    with TreeClient() as client, cache.borrow(client, url, progress=look) as path:
         assert path.read_bytes() == KERNEL
     assert seen == [[]]
 

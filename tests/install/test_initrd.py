@@ -136,12 +136,12 @@ def test_unknown_placeholder_lists_the_known_ones() -> None:
     with pytest.raises(InvalidInput) as caught:
         render(b"@SHCTL_HOSTNAM@", VALUES)
     assert caught.value.detail == (
-        "inject: @SHCTL_HOSTNAM@ is not known;"
-        " known are @SHCTL_ADDRESS@, @SHCTL_HOSTNAME@, @SHCTL_LOCATION@"
+        "inject: unknown placeholder @SHCTL_HOSTNAM@:"
+        " must be one of @SHCTL_ADDRESS@, @SHCTL_HOSTNAME@, @SHCTL_LOCATION@"
     )
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\0b", "a\x1b[2J", "a\x85b", "a\u2028b"])
 def test_value_of_several_lines(value: str) -> None:
-    with pytest.raises(InvalidInput, match="^values: HOSTNAME has line breaks"):
+    with pytest.raises(InvalidInput, match="^values: HOSTNAME contains line breaks"):
         render(b"x", {"HOSTNAME": value})

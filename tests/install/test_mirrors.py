@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from shctl.common.errors import InstallFailed, InvalidInput
-from shctl.install.fetch import Client
+from shctl.install.fetch import TreeClient
 from shctl.install.http import redirects
 from shctl.install.trees import Tree, probe
 from tests.install import treeserver
@@ -212,14 +212,14 @@ LITERALS = ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "017700000001", "local
 
 @pytest.mark.parametrize("host", [*LITERALS, "a.localhost", "::1", "::ffff:127.0.0.1"])
 def test_r53_spellings_of_loopback(host: str) -> None:
-    address = redirects.literal(host)
+    address = redirects.parse_address(host)
     assert address
     assert redirects.kind_of(address) == "loopback"
 
 
 @pytest.mark.parametrize("host", ["localhost.example", "mirror", "1.2.3.4.5", "", "é"])
 def test_names_are_no_addresses(host: str) -> None:
-    assert redirects.literal(host) is None
+    assert redirects.parse_address(host) is None
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def probe_through(server: TreeServer, top: str, target: str) -> Tree:
     fedora(server)
     server.modes["/os/.treeinfo"] = treeserver.redirect(f"{target}/there/.treeinfo")
     server.files["/there/.treeinfo"] = server.files["/os/.treeinfo"]
-    with Client() as client:
+    with TreeClient() as client:
         return probe(f"{top}/os", client=client)
 
 

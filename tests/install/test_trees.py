@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shctl.common.errors import InstallFailed, InvalidInput, ShctlError
-from shctl.install.fetch import Client
+from shctl.install.fetch import TreeClient
 from shctl.install.http.results import Limits
 from shctl.install.probe import Attempt
 from shctl.install.trees import arguments, probe
@@ -74,7 +74,7 @@ def test_tree_as_directory(case: Case, tmp_path: Path) -> None:
         assert (tree.kind, tree.kernel, tree.arguments) == (case.kind, case.kernel, ())
         assert (tmp_path / case.path.strip("/") / tree.kernel).read_bytes() == KERNEL
         assert probe(Path(location).as_uri(), local=True) == tree
-    with pytest.raises(InvalidInput, match="is not a tree"):
+    with pytest.raises(InvalidInput, match="is not a URL of a tree"):
         probe(location)
 
 
@@ -234,7 +234,7 @@ def test_server_without_head(server: TreeServer) -> None:
 
 def test_stalling_server(server: TreeServer) -> None:
     server.modes["/slow/.treeinfo"] = treeserver.stall_in_headers
-    with Client(Limits(stall=0.2)) as client, pytest.raises(InstallFailed, match=r"for 0\.2 s"):
+    with TreeClient(Limits(stall=0.2)) as client, pytest.raises(InstallFailed, match=r"for 0\.2 s"):
         probe(f"{server.url}/slow", client=client)
 
 
@@ -245,8 +245,8 @@ def test_r53_server_that_is_slow_each_time(server: TreeServer) -> None:
 
     server.missing = answer
     limits = Limits(probe_total=0.3)
-    words = r"the search took more than 0\.3 s; retry later; before that: 404 for \.treeinfo"
-    with Client(limits) as client, pytest.raises(InstallFailed, match=words):
+    words = r"the probe took more than 0\.3 s; retry later; before that: 404 for \.treeinfo"
+    with TreeClient(limits) as client, pytest.raises(InstallFailed, match=words):
         probe(f"{server.url}/slow-each-time", client=client)
     server.missing = None
 
@@ -265,7 +265,7 @@ def test_password_stays_off_the_command_line(server: TreeServer) -> None:
     tree = probe(f"{secret}{prefix(FEDORA)}/os")
     shown = repr(tree)
     assert "secret" not in shown
-    with Client() as client:
+    with TreeClient() as client:
         assert client.read(tree.url(tree.kernel)).body == KERNEL
     with pytest.raises(InvalidInput, match="would show the password") as caught:
         arguments(tree, "quiet")

@@ -224,13 +224,13 @@ CASES = (
         "Fedora, other architecture",
         "",
         pair(*PXEBOOT) | {".treeinfo": treeinfo("Fedora", *PXEBOOT, arch="aarch64")},
-        refusal="architecture is arm64 by .treeinfo, hosts are x86_64",
+        refusal="architecture is arm64 according to .treeinfo, but hosts are x86_64",
     ),
     Case(
         "pxeboot, unknown architecture",
         "",
         pair(*PXEBOOT),
-        refusal="nothing tells the architecture of images/pxeboot/vmlinuz",
+        refusal="the architecture of images/pxeboot/vmlinuz is unknown",
     ),
     Case(
         "treeinfo without a kernel file",

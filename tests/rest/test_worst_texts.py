@@ -52,4 +52,4 @@ def test_r43_bomb_is_refused(client: Client, trees: TreeServer) -> None:
     serve_text(trees, BOMB)
     reply = client.ask("GET", f"/trees?location={trees.url}{TOP}")
     assert (reply.status, reply.is_problem) == (502, True)
-    assert "goes on after the limit" in reply.json["detail"]
+    assert "longer than the limit" in reply.json["detail"]

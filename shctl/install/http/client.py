@@ -1,7 +1,7 @@
-"""Requests to servers that may be slow, broken or hostile.
+"""GET requests to servers that may be slow, broken or hostile.
 
-Nothing here trusts a server to answer, to end, to keep its word about lengths, or to redirect to a
-sane place.
+Nothing here relies on a server to answer, to end its answer, to send as many bytes as it declares,
+or to redirect to a harmless place.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,17 +18,18 @@ from shctl.install.http.urls import follow, redact
 if TYPE_CHECKING:
     from shctl.install.http.proxies import Proxy
 
-CHUNK = 256 << 10
-# How long a server that ignores "Connection: close" is given to send surplus bytes.
-LINGER = 1.0
-TOO_SLOW = ("too slow", "it took too long altogether; retry later")
-_MOST_DIGITS = 18  # of a length, beyond all limits; Python refuses to read thousands
-_LONGEST_URL = 4096
+CHUNK = 256 << 10  # bytes
+# Seconds to wait for surplus bytes from a server that ignores "Connection: close".
+SURPLUS_TIMEOUT = 1.0
+TOO_SLOW = ("too slow", "it was not complete within the time limit; retry later")
+# Digits of a Content-Length: enough for any limit. int() raises ValueError above 4300 digits.
+_MAX_DIGITS = 18
+_MAX_URL = 4096  # characters of a redirect's target
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An answer whose headers have come: urllib3's response, where it came from and how."""
+class Response:
+    """A response whose headers were read: urllib3's response, its URL and the proxy used."""
 
     url: str
     response: Any
@@ -36,156 +37,166 @@ class Answer:
 
     @property
     def status(self) -> int:
-        """Return HTTP's number."""
+        """Return the HTTP status."""
         return int(self.response.status)
 
     def header(self, name: str) -> str | None:
-        """Return a header's value, None where there is no such header."""
+        """Return a header's value, None if there is no such header."""
         value: str | None = self.response.headers.get(name)
         return value
 
     @property
     def length(self) -> int | None:
-        """Return the length that the body is to have, None where the server leaves it open."""
+        """Return the declared length of the body in bytes, None if there is none."""
         text = self.header("Content-Length") or ""
         chunked = self.header("Transfer-Encoding") is not None
         is_number = text.isascii() and text.isdigit()
-        return int(text[:_MOST_DIGITS]) if is_number and not chunked else None
+        return int(text[:_MAX_DIGITS]) if is_number and not chunked else None
 
     def close(self) -> None:
-        """Close the connection unless the body was read whole."""
+        """Close the connection, unless the body was read completely."""
         self.response.close()
 
 
-class Connections:
-    """The connections for requests below one location; exact ones notice surplus bytes."""
+class HttpClient:
+    """An HTTP client for the requests below one location, used by one thread at a time.
+
+    With `exact`, a body that is longer than its Content-Length is an error.
+    """
 
     def __init__(self, limits: Limits, *, exact: bool) -> None:
-        import urllib3  # 34 ms, for those who fetch
+        import urllib3  # takes 34 ms, so only when something is fetched
 
-        from shctl.install.http.transport import Line, Session
+        from shctl.install.http.transport import TrackedSockets, Transport
 
         self.limits = limits
-        self._line = Line()
-        self._session = Session(self._line, exact=exact)
+        self._sockets = TrackedSockets()
+        self._transport = Transport(self._sockets, exact=exact)
         self._timeout = urllib3.Timeout(connect=limits.connect, read=limits.stall)
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._transport.close()
 
-    def limited(self, seconds: float) -> AbstractContextManager[None]:
-        """Cut all connections when the block takes longer than seconds."""
-        return self._line.limited(seconds)
+    def time_limit(self, seconds: float) -> AbstractContextManager[None]:
+        """Make the requests in the block fail once it takes longer than `seconds`."""
+        return self._sockets.time_limit(seconds)
 
-    def open(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """Return the answer to GET, redirects followed; raise FetchFailed, also for 5xx."""
-        where, most = url, self.limits.redirects
-        for hop in range(most + 1):
-            with self._translated(where):
-                response = self._session.open(
-                    where, headers or {}, self._timeout, redirected=hop > 0
+    def get(self, url: str, headers: Mapping[str, str] | None = None) -> Response:
+        """Send a GET request and follow redirects; raise FetchFailed, also for status 5xx."""
+        current, limit = url, self.limits.redirects
+        for hop in range(limit + 1):
+            with self._translated(current):
+                raw = self._transport.open(
+                    current, headers or {}, self._timeout, redirected=hop > 0
                 )
-            answer = Answer(where, response, self._session.proxy)
-            self._check_alive(answer)
-            target = response.get_redirect_location()
+            response = Response(current, raw, self._transport.proxy)
+            self._check_status(response)
+            target = raw.get_redirect_location()
             if not target:
-                return answer
-            answer.close()
-            where = _follow(where, target)
-        raise FetchFailed(url, "redirects", f"more than {most} redirects")
+                return response
+            response.close()
+            current = _follow(current, target)
+        raise FetchFailed(url, "redirects", f"more than {limit} redirects")
 
-    def chunks(self, answer: Answer, limit: int) -> Iterator[bytes]:
-        """Yield the body as it was sent; raise FetchFailed unless it is whole and within limit."""
-        url, declared, done = answer.url, answer.length, 0
+    def read_chunks(self, response: Response, limit: int) -> Iterator[bytes]:
+        """Yield the body as sent; raise FetchFailed if it is incomplete or longer than limit."""
+        url, declared, done = response.url, response.length, 0
         if (declared or 0) > limit:
             raise FetchFailed(url, "too long", f"it has {declared} bytes, the limit is {limit}")
-        while chunk := self._read_some(answer, declared, done):
+        while chunk := self._read_chunk(response, declared, done):
             done += len(chunk)
             if declared is not None and done > declared:
-                raise FetchFailed(url, "too long", f"more came than the {declared} bytes declared")
+                reason = f"the server sent more than the {declared} bytes that it declared"
+                raise FetchFailed(url, "too long", reason)
             if done > limit:
-                raise FetchFailed(url, "too long", f"it goes on after the limit, {limit} bytes")
+                raise FetchFailed(url, "too long", f"it is longer than the limit, {limit} bytes")
             yield chunk
-        if self._line.cut:
+        if self._sockets.expired:
             raise FetchFailed(url, *TOO_SLOW)
         if declared is not None and done < declared:
-            raise FetchFailed(url, "too short", f"{done} of {declared} bytes came; retry")
+            raise FetchFailed(
+                url, "too short", f"only {done} of {declared} bytes were received; retry"
+            )
 
-    def head(self, answer: Answer, size: int) -> bytes:
-        """Return the first bytes of a body, size of them unless it is shorter."""
-        head = b""
-        with self._translated(answer.url):
-            while len(head) < size and (
-                more := answer.response.read(size - len(head), decode_content=False)
+    def read_start(self, response: Response, size: int) -> bytes:
+        """Return the first `size` bytes of a body, fewer if it is shorter."""
+        start = b""
+        with self._translated(response.url):
+            while len(start) < size and (
+                more := response.response.read(size - len(start), decode_content=False)
             ):
-                head += more
-        if self._line.cut:
-            raise FetchFailed(answer.url, *TOO_SLOW)
-        return head
+                start += more
+        if self._sockets.expired:
+            raise FetchFailed(response.url, *TOO_SLOW)
+        return start
 
-    def _read_some(self, answer: Answer, declared: int | None, done: int) -> bytes:
+    def _read_chunk(self, response: Response, declared: int | None, done: int) -> bytes:
         left = CHUNK if declared is None else declared - done
         if left == 0:
-            self._line.shorten(LINGER)
-        with self._translated(answer.url):
+            self._sockets.set_timeout(SURPLUS_TIMEOUT)
+        with self._translated(response.url):
             try:
-                # Always the bytes as sent: lengths and checksums are about those.
-                return answer.response.read(min(left, CHUNK) or 1, decode_content=False) or b""
+                # Not decoded: published lengths and checksums are those of the bytes as sent.
+                return response.response.read(min(left, CHUNK) or 1, decode_content=False) or b""
             except Exception:
-                if left == 0 and not self._line.cut:
+                # The body is complete; the server only keeps the connection open.
+                if left == 0 and not self._sockets.expired:
                     return b""
                 raise
 
-    def _check_alive(self, answer: Answer) -> None:
-        status, cut = answer.status, self._line.cut
+    def _check_status(self, response: Response) -> None:
+        """Close the response and raise FetchFailed for a server or proxy that does not work."""
+        status, expired = response.status, self._sockets.expired
         is_proxys = status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-        if status < HTTPStatus.INTERNAL_SERVER_ERROR and not cut and not is_proxys:
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR and not expired and not is_proxys:
             return
-        answer.close()
-        if cut:
-            # Headers that were cut off look like a whole answer.
-            raise FetchFailed(answer.url, *TOO_SLOW)
-        if is_proxys and answer.proxy:
-            reason = f"the proxy {answer.proxy} wants a user and a password; give them there"
-            raise FetchFailed(answer.url, "proxy", reason)
-        through = f" through the proxy {answer.proxy}" if answer.proxy else ""
+        response.close()
+        if expired:
+            # http.client takes headers that were cut off for complete ones.
+            raise FetchFailed(response.url, *TOO_SLOW)
+        if is_proxys and response.proxy:
+            reason = f"the proxy {response.proxy} requires a user and a password; give them there"
+            raise FetchFailed(response.url, "proxy", reason)
+        through = f" through the proxy {response.proxy}" if response.proxy else ""
         reason = f"the server answers {status}{through}; retry later"
-        raise FetchFailed(answer.url, str(status), reason)
+        raise FetchFailed(response.url, str(status), reason)
 
     @contextmanager
     def _translated(self, url: str) -> Iterator[None]:
+        """Raise FetchFailed instead of the errors of urllib3, sockets and the redirect policy."""
         from urllib3.exceptions import HTTPError
 
         from shctl.install.http.proxies import BadProxy
-        from shctl.install.http.redirects import Forbidden
+        from shctl.install.http.redirects import ForbiddenAddress
 
         try:
             yield
-        except Forbidden as error:
-            raise FetchFailed(url, "redirect", _refused(url, f"{error.kind} address")) from None
+        except ForbiddenAddress as error:
+            raise FetchFailed(url, "redirect", _forbidden(url, error.kind)) from None
         except BadProxy as error:
             raise FetchFailed(url, "proxy", str(error)) from None
         except (HTTPError, OSError, ValueError) as error:
-            if self._line.cut:
+            if self._sockets.expired:
                 raise FetchFailed(url, *TOO_SLOW) from None
-            raise FetchFailed(url, *explain(error, self.limits, self._session.proxy)) from None
+            raise FetchFailed(url, *explain(error, self.limits, self._transport.proxy)) from None
 
 
-def _refused(url: str, what: str) -> str:
+def _forbidden(url: str, kind: str) -> str:
     host = redact(f"//{urlsplit(url).hostname}").removeprefix("//")
     return (
-        f"a redirect leads to {host}, a {what}, which is refused;"
-        " if that is meant, give the location there"
+        f"it redirects to {host}, a {kind} address, which is refused;"
+        " if this is intended, give that URL as the location"
     )
 
 
 def _follow(url: str, target: str) -> str:
-    if len(target) > _LONGEST_URL:
-        refused = f"it redirects to a URL of more than {_LONGEST_URL} characters"
-        raise FetchFailed(url, "redirect", refused)
-    there = follow(url, target)
-    if there is None:
-        refused = f"it redirects to {redact(target)}, which is refused"
-        raise FetchFailed(url, "redirect", refused)
-    return there
+    """Return the URL that a redirect leads to; raise FetchFailed if it must not be followed."""
+    if len(target) > _MAX_URL:
+        reason = f"it redirects to a URL of more than {_MAX_URL} characters"
+        raise FetchFailed(url, "redirect", reason)
+    url_after = follow(url, target)
+    if url_after is None:
+        reason = f"it redirects to {redact(target)}, which is refused"
+        raise FetchFailed(url, "redirect", reason)
+    return url_after

@@ -1,4 +1,4 @@
-"""The words for what goes wrong between shctl and a tree's server."""
+"""Explain the errors of urllib3, TLS and sockets in one line each."""
 
 import os
 import re
@@ -12,17 +12,22 @@ if TYPE_CHECKING:
 
     from shctl.install.http.proxies import Proxy
 
-# What urllib3 calls the failure to connect, to a proxy where there is one.
-CONNECTING = {"NewConnectionError", "NameResolutionError", "ConnectTimeout", "ConnectTimeoutError"}
-# X509_V_ERR_... in OpenSSL's x509_vfy.h: self-signed, or signed by nobody that is known.
+# Names of urllib3's errors for a failed connection, to a proxy if there is one.
+CONNECT_ERRORS = {
+    "NewConnectionError",
+    "NameResolutionError",
+    "ConnectTimeout",
+    "ConnectTimeoutError",
+}
+# X509_V_ERR_* in OpenSSL's x509_vfy.h: self-signed, or issued by an unknown authority.
 UNKNOWN_AUTHORITY = range(18, 22)
 _CHECK_CERTIFICATE = "check the URL, the server's certificate and this machine's clock"
 
 
 def explain(error: BaseException, limits: Limits, proxy: "Proxy | None" = None) -> tuple[str, str]:
-    """Return a word and a reason for an error of urllib3 or the socket below it.
+    """Return FetchFailed's summary and reason for an error of urllib3 or the socket below it.
 
-    Their own texts are not used: those hold URLs with passwords, and are several lines long.
+    The errors' own texts are not used: they contain URLs with passwords, and several lines.
     """
     causes = list(_causes(error))
     names = {type(cause).__name__ for cause in causes}
@@ -30,8 +35,9 @@ def explain(error: BaseException, limits: Limits, proxy: "Proxy | None" = None) 
         return "proxy", f"cannot reach the proxy {proxy}: {reason}"
     if certificate := _certificate_error(causes):
         return "certificate", _explain_certificate(certificate)
-    if "CertificateError" in names:  # urllib3's own, before its version 2
-        return "certificate", f"certificate verify failed: not for that name; {_CHECK_CERTIFICATE}"
+    if "CertificateError" in names:  # urllib3's own class, before version 2
+        reason = f"certificate verify failed: not for that host name; {_CHECK_CERTIFICATE}"
+        return "certificate", reason
     return _explain(causes, names, limits)
 
 
@@ -39,34 +45,38 @@ def _explain(causes: list[BaseException], names: set[str], limits: Limits) -> tu
     if names & {"ConnectTimeout", "ConnectTimeoutError"}:
         return "no answer", f"no answer within {limits.connect:g} s; check that the server runs"
     if names & {"ReadTimeout", "ReadTimeoutError", "TimeoutError"}:
-        return "stalled", f"nothing came for {limits.stall:g} s; retry later"
+        return "stalled", f"no data for {limits.stall:g} s; retry later"
     if "ConnectionRefusedError" in names:
-        return "refused", "the connection is refused; check that the server runs"
+        return "refused", "connection refused; check that the server runs"
     if short := _explain_short(causes):
         return "too short", short
     for cause in reversed(causes):
-        # Those of the system have an errno; others only look like OSError.
+        # Errors of urllib3 also derive from OSError, but without errno.
         if isinstance(cause, OSError) and cause.errno and cause.strerror:
             return "no connection", f"{cause.strerror}; check the URL and the server"
-    return "broken off", "the answer broke off or is not HTTP; check the server and retry"
+    return "broken off", "the response is incomplete or not HTTP; check the server and retry"
 
 
 def _explain_short(causes: list[BaseException]) -> str:
-    """Return how much of an answer came, "" for another error; urllib3 counts since version 2."""
+    """Return how much of a body was received, "" for other errors.
+
+    urllib3 reports it since version 2.
+    """
     from urllib3.exceptions import IncompleteRead
 
     for cause in causes:
         if isinstance(cause, IncompleteRead) and isinstance(cause.partial, int) and cause.expected:
-            return f"{cause.partial} of {cause.partial + cause.expected} bytes came; retry"
+            declared = cause.partial + cause.expected
+            return f"only {cause.partial} of {declared} bytes were received; retry"
     return ""
 
 
 def _explain_proxy(causes: list[BaseException], names: set[str], limits: Limits) -> str:
-    """Return why a proxy cannot be used, "" when it is not the proxy's fault."""
+    """Return why a proxy cannot be used, "" if the error is not the proxy's."""
     for cause in causes:
         if tunnel := re.match(r"Tunnel connection failed: ([0-9]{3})", str(cause)):
             return f"it answers {tunnel[1]} to CONNECT; check its user, password and rules"
-    if not names & CONNECTING:
+    if not names & CONNECT_ERRORS:
         return ""
     reason = _explain(causes, names, limits)[1].partition(";")[0]
     return f"{reason}; check the proxy, or name the server in no_proxy"
@@ -83,12 +93,12 @@ def _explain_certificate(error: "SSLCertVerificationError") -> str:
     if error.verify_code not in UNKNOWN_AUTHORITY:
         return f"{reason}; {_CHECK_CERTIFICATE}"
     file = os.environ.get("SSL_CERT_FILE")
-    # OpenSSL itself says nothing of such a file.
+    # OpenSSL ignores such a file silently.
     if file and not os.access(file, os.R_OK):
         return f"{reason}; SSL_CERT_FILE is {file!r}, which cannot be read"
     return (
-        f"{reason}; if you trust the server, set SSL_CERT_FILE to a file that holds its"
-        " certificate or its authority's, see shctl(1)"
+        f"{reason}; if you trust the server, set SSL_CERT_FILE to a file with its certificate or"
+        " its authority's, see shctl(1)"
     )
 
 

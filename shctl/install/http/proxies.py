@@ -1,6 +1,6 @@
-"""The proxies that the environment names, and the hosts that it takes out.
+"""Choose the proxy for a URL from http_proxy, https_proxy, all_proxy and no_proxy.
 
-The standard library's own reading knows neither networks nor bare IPv6 addresses in no_proxy.
+urllib.request.getproxies() supports neither networks nor bare IPv6 addresses in no_proxy.
 """
 
 import os
@@ -16,22 +16,22 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy's URL, which may hold a password, and the variable that names it."""
+    """A proxy: its URL, which may contain a password, and the variable that sets it."""
 
     url: str
     variable: str
 
     def __str__(self) -> str:
-        """Return what may be shown of it."""
+        """Return the proxy for messages, without its password."""
         return f"{redact(self.url)} ({self.variable})"
 
 
 class BadProxy(ValueError):
-    """A proxy that cannot be used; says why."""
+    """A proxy variable has an invalid value; the message says which and why."""
 
 
 def choose(url: str) -> Proxy | None:
-    """Return the proxy to fetch url through, None for none; raise BadProxy."""
+    """Return the proxy for a URL, None for a direct connection; raise BadProxy."""
     parts = urlsplit(url)
     for variable in (f"{parts.scheme}_proxy", "all_proxy"):
         if value := _setting(variable):
@@ -41,13 +41,13 @@ def choose(url: str) -> Proxy | None:
 
 
 def is_bypassed(host: str, port: int) -> bool:
-    """Tell whether no_proxy takes out a host, by its name, its address, or a network."""
+    """Tell whether no_proxy contains a host's name, domain, address or network."""
     entries = _setting("no_proxy").replace(",", " ").split()
     return any(_matches(entry.lower(), host.rstrip(".").lower(), port) for entry in entries)
 
 
 def _setting(name: str) -> str:
-    """Return a variable in small letters or capitals; an empty one in small letters counts."""
+    """Return a variable, "" if unset; the lower-case name takes precedence, even when empty."""
     return os.environ.get(name, os.environ.get(name.upper(), "")).strip()
 
 
@@ -59,22 +59,22 @@ def _proxy(value: str, variable: str) -> Proxy:
     except ValueError:
         is_usable = False
     if not is_usable:
-        raise BadProxy(f"{variable} names no proxy that can be used; give http://HOST:PORT there")
+        raise BadProxy(f"invalid proxy in {variable}: must be http://HOST:PORT")
     return proxy
 
 
 def _matches(entry: str, host: str, port: int) -> bool:
     if entry == "*" or _is_in(entry, host):
         return True
-    name, wanted = _split(entry)
-    if wanted not in ("", str(port)):
+    name, only_port = _split(entry)
+    if only_port not in ("", str(port)):
         return False
     suffix = name.removeprefix("*").strip(".")
     return bool(suffix) and (host == suffix or host.endswith(f".{suffix}") or _is_in(name, host))
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Return host and port of an entry; brackets stand around an IPv6 address with a port."""
+    """Return an entry's host and port, "" for any port; an IPv6 address may be in brackets."""
     if entry.startswith("["):
         name, _, port = entry[1:].partition("]")
         return name, port.removeprefix(":")
@@ -83,7 +83,7 @@ def _split(entry: str) -> tuple[str, str]:
 
 
 def _is_in(entry: str, host: str) -> bool:
-    """Tell whether a host is an address, and entry that address or a network that holds it."""
+    """Tell whether a host is an address, and the entry that address or a network containing it."""
     try:
         return ip_address(host.partition("%")[0]) in ip_network(entry, strict=False)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a server or a local tree gives back."""
+"""What fetching from a server or a local tree returns, and the limits and errors of a fetch."""
 
 import stat
 from collections.abc import Iterator
@@ -15,9 +15,10 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one request: seconds and bytes; texts are metadata, images kernel and initrd.
+    """Limits of one request, in seconds and bytes.
 
-    Probe_total is for all requests of the search for a tree together.
+    `text` is for small files such as .treeinfo, `image` for kernel and initrd; `probe_total` is
+    for all requests of a probe together.
     """
 
     connect: float = 10
@@ -31,21 +32,24 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """A status, as HTTP's number or as a word for local files, and the body where there is one."""
+class FileResult:
+    """The content of a small file, or the start of a large one.
+
+    `status` is HTTP's, or a few words: of a local file, or what is wrong with the content.
+    """
 
     status: int | str
     body: bytes = b""
 
     @property
     def found(self) -> bool:
-        """Tell whether the file exists."""
+        """Tell whether the file exists and its content is as expected."""
         return self.status in (200, "found")
 
 
 @dataclass(frozen=True)
 class Received:
-    """What a download wrote: its length in bytes, its SHA-256, and the server's validators."""
+    """What a download wrote: length in bytes, SHA-256, and HTTP's validators (RFC 9110)."""
 
     length: int
     sha256: str
@@ -54,8 +58,8 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Body:
-    """A download that has begun: chunks of bytes, their sum where declared, the validators."""
+class Download:
+    """A download in progress: the chunks, the declared length in bytes, and the validators."""
 
     chunks: Iterator[bytes]
     length: int | None
@@ -64,36 +68,39 @@ class Body:
 
 
 class FetchFailed(InstallFailed):
-    """A server refused, stalled, broke its word or answered with an error; word says which."""
+    """A file could not be fetched; `summary` is the HTTP status or a few words.
 
-    def __init__(self, url: str, word: str, reason: str) -> None:
+    `reason` is the message without the URL.
+    """
+
+    def __init__(self, url: str, summary: str, reason: str) -> None:
         super().__init__(f"cannot fetch {redact(url)}: {reason}", field="location")
-        self.word = word
+        self.summary = summary
         self.reason = reason
 
 
-def read_local(path: Path, url: str, limit: int) -> Reply:
-    """Return a small file of a local tree."""
+def read_local(path: Path, url: str, limit: int) -> FileResult:
+    """Return the content of a small local file."""
     if not _is_file(path, url):
-        return Reply("missing")
+        return FileResult("missing")
     with _readable(path, url), path.open("rb") as stream:
         content = stream.read(limit + 1)
     if len(content) > limit:
-        raise FetchFailed(url, "too long", f"it goes on after the limit, {limit} bytes")
-    return Reply("found", content)
+        raise FetchFailed(url, "too long", f"it is longer than the limit, {limit} bytes")
+    return FileResult("found", content)
 
 
-def look_local(path: Path, url: str, size: int) -> Reply:
-    """Return whether a file of a local tree exists, with its first bytes."""
+def peek_local(path: Path, url: str, size: int) -> FileResult:
+    """Return whether a local file exists, and its first `size` bytes."""
     if not _is_file(path, url):
-        return Reply("missing")
+        return FileResult("missing")
     with _readable(path, url), path.open("rb") as stream:
-        return Reply("found", stream.read(size))
+        return FileResult("found", stream.read(size))
 
 
 @contextmanager
-def open_local(path: Path, url: str, known: Received | None) -> Iterator[Body | None]:
-    """Yield a file of a local tree, None when it is as known; time and size are its validator."""
+def open_local(path: Path, url: str, known: Received | None) -> Iterator[Download | None]:
+    """Yield a local file, None if it is unchanged since `known`, by its time and size."""
     if not _is_file(path, url):
         raise InvalidInput(f"{url} does not exist; check the location", field="location")
     with _readable(path, url):
@@ -104,19 +111,20 @@ def open_local(path: Path, url: str, known: Received | None) -> Iterator[Body | 
         if known and known.etag == etag:
             yield None
         else:
-            yield Body(_pieces(stream), facts.st_size, etag)
+            yield Download(_chunks(stream), facts.st_size, etag)
 
 
 def _is_file(path: Path, url: str) -> bool:
-    """Tell whether a file is there; raise FetchFailed where that cannot be seen."""
+    """Tell whether a regular file exists; raise FetchFailed if that cannot be determined."""
+    # ValueError: a NUL in the path.
     with _readable(path, url), suppress(FileNotFoundError, NotADirectoryError, ValueError):
         return stat.S_ISREG(path.stat().st_mode)
     return False
 
 
-def _pieces(stream: BinaryIO) -> Iterator[bytes]:
-    while piece := stream.read(MIB):
-        yield piece
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    while chunk := stream.read(MIB):
+        yield chunk
 
 
 @contextmanager

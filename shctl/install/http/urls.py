@@ -1,4 +1,4 @@
-"""Locations of install trees: checked, joined and shown without their secrets."""
+"""Check and join the URLs of installation trees, and redact their passwords."""
 
 import re
 import stat
@@ -11,7 +11,7 @@ CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def redact(url: str) -> str:
-    """Return url without user, password, query and control characters, for messages and logs."""
+    """Return a URL for messages and logs: no user, password, query or control characters."""
     try:
         parts = urlsplit(CONTROL.sub("_", url))
     except ValueError:
@@ -23,14 +23,14 @@ def redact(url: str) -> str:
 
 
 def has_credentials(url: str) -> bool:
-    """Tell whether url carries a user or a password."""
+    """Tell whether a URL contains a user or a password."""
     return "@" in urlsplit(url).netloc
 
 
 def parse_location(location: str, *, local: bool = False) -> str:
-    """Return location as the URL of a directory, with a slash at its end.
+    """Return a location as the URL of a directory, ending with a slash.
 
-    With local, a path or a file: URL is taken too. Raise InvalidInput for anything else.
+    With `local`, a path or a file: URL is accepted too. Raise InvalidInput for anything else.
     """
     if not location:
         raise InvalidInput("location is empty; give the URL of a tree", field="location")
@@ -38,58 +38,59 @@ def parse_location(location: str, *, local: bool = False) -> str:
     if scheme is None or scheme[0].lower() == "file:":
         return _parse_directory(location, local=local)
     if CONTROL.search(location):
-        raise _refusal(location, "has blanks or control characters; write them as %20 and so on")
+        raise _refusal(location, "contains blanks or control characters; percent-encode them (%20)")
     try:
         parts = urlsplit(location)
-        _ = parts.port
+        _ = parts.port  # raises ValueError for an invalid one
     except ValueError as error:
         raise _refusal(location, f"is not a URL ({error})") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _refusal(location, "is not a tree; give an http:// or https:// URL")
+        raise _refusal(location, "is not a URL of a tree; give an http:// or https:// URL")
     if parts.query or parts.fragment:
         raise _refusal(location, "has a query or fragment; give the URL of the tree's directory")
     return location.rstrip("/?#") + "/"
 
 
 def join(base: str, path: str) -> str:
-    """Return the URL of the file path, which is relative to the directory base."""
+    """Return the URL of a file; `path` is relative to the directory `base`."""
     return base + quote(path, safe="/+~@=,:!")
 
 
 def local_path(url: str) -> Path | None:
-    """Return the path that a file: URL stands for, None for other URLs."""
+    """Return the path of a file: URL, None for other URLs."""
     parts = urlsplit(url)
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 def follow(url: str, target: str) -> str | None:
-    """Return where a redirect from url to target leads, None when it must not be followed.
+    """Return the URL that a redirect from `url` leads to, None if it must not be followed.
 
-    Redirects stay with http and https, and never give up https.
+    Only http and https are followed, and never from https to http.
     """
     try:
-        there = urljoin(url, target)
-        parts = urlsplit(there)
-        usable = bool(parts.hostname) and not CONTROL.search(there)
+        joined = urljoin(url, target)
+        parts = urlsplit(joined)
+        usable = bool(parts.hostname) and not CONTROL.search(joined)
     except ValueError:
         return None
     allowed = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
-    return there if usable and parts.scheme in allowed else None
+    return joined if usable and parts.scheme in allowed else None
 
 
 def is_inside(path: str) -> bool:
-    """Tell whether path is relative and stays below the directory that it starts from."""
+    """Tell whether a path is relative and stays below the directory that it is relative to."""
     names = path.split("/")
+    # Some programs read a backslash as a slash, and what is before a colon as a scheme.
     odd = re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\\]|^[A-Za-z][A-Za-z0-9+.-]*:", path)
     return odd is None and not any(name in ("", ".", "..") for name in names)
 
 
 def _parse_directory(location: str, *, local: bool) -> str:
     if not local:
-        raise _refusal(location, "is not a tree; give an http:// or https:// URL")
+        raise _refusal(location, "is not a URL of a tree; give an http:// or https:// URL")
     parts = urlsplit(location)
     if parts.scheme and parts.netloc not in ("", "localhost"):
-        raise _refusal(location, "names another machine; use http:// for that")
+        raise _refusal(location, "is on another machine; give an http:// URL")
     path = Path(unquote(parts.path) if parts.scheme else location)
     if not _is_directory(path, location):
         raise _refusal(location, "is not a directory; give one, or mount the image first")
@@ -102,7 +103,7 @@ def _is_directory(path: Path, location: str) -> bool:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
     except OSError as error:
-        raise _refusal(location, f"cannot be looked at: {error.strerror}") from error
+        raise _refusal(location, f"cannot be read: {error.strerror}") from error
 
 
 def _refusal(location: str, reason: str) -> InvalidInput:

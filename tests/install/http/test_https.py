@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shctl.common.errors import InstallFailed
-from shctl.install.fetch import Client
+from shctl.install.fetch import TreeClient
 from tests.install import treeserver
 from tests.install.hostile import HOSTILE
 from tests.install.treeserver import INITRD, KERNEL, TreeServer
@@ -32,14 +32,14 @@ def secure_url(
     return f"https://127.0.0.1:{server.server_port}"
 
 
-def test_https(secure_url: str, server: TreeServer, client: Client, tmp_path: Path) -> None:
+def test_https(secure_url: str, server: TreeServer, client: TreeClient, tmp_path: Path) -> None:
     client.download(f"{secure_url}/kernel", tmp_path / "kernel", kernel=True)
     assert (tmp_path / "kernel").read_bytes() == KERNEL
 
 
 @pytest.mark.parametrize("name", ["too long", "too short", "drip body", "stall in body"])
 def test_https_hostile(
-    name: str, secure_url: str, server: TreeServer, client: Client, tmp_path: Path
+    name: str, secure_url: str, server: TreeServer, client: TreeClient, tmp_path: Path
 ) -> None:
     server.modes["/kernel"], kind, words = HOSTILE[name]
     with pytest.raises(kind, match=words):
@@ -48,7 +48,7 @@ def test_https_hostile(
 
 
 def test_https_is_not_given_up(
-    secure_url: str, server: TreeServer, client: Client, tmp_path: Path
+    secure_url: str, server: TreeServer, client: TreeClient, tmp_path: Path
 ) -> None:
     server.modes["/kernel"] = treeserver.redirect("http://127.0.0.1/kernel")
     with pytest.raises(InstallFailed, match="redirects to http://127.0.0.1/kernel"):
@@ -59,7 +59,7 @@ SELF_SIGNED = r"certificate verify failed: self.signed certificate; "
 
 
 def test_r53_unknown_certificate(
-    secure_url: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secure_url: str, client: TreeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     words = f"{SELF_SIGNED}if you trust the server, set SSL_CERT_FILE to a file"
@@ -69,7 +69,7 @@ def test_r53_unknown_certificate(
 
 
 def test_r53_certificate_that_is_not_there(
-    secure_url: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secure_url: str, client: TreeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/etc/no such file")
     words = f"{SELF_SIGNED}SSL_CERT_FILE is '/etc/no such file', which cannot be read"
@@ -77,7 +77,9 @@ def test_r53_certificate_that_is_not_there(
         client.download(f"{secure_url}/kernel", tmp_path / "kernel")
 
 
-def test_r53_certificate_for_another_name(secure_url: str, client: Client, tmp_path: Path) -> None:
+def test_r53_certificate_for_another_name(
+    secure_url: str, client: TreeClient, tmp_path: Path
+) -> None:
     url = secure_url.replace("127.0.0.1", "localhost")
     with pytest.raises(InstallFailed, match="certificate verify failed: .*; check the URL, the"):
         client.download(f"{url}/kernel", tmp_path / "kernel")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shctl.common.errors import InstallFailed
-from shctl.install.fetch import Client
+from shctl.install.fetch import TreeClient
 from shctl.install.http.proxies import choose
 from shctl.install.trees import probe
 from tests.install import treeserver
@@ -113,7 +113,7 @@ def test_which_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_r53_proxy_that_cannot_be_used(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", value)
-    with pytest.raises(InstallFailed, match="http_proxy names no proxy that can be used; give"):
+    with pytest.raises(InstallFailed, match="invalid proxy in http_proxy: must be"):
         probe("http://tree.invalid/os")
 
 
@@ -129,10 +129,10 @@ def test_r53_dead_proxy_is_named(
 ) -> None:
     monkeypatch.setenv(f"{scheme}_proxy", dead.replace("//", "//user:secret@"))
     shown = f"{dead.replace('//', '//***@')} ({scheme}_proxy)"
-    with Client() as client, pytest.raises(InstallFailed) as caught:
+    with TreeClient() as client, pytest.raises(InstallFailed) as caught:
         client.download(f"{scheme}://tree.invalid/k", tmp_path / "k")
     said = caught.value.detail
-    assert f"cannot reach the proxy {shown}: the connection is refused; check the proxy" in said
+    assert f"cannot reach the proxy {shown}: connection refused; check the proxy" in said
     with pytest.raises(InstallFailed, match="cannot reach the proxy") as caught:
         probe(f"{scheme}://tree.invalid/os")
     assert "secret" not in said + caught.value.detail
@@ -146,7 +146,7 @@ def test_r53_unknown_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_r53_silent_proxy_is_named(
-    client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    client: TreeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """One that takes no connection: its queue is full."""
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
@@ -165,7 +165,7 @@ def test_r53_silent_proxy_is_named(
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(407, "wants a user and a password"), (502, "answers 502 through the proxy http://127")],
+    [(407, "requires a user and a password"), (502, "answers 502 through the proxy http://127")],
 )
 def test_r53_what_a_proxy_answers(
     status: int, words: str, server: TreeServer, monkeypatch: pytest.MonkeyPatch
