@@ -28,7 +28,7 @@ MEMBERS = {
     "trees": ("shctl.commands.trees:trees", "Look into installation trees."),
     "tokens": (
         "shctl.commands.tokens:tokens",
-        "Create, list and end access tokens for the REST server.",
+        "Create, list and delete access tokens for the REST server.",
     ),
     "serve": ("shctl.commands.serve:serve", "Run the REST server."),
     "config": ("shctl.commands.config:config", "Show the settings in force."),

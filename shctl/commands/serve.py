@@ -24,7 +24,7 @@ _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 @click.option(
     "--listen",
     metavar="HOST:PORT",
-    help="Also listen on TCP, port 8420 by default; tokens are needed there.",
+    help="Also listen on TCP, on port 8420 by default; clients need tokens there.",
 )
 @click.option(
     "--socket",
@@ -33,19 +33,29 @@ _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
     default="/run/shctl/shctl.sock",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="The Unix socket, for root and the group shctl.",
+    help="Unix socket, for root and the group shctl.",
 )
-@click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate chain for TCP, PEM.")
-@click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key, a file of mode 0600.")
 @click.option(
-    "--client-ca", type=_FILE, metavar="FILE", help="Ask TCP clients for certificates of this CA."
+    "--tls-cert", type=_FILE, metavar="FILE", help="Certificate chain for TCP, in PEM format."
+)
+@click.option(
+    "--tls-key",
+    type=_FILE,
+    metavar="FILE",
+    help="Private key of the certificate; the file needs mode 0600.",
+)
+@click.option(
+    "--client-ca",
+    type=_FILE,
+    metavar="FILE",
+    help="Require certificates of this CA from TCP clients.",
 )
 @click.option(
     "--allow-host",
     "names",
     multiple=True,
     metavar="NAME",
-    help="A name by which TCP clients call this server, besides its host name. Repeatable.",
+    help="Accept requests for this name of the server, in addition to its host name. Repeatable.",
 )
 @click.pass_context
 def serve(
@@ -59,11 +69,11 @@ def serve(
 ) -> None:
     """Run the REST server.
 
-    Meanwhile it brings installations to their end: hosts start from their disks by themselves.
-    Without --listen only this machine's root and the group shctl can reach it.
+    The server also completes installations: it starts each installed host from its disk.
+    Without --listen, only root and members of the group shctl on this machine can connect.
 
-    SIGHUP reads the TLS files again, for connections to come. SIGTERM gives requests 8 seconds to
-    end.
+    SIGHUP reloads the TLS files for new connections. SIGTERM gives running requests 8 seconds to
+    finish.
     """
     from shctl.commands.settings import show
 
@@ -76,7 +86,7 @@ def serve(
         hint = "install the Debian package shctl-server, or the extra shctl[server]"
         raise ShctlError(f"{error}; {hint}") from None
     session = ctx.ensure_object(Session)
-    # A wrong value in the file would be told to each client, who cannot mend it.
+    # Stop here on an invalid setting; otherwise each request would fail, and no client can fix it.
     show(ctx, session)
     options = listeners.Options(listen, path, tls_cert, tls_key, client_ca, names)
     daemon.run(ctx.find_root(), session.uri, options)

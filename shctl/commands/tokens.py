@@ -1,4 +1,4 @@
-"""`shctl tokens`: who may use the REST server over the network."""
+"""`shctl tokens`: access tokens for the REST server."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ NAME = CheckedName("token", names.check_network, completion.tokens)
 
 @click.group(cls=Group)
 def tokens() -> None:
-    """Create, list and end access tokens for the REST server.
+    """Create, list and delete access tokens for the REST server.
 
-    A server on a Unix socket needs none: there the file's permissions decide.
+    Clients of its Unix socket need no token; the file's permissions decide who may connect.
     """
 
 
@@ -41,19 +41,19 @@ def tokens() -> None:
     "--scope",
     required=True,
     type=click.Choice(["read", "power", "admin"]),
-    help="What it allows: looking; also starting and stopping hosts; everything.",
+    help="What the token allows: read only; also start and stop hosts; everything.",
 )
 @click.option(
     "--expires",
     type=Number(1, 3650, "days"),
     metavar="DAYS",
-    help="When it ends; never by default.",
+    help="Days until the token expires; it never does by default.",
 )
 @click.pass_obj
 def create_token(session: Session, name: str, scope: str, expires: int | None) -> NewToken:
-    """Create a token and print its secret, which is not stored and not shown again.
+    """Create a token and print its secret, which is not stored and cannot be shown again.
 
-    A token whose secret could not be printed is revoked.
+    If the secret cannot be printed, the token is revoked.
     """
     from shctl.common import token_file
     from shctl.common.signals import deferred
@@ -71,15 +71,15 @@ def _revoke(name: str) -> str:
         delete(name, if_exists=True)
     except ShctlError as error:
         return (
-            f"the secret of token {name!r} could not be printed; revoke the token with"
-            f" 'shctl tokens delete {name} --yes', since that failed here ({error})"
+            f"cannot print the secret of token {name!r}, nor revoke the token ({error}); run"
+            f" 'shctl tokens delete {name} --yes'"
         )
-    return f"token {name!r} is revoked, since its secret could not be printed"
+    return f"cannot print the secret of token {name!r}, so the token is revoked"
 
 
 @tokens.command("list", cls=LocalCommand, examples=["shctl tokens list"])
 def list_tokens() -> list[Token]:
-    """List the tokens without their secrets."""
+    """List tokens, without their secrets."""
     from shctl.common import token_file
 
     return token_file.tokens()
@@ -88,17 +88,17 @@ def list_tokens() -> list[Token]:
 def _ask_tokens(names: tuple[str, ...], if_exists: bool) -> str:
     from shctl.common.token_file import preview
 
-    going = check_each(names, lambda name: preview(name, if_exists=if_exists))
-    return f"Delete {count(len(going), 'token')} ({', '.join(going)}) for good?" if going else ""
+    texts = check_each(names, lambda name: preview(name, if_exists=if_exists))
+    return f"Delete {count(len(texts), 'token')} ({', '.join(texts)}) for good?" if texts else ""
 
 
 @tokens.command("delete", cls=LocalCommand, examples=["shctl tokens delete pipeline --yes"])
 @click.argument("names", type=NAME, nargs=-1, required=True, metavar="NAME...")
 @click.option("--if-exists", is_flag=True, help="A token that does not exist is no error.")
-# Revoking must not fail in a script, and loses no data.
+# No --yes is needed in scripts: revoking is urgent, and loses no data.
 @confirmed(_ask_tokens, refuses=False)
 def delete_tokens(names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
-    """End tokens at once."""
+    """Revoke tokens and delete them."""
     from shctl.common.token_file import delete
 
     return for_each(names, lambda name: delete(name, if_exists=if_exists))

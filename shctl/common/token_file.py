@@ -1,7 +1,7 @@
-"""Tokens: who may do what over the network.
+"""The file of access tokens for the REST server.
 
-A token is 256 random bits, so there is no dictionary to try and one round of SHA-256 hides it for
-good; a slow hash would only let strangers keep the server busy.
+A token has 256 random bits, so no dictionary contains it, and one round of SHA-256 protects it. A
+slow hash would only let clients without a token keep the server busy.
 """
 
 import json
@@ -22,9 +22,9 @@ from shctl.common.model import NewToken, Outcome, Token
 
 PATH = Path("/var/lib/shctl/tokens.json")
 _TICK = 1_000_000_000  # nanoseconds
-_seen: dict[str, Any] = {}  # what the file held when it was read last
-PREFIX = "shctl_"  # lets scanners for leaked secrets recognise it
-# Each one includes those before it.
+_cache: dict[str, Any] = {}  # the file's content when it was last read
+PREFIX = "shctl_"  # lets scanners for leaked secrets identify it
+# Each scope includes the previous ones.
 SCOPES = ("read", "power", "admin")
 
 
@@ -37,20 +37,22 @@ class _Stored:
 
 
 def create(name: str, scope: str, days: int | None = None, path: Path = PATH) -> NewToken:
-    """Make a token that ends in so many days, or never; raise Conflict when its name is taken."""
+    """Create a token that expires after `days`, or never; raise Conflict if its name exists."""
     secret = PREFIX + secrets.token_urlsafe(32)
     expires = now(days * 86400) if days else None
     with locks.hold("file", "tokens"):
         stored = _read(path)
         if name in stored:
-            raise Conflict(f"token {name!r} exists already; 'shctl tokens delete {name}' ends it")
+            raise Conflict(
+                f"token {name!r} already exists; 'shctl tokens delete {name}' removes it"
+            )
         stored[name] = _Stored(scope, now(), expires, _digest(secret))
         _write(path, stored)
     return NewToken(name, scope, expires, secret)
 
 
 def delete(name: str, path: Path = PATH, *, if_exists: bool = False) -> Outcome:
-    """End a token at once; raise NotFound."""
+    """Revoke a token; raise NotFound."""
     with locks.hold("file", "tokens"):
         stored = _read(path)
         if name not in stored and if_exists:
@@ -63,7 +65,7 @@ def delete(name: str, path: Path = PATH, *, if_exists: bool = False) -> Outcome:
 
 
 def preview(name: str, path: Path = PATH, *, if_exists: bool = False) -> str | None:
-    """Return what a deletion would end, in words; None where nothing is, else raise NotFound."""
+    """Return a text for the token to delete, or None; raise NotFound without `if_exists`."""
     token = _read(path).get(name)
     if token is None and not if_exists:
         raise NotFound(f"no token {name!r}; 'shctl tokens list' shows all")
@@ -76,24 +78,24 @@ def tokens(path: Path = PATH) -> list[Token]:
 
 
 def find(secret: str, path: Path = PATH) -> Token | None:
-    """Return the token that a secret belongs to, None for an unknown or expired one.
+    """Return the token of a secret, or None if it is unknown or has expired.
 
-    The file is looked at each time, so that a deletion counts at once.
+    The file's status is checked each time, so that a deletion takes effect at once.
     """
     digest, found = _digest(secret), None
     for name, stored in _latest(path).items():
-        # All are compared, so that the time says nothing about which one was near.
-        if compare_digest(stored.sha256, digest) and not _is_over(stored):
+        # Constant time: every token is compared.
+        if compare_digest(stored.sha256, digest) and not _has_expired(stored):
             found = _public(name, stored)
     return found
 
 
 def _public(name: str, stored: _Stored) -> Token:
-    state = "expired" if _is_over(stored) else "valid"
+    state = "expired" if _has_expired(stored) else "valid"
     return Token(name, stored.scope, state, stored.created, stored.expires)
 
 
-def _is_over(stored: _Stored) -> bool:
+def _has_expired(stored: _Stored) -> bool:
     return stored.expires is not None and stored.expires <= now()
 
 
@@ -102,30 +104,30 @@ def _digest(secret: str) -> str:
 
 
 def check_private(path: Path) -> None:
-    """Raise ShctlError when others than its owner may read or write a file."""
+    """Raise ShctlError if anyone but its owner may read or write a file."""
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        raise ShctlError(f"{path} has the mode {mode:04o}; 'chmod 600 {path}' makes it private")
+        raise ShctlError(f"{path} has mode {mode:04o} and must be private; run 'chmod 600 {path}'")
 
 
 def _latest(path: Path) -> dict[str, _Stored]:
-    """Return what the file holds; it is read only when it has changed.
+    """Return the file's tokens, and read it only after a change.
 
-    A thousand tokens take 6 ms to read, and whoever comes with a wrong one makes the server look.
+    A thousand tokens take 6 ms to read, and every request with a wrong token needs them.
     """
     try:
         status = path.stat()
     except OSError:
         return _read(path)
     mark = (path, status.st_ino, status.st_size, status.st_mode, status.st_ctime_ns)
-    if _seen.get("mark") != mark:
+    if _cache.get("mark") != mark:
         entries = _read(path)
-        # Another change in the same tick of the file system's clock would not show.
-        settled = abs(time.time_ns() - status.st_ctime_ns) > _TICK
-        _seen.update(mark=mark if settled else None, entries=entries)
+        # A second change in the same tick of the file system's clock leaves the status as it is.
+        final = abs(time.time_ns() - status.st_ctime_ns) > _TICK
+        _cache.update(mark=mark if final else None, entries=entries)
         return entries
-    kept: dict[str, _Stored] = _seen["entries"]
-    return kept
+    cached: dict[str, _Stored] = _cache["entries"]
+    return cached
 
 
 def _read(path: Path) -> dict[str, _Stored]:
@@ -136,7 +138,7 @@ def _read(path: Path) -> dict[str, _Stored]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ShctlError(f"cannot read the tokens in {path}: {error}") from error
+        raise ShctlError(f"cannot read tokens from {path}: {error}") from error
 
 
 def _write(path: Path, stored: dict[str, _Stored]) -> None:
@@ -144,5 +146,5 @@ def _write(path: Path, stored: dict[str, _Stored]) -> None:
     try:
         with write_atomically(path, mode=0o600) as stream:
             stream.write(json.dumps(entries, indent=2).encode())
-    except InstallFailed as error:  # its words are right, its exit code is an installation's
+    except InstallFailed as error:  # the right message, but the exit code of installations
         raise ShctlError(error.detail) from error

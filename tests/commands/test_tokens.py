@@ -41,7 +41,7 @@ def test_token_whose_secret_nobody_got_is_revoked(kind: str, output: str) -> Non
     if stdout is not None:
         os.close(stdout)
     assert (done.code, done.err.count("\n")) == (1, 1), done
-    assert "token 'lost' is revoked, since its secret could not be printed: " in done.err
+    assert "cannot print the secret of token 'lost', so the token is revoked: " in done.err
     assert ok("tokens", "list") == ""
     ok(*CREATE)
 
