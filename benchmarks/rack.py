@@ -55,8 +55,8 @@ class Rack:
             console_log.prepare_log(log)
         return domain.build(
             domain.Spec(
-                name=name, memory=128, cpus=1, networks=(NETWORK,), disks=(domain.Source(path),),
-                console=str(log), firmware="bios", kvm=False,
+                name=name, hardware=domain.Hardware(128, 1, "bios", "qemu"), networks=(NETWORK,),
+                disks=(domain.Source(path),), console=str(log),
                 metadata=Metadata("2024-01-01T00:00:00Z", volumes=owned),
             )
         )  # fmt: skip

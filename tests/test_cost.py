@@ -14,6 +14,7 @@ from shctl.hosts import creation, details, power, stopping
 from shctl.hosts.request import Request
 from shctl.hypervisor.connection import Hypervisor
 from shctl.networks import manage, openvswitch
+from shctl.xml.domain import Hardware
 from tests.support import URI, environment, modules_after, ok, prepare
 
 # These read what came with the handle, let go of it, or run the event loop.
@@ -99,7 +100,8 @@ def test_show_of_a_host_that_is_off(
 def test_creation_of_a_host_that_starts(
     hypervisor: Hypervisor, calls: Counter[str], processes: list[list[str]]
 ) -> None:
-    request = Request("counted", 64, (1,), ("vlan10",), virt_type="qemu", start=True)
+    hardware = Hardware(memory=64, cpus=1, firmware="bios", virt_type="qemu")
+    request = Request("counted", hardware, (1,), ("vlan10",), "shctl", start=True)
     creation.create(hypervisor, request, lambda *_: None)
     try:
         assert calls["virConnectGetAllDomainStats"] == 0, "it lists hosts to say that one is new"
@@ -159,8 +161,8 @@ def test_help_and_version_need_click_alone(option: str) -> None:
 def test_list_of_hosts_needs_no_more_than_its_own_modules() -> None:
     found = modules_after("--connect", "test:///default", "hosts", "list")
     assert ours(found) == {
-        *CLI, "commands.hosts", "common.output", "common.rows", "common.timeout", "hypervisor",
-        "hypervisor.binding", "hypervisor.connection", "hypervisor.domain", "hypervisor.network",
+        *CLI, "commands.hosts", "commands.host_options", "common.output", "common.rows",
+        "common.timeout", "hypervisor", "hypervisor.binding", "hypervisor.connection", "hypervisor.domain", "hypervisor.network",
         "hypervisor.pools", "hypervisor.reconnecting", "hypervisor.states",
     }  # fmt: skip
 

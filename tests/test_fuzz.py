@@ -49,13 +49,16 @@ METADATA = st.builds(
 SPECS = st.builds(
     domain.Spec,
     name=HOST,
-    memory=st.integers(16, 2**20),
-    cpus=st.integers(1, 255),
+    hardware=st.builds(
+        domain.Hardware,
+        st.integers(16, 2**20),
+        st.integers(1, 255),
+        st.just("bios"),
+        st.just("qemu"),
+    ),
     networks=st.lists(NETWORK, max_size=4).map(tuple),
     disks=st.lists(WORD.map(lambda word: Source(f"/v/{word}")), max_size=4).map(tuple),
     console=HOST.map(lambda host: f"/var/log/{host}.log"),
-    firmware=st.just("bios"),
-    kvm=st.just(False),
     metadata=METADATA,
     installer=st.none() | st.builds(Installer, st.just("/k"), st.just("/i"), TEXT),
 )
@@ -116,7 +119,8 @@ def facts(info: domain.DomainInfo) -> tuple[object, ...]:
 
 
 def expected(spec: domain.Spec) -> tuple[object, ...]:
-    return spec.memory, spec.cpus, spec.installer is not None, spec.console, spec.metadata
+    hardware, boots_installer = spec.hardware, spec.installer is not None
+    return hardware.memory, hardware.cpus, boots_installer, spec.console, spec.metadata
 
 
 @given(SPECS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from shctl.commands.base import (
     count,
     for_each,
 )
+from shctl.commands.host_options import HARDWARE, INSTALL
 from shctl.commands.session import Session
 from shctl.commands.types import (
     HOST,
@@ -22,9 +23,6 @@ from shctl.commands.types import (
     NEW_HOST,
     POOL,
     Duration,
-    InjectedFile,
-    NamedContent,
-    NamedText,
     Number,
 )
 from shctl.common.errors import InvalidInput
@@ -35,9 +33,8 @@ if TYPE_CHECKING:
     from shctl.common.model import HostDetail, Outcome
     from shctl.common.rows import Host
     from shctl.install.media import InstallOptions
+    from shctl.xml.domain import Hardware
 
-_INSTALL_OPTIONS = ("location", "cmdline", "kernel", "initrd", "inject", "values")
-MAX_MEMORY = 16 * 2**20  # MiB; no x86 server has more
 MAX_DISK = 2**16  # GiB
 HOSTS = click.argument("names", type=HOST, nargs=-1, required=True, metavar="NAME...")
 
@@ -76,13 +73,7 @@ def show_host(session: Session, name: str) -> HostDetail:
     ],
 )
 @click.argument("name", type=NEW_HOST)
-@click.option(
-    "--memory",
-    required=True,
-    type=Number(16, MAX_MEMORY, "MiB"),
-    metavar="MIB",
-    help="Memory, in MiB.",
-)
+@HARDWARE
 @click.option(
     "--disk",
     "disks",
@@ -102,30 +93,7 @@ def show_host(session: Session, name: str) -> HostDetail:
     help="Network of an interface. Repeat it for more interfaces.",
 )
 @click.option(
-    "--cpus",
-    default=1,
-    show_default=True,
-    type=Number(1, 255),
-    metavar="N",
-    help="Number of virtual CPUs.",
-)
-@click.option(
-    "--firmware",
-    default="bios",
-    show_default=True,
-    type=click.Choice(["bios", "uefi"]),
-    help="Firmware of the host; uefi is without secure boot.",
-)
-@click.option(
     "--pool", default="shctl", show_default=True, type=POOL, help="Storage pool for the disks."
-)
-@click.option(
-    "--virt-type",
-    default="auto",
-    show_default=True,
-    envvar="SHCTL_VIRT_TYPE",
-    type=click.Choice(["auto", "kvm", "qemu"]),
-    help="KVM, or QEMU's slow emulation (TCG); auto uses KVM where it works.",
 )
 @click.option("--autostart", is_flag=True, help="Start the host whenever the hypervisor boots.")
 @click.option("--start/--no-start", default=None, help="Start the host now; --install implies it.")
@@ -135,122 +103,46 @@ def show_host(session: Session, name: str) -> HostDetail:
 @click.option(
     "--overcommit", is_flag=True, help="Create the host even if the machine has too little memory."
 )
-@click.option(
-    "--install",
-    is_flag=True,
-    help="Install an operating system: from --location, else by network boot.",
-)
-@click.option("--location", metavar="URL", help="URL of the installation tree.")
-@click.option(
-    "--cmdline", metavar="STR", default="", help="Command line of the installer's kernel."
-)
-@click.option(
-    "--kernel",
-    metavar="PATH",
-    help="Path of the kernel below --location, instead of the one found.",
-)
-@click.option(
-    "--initrd", metavar="PATH", help="Path of the initrd below --location; requires --kernel."
-)
-@click.option(
-    "--inject",
-    "inject_files",
-    cls=LocalOption,
-    multiple=True,
-    metavar="[NAME=]FILE",
-    type=InjectedFile(),
-    help="Add this file to the initrd, such as a preseed.cfg or a kickstart; NAME is its path"
-    " there, such as nocloud/user-data. A FILE of - is standard input; write ./a=b for a name with"
-    " an equals sign. Repeatable.",
-)
-@click.option(
-    "--inject-text",
-    "inject",
-    multiple=True,
-    type=NamedContent(),
-    hidden=True,
-    help="Files to add to the initrd, by their paths there: text, or bytes in base64.",
-)
-@click.option(
-    "--value",
-    "values",
-    multiple=True,
-    type=NamedText(),
-    metavar="NAME=TEXT",
-    help="Replace @SHCTL_NAME@ in injected files that are UTF-8. HOSTNAME, MAC, DISK and LOCATION"
-    " are predefined. Repeatable.",
-)
-@click.option(
-    "--install-timeout",
-    default="2h",
-    show_default=True,
-    type=Duration(1, 7 * 86400),
-    metavar="TIME",
-    help="Time after which the installation has failed: seconds, or 90m, 2h.",
-)
+@INSTALL
 @click.option(
     "--wait", cls=LocalOption, is_flag=True, help="Wait until the host is installed, or running."
 )
 @click.pass_obj
-def create_host(session: Session, /, **wanted: Any) -> HostDetail:
+def create_host(
+    session: Session,
+    name: str,
+    hardware: Hardware,
+    disks: tuple[int, ...],
+    networks: tuple[str, ...],
+    pool: str,
+    autostart: bool,
+    start: bool | None,
+    if_not_exists: bool,
+    overcommit: bool,
+    install: InstallOptions | None,
+    wait: bool = False,
+) -> HostDetail:
     """Create a host, and install an operating system with --install.
 
     Without --install its disks are blank, and it boots from the first disk, then from the network.
     With --install the installer boots once; when it has ended, the host boots from its disk.
     """
-    from shctl.hosts.creation import create
+    from shctl.hosts import creation, waiting
     from shctl.hosts.request import Request
-    from shctl.hosts.waiting import TIMEOUT, wait
 
-    waits, install = wanted.pop("wait", False), _installation(session, wanted)
-    if waits and not (install or wanted["start"]):
+    request = Request(
+        name, hardware, disks, networks, pool, autostart, start, if_not_exists, overcommit, install
+    )
+    if wait and not request.starts:
         raise InvalidInput("wait: requires --start or --install", field="wait")
-    request = Request(**wanted, install=install)
-    host = create(session.hypervisor, request, session.progress, session.note_kept)
-    if not waits:
+    host = creation.create(session.hypervisor, request, session.progress, session.note_kept)
+    if not wait:
         return host
     if not install:
-        return wait(session.hypervisor, host.name, "running")
+        return waiting.wait(session.hypervisor, name, "running")
     # The installation times out before this wait does, and records the reason.
-    return wait(session.hypervisor, host.name, "installed", install.timeout + TIMEOUT)
-
-
-def _installation(session: Session, wanted: dict[str, Any]) -> InstallOptions | None:
-    """Take the options about installation out of `wanted`; refuse them without --install."""
-    options = {name: wanted.pop(name) for name in _INSTALL_OPTIONS}
-    files, timeout = wanted.pop("inject_files", ()), wanted.pop("install_timeout")
-    if not wanted.pop("install"):
-        options |= {
-            "inject": files or options["inject"],
-            "install_timeout": _is_typed("install_timeout"),
-        }
-        _check_none(options)
-        return None
-    from shctl.install.answers import read_answers
-    from shctl.install.media import InstallOptions
-
-    options["inject"] = _unique([*read_answers(files).items(), *options["inject"]])
-    options["values"] = dict(options["values"])
-    return InstallOptions(**options, timeout=timeout, local=session.local)
-
-
-def _unique(answers: list[tuple[str, bytes]]) -> dict[str, bytes]:
-    found = dict(answers)
-    if len(found) < len(answers):
-        raise InvalidInput("inject: two files have the same name", field="inject")
-    return found
-
-
-def _is_typed(name: str) -> bool:
-    """Return whether an option was given on the command line, not by the settings."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source is click.core.ParameterSource.COMMANDLINE
-
-
-def _check_none(options: dict[str, Any]) -> None:
-    for name, value in options.items():
-        if value:
-            raise InvalidInput(f"{name}: requires --install", field=name)
+    timeout = install.timeout + waiting.TIMEOUT
+    return waiting.wait(session.hypervisor, name, "installed", timeout)
 
 
 @hosts.command("start", examples=["shctl hosts start web1 web2"])

@@ -40,8 +40,9 @@ def _check_same(existing: HostDetail, request: Request) -> None:
         "disks": tuple(disk.size for disk in existing.disks),
         "networks": tuple(interface.network for interface in existing.interfaces),
     }
+    wants = {**vars(request), **vars(request.hardware)}
     for field, value in have.items():
-        if value != (requested := getattr(request, field)):
+        if value != (requested := wants[field]):
             raise Conflict(
                 f"host {request.name!r} exists with different {field}: {_text(value)}, not"
                 f" {_text(requested)}"

@@ -54,8 +54,7 @@ def create(
             power.start(hypervisor, host.name)
         return details.detail(hypervisor, host)
     if not request.overcommit:
-        starts = bool(request.start or request.install)
-        check_memory(hypervisor, request.name, request.memory, starts=starts)
+        check_memory(hypervisor, request.name, request.hardware.memory, starts=request.starts)
     with ExitStack() as held:
         # A download takes its time, so it comes before the locks.
         fetched = None
@@ -103,12 +102,12 @@ def _check(hypervisor: Hypervisor, request: Request) -> None:
 def _build(hypervisor: Hypervisor, request: Request, fetched: media.Media | None) -> Domain:
     # Once more: this time no network can go before the host is there.
     check_networks(hypervisor, request.networks)
-    kvm = _use_kvm(hypervisor, request.virt_type)
+    virt_type = _choose_virt_type(hypervisor, request.hardware.virt_type)
     pool = open_pool(hypervisor, request.pool)
-    spec = _reservation(request, kvm=kvm, location=fetched.location if fetched else None)
+    spec = _reservation(request, virt_type, location=fetched.location if fetched else None)
     conflicts.check_volumes_free(hypervisor, pool, spec.metadata)
     conflicts.check_log_free(hypervisor, request.name)
-    if request.firmware == "uefi":
+    if request.hardware.firmware == "uefi":
         nvram.check_free(hypervisor, spec.name)
     volumes: list[Volume] = []
     with Rollback() as undo:
@@ -152,7 +151,7 @@ def _finish(
     host = hypervisor.define(domain.build(spec))
     if request.autostart:
         host.set_autostart(True)
-    if request.start or request.install:
+    if request.starts:
         installer = _stage(hypervisor, spec, fetched, undo) if request.install else None
         power.power_on(hypervisor, host, installer=installer)
         undo.push(f"running host {host.name}", host.destroy)
@@ -185,18 +184,18 @@ def check_networks(hypervisor: Hypervisor, wanted: tuple[str, ...]) -> None:
             )
 
 
-def _use_kvm(hypervisor: Hypervisor, virt_type: str) -> bool:
+def _choose_virt_type(hypervisor: Hypervisor, virt_type: str) -> str:
     if virt_type == "qemu":
-        return False
+        return "qemu"
     usable = hypervisor.has_kvm()
     if virt_type == "kvm" and not usable:
         raise InvalidInput(
             "virt_type: KVM is not usable on this hypervisor; use auto or qemu", field="virt_type"
         )
-    return usable
+    return "kvm" if usable else "qemu"
 
 
-def _reservation(request: Request, *, kvm: bool, location: str | None) -> domain.Spec:
+def _reservation(request: Request, virt_type: str, location: str | None) -> domain.Spec:
     """Return the host without its disks: defined first, it takes the name in one atomic step.
 
     Its metadata lists the volumes before they exist, so that nothing is lost to an interruption,
@@ -208,13 +207,10 @@ def _reservation(request: Request, *, kvm: bool, location: str | None) -> domain
     targets = [names.disk_target(index) for index in range(len(request.disks))]
     return domain.Spec(
         name=request.name,
-        memory=request.memory,
-        cpus=request.cpus,
+        hardware=replace(request.hardware, virt_type=virt_type),
         networks=request.networks,
         disks=(),
         console=str(console_log.log_path(request.name)),
-        firmware=request.firmware,
-        kvm=kvm,
         metadata=Metadata(
             created=clock.now(),
             complete=False,

@@ -5,30 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shctl.storage.volumes import DEFAULT_POOL
+from shctl.xml.domain import Hardware
 
 if TYPE_CHECKING:
-    from shctl.install import media
+    from shctl.install.media import InstallOptions
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a new host is to be; `memory` in MiB, `disks` in GiB.
+    """A new host; `disks` in GiB.
 
-    `virt_type` is auto, kvm or qemu; `firmware` is bios or uefi. A host that is to be installed
-    starts by itself; `start` None leaves it to that.
+    With `install` the host starts anyway; `start` is None unless the caller chose.
     """
 
     name: str
-    memory: int
+    hardware: Hardware
     disks: tuple[int, ...]
     networks: tuple[str, ...]
-    cpus: int = 1
-    pool: str = DEFAULT_POOL
-    firmware: str = "bios"
-    virt_type: str = "auto"
+    pool: str
     autostart: bool = False
     start: bool | None = None
     if_not_exists: bool = False
     overcommit: bool = False
-    install: media.InstallOptions | None = None
+    install: InstallOptions | None = None
+
+    @property
+    def starts(self) -> bool:
+        """Return whether the creation starts the host or its installer."""
+        return bool(self.start or self.install)

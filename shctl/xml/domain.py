@@ -45,20 +45,31 @@ class Installer:
 
 
 @dataclass(frozen=True)
-class Spec:
-    """A host to be; `memory` in MiB, `console` the path of the serial console's log.
+class Hardware:
+    """Hardware of a new host, by the names of the options of `hosts create`; `memory` in MiB.
 
-    With `installer` it is the same host for the one boot that installs it.
+    `firmware` is bios or uefi; `virt_type` is kvm or qemu, in a request also auto. A new field
+    needs an option and its XML here: what is in between passes this object on.
+    """
+
+    memory: int
+    cpus: int
+    firmware: str
+    virt_type: str
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The target of a creation; `console` is the path of the serial console's log.
+
+    With `installer` it describes the one boot that installs the host.
     """
 
     name: str
-    memory: int
-    cpus: int
+    hardware: Hardware
     networks: tuple[str, ...]
     disks: tuple[Source, ...]
     console: str
-    firmware: str
-    kvm: bool
     metadata: Metadata
     uuid: str | None = None
     installer: Installer | None = None
@@ -106,18 +117,19 @@ class DomainInfo:
 
 def build(spec: Spec) -> str:
     """Return the XML of a host that boots from its disk, then the network; or of its installer."""
-    root = etree.Element("domain", type="kvm" if spec.kvm else "qemu")
+    hardware = spec.hardware
+    root = etree.Element("domain", type=hardware.virt_type)
     _text(root, "name", spec.name)
     if spec.uuid:
         _text(root, "uuid", spec.uuid)
     _add(root, "metadata").append(metadata.build(spec.metadata))
-    _text(root, "memory", str(spec.memory), unit="MiB")
-    _text(root, "vcpu", str(spec.cpus))
-    _add_boot(root, spec.firmware, spec.installer)
+    _text(root, "memory", str(hardware.memory), unit="MiB")
+    _text(root, "vcpu", str(hardware.cpus))
+    _add_boot(root, hardware, spec.installer)
     features = _add(root, "features")
     _add(features, "acpi")
     _add(features, "apic")
-    _add(root, "cpu", mode="host-passthrough" if spec.kvm else "maximum")
+    _add(root, "cpu", mode="host-passthrough" if hardware.virt_type == "kvm" else "maximum")
     _add(root, "clock", offset="utc")
     _text(root, "on_poweroff", "destroy")
     # An installer that reboots must not meet its own kernel again; it has to end like a power-off.
@@ -127,10 +139,10 @@ def build(spec: Spec) -> str:
     return etree.tostring(root, encoding="unicode")
 
 
-def _add_boot(root: etree._Element, firmware: str, installer: Installer | None) -> None:
+def _add_boot(root: etree._Element, hardware: Hardware, installer: Installer | None) -> None:
     system = _add(root, "os")
     _text(system, "type", "hvm", arch="x86_64", machine="q35")
-    if firmware == "uefi":
+    if hardware.firmware == "uefi":
         system.set("firmware", "efi")
         # Secure boot would refuse the unsigned kernels of many installers.
         _add(_add(system, "firmware"), "feature", enabled="no", name="secure-boot")

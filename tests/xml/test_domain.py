@@ -8,7 +8,7 @@ from lxml import etree
 
 from shctl.xml import domain
 from shctl.xml.disks import DiskRow
-from shctl.xml.domain import Ceph, Installer, Source, Spec
+from shctl.xml.domain import Ceph, Hardware, Installer, Source, Spec
 from shctl.xml.metadata import Installation, Metadata, OwnedVolume
 from tests.support import connected
 
@@ -17,13 +17,10 @@ TIME = "2026-01-02T03:04:05Z"
 UUID = "11111111-2222-4333-8444-555555555555"
 BASE = Spec(
     name="web1",
-    memory=512,
-    cpus=1,
+    hardware=Hardware(memory=512, cpus=1, firmware="bios", virt_type="qemu"),
     networks=("vlan10",),
     disks=(Source("/v/web1-sda"),),
     console="/var/log/shctl/console/web1.log",
-    firmware="bios",
-    kvm=False,
     metadata=Metadata(TIME, volumes=(OwnedVolume("shctl", "web1-sda"),)),
 )
 SPECS = {
@@ -32,12 +29,9 @@ SPECS = {
     "host-large": replace(
         BASE,
         uuid=UUID,
-        memory=4096,
-        cpus=4,
+        hardware=Hardware(memory=4096, cpus=4, firmware="uefi", virt_type="kvm"),
         networks=("vlan10", "vlan20"),
         disks=(Source("/v/web1-sda"), Source("/dev/vg/web1-sdb", is_block=True)),
-        firmware="uefi",
-        kvm=True,
     ),
     "host-ceph": replace(
         BASE,
