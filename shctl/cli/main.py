@@ -19,7 +19,7 @@ from shctl.common.text import clean, clean_lines
 
 GARBAGE = 50_000  # objects that may come up before the first look for garbage
 MEMBERS = {
-    "hosts": ("shctl.commands.hosts:hosts", "Create, start, watch and remove hosts."),
+    "hosts": ("shctl.commands.hosts:hosts", "Create, start, stop, watch and delete hosts."),
     "networks": ("shctl.commands.networks:networks", "Create, show and remove VLAN networks."),
     "doctor": (
         "shctl.commands.doctor:doctor",
