@@ -1,4 +1,4 @@
-"""Find what interruptions, power cuts and other tools left behind, and put right what is ours."""
+"""Find what interruptions, power cuts and other tools left behind; fix what shctl created."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -9,49 +9,50 @@ from shctl.doctor import files, hosts, switch
 from shctl.doctor.snapshot import Fix
 from shctl.hypervisor.connection import Hypervisor
 
-# The order matters: an interrupted creation takes its volumes, ports and files along.
+# Order matters: deleting an interrupted host also removes its volumes, ports and files.
 _CHECKS = {
     "interrupted creations and deletions": hosts.interrupted,
-    "installations": hosts.installs_open,
-    "definitions of hosts that are installed": hosts.installs_redefined,
-    "hosts that stand still": hosts.stuck,
-    "pools": hosts.pools_inactive,
-    "volumes of hosts": hosts.volumes_missing,
-    "volumes without host": hosts.volumes_left,
+    "installations": hosts.unfinished_installations,
+    "definitions of hosts being installed": hosts.redefined_installations,
+    "stalled hosts": hosts.stalled,
+    "pools": hosts.inactive_pools,
+    "volumes of hosts": hosts.missing_volumes,
+    "volumes without a host": hosts.orphaned_volumes,
     "stale ports": switch.stale_ports,
     "possibly stale ports": switch.possibly_stale_ports,
     "ports of running hosts": switch.wrong_ports,
     "networks": switch.networks,
-    "files without host": files.files_left,
-    "modes of files": files.modes_wrong,
-    "leftovers in the cache": files.cache_left,
-    "cached files": files.cache_changed,
+    "files without a host": files.orphaned_files,
+    "file modes": files.wrong_modes,
+    "leftovers in the cache": files.cache_leftovers,
+    "cached files": files.changed_cache_files,
 }
 
 
 def examine(hypervisor: Hypervisor, *, fix: bool = False) -> list[Finding]:
-    """Return what is wrong; with `fix` put right what is ours and can be put right.
+    """Return the problems found; with `fix` also fix those that are shctl's to fix.
 
-    What cannot be examined is a finding too; only without libvirt nothing can be said.
+    A check that fails is a finding too. Raises ShctlError only if libvirt cannot be reached.
     """
     hypervisor.check_writable()
     hypervisor.active_uuids()
     found: list[Finding] = []
     for subject, check in _CHECKS.items():
         try:
-            # Each check looks anew: mending one thing may have mended others.
-            for finding, mend in check(hypervisor):
-                found.append(_mended(finding, mend) if fix and mend else finding)
+            # Each check takes its own snapshot: an earlier fix may have solved later problems.
+            for finding, apply in check(hypervisor):
+                found.append(_fixed(finding, apply) if fix and apply else finding)
         except (ShctlError, OSError) as error:
-            problem = f"they cannot be examined: {error}"
-            found.append(Finding("check", subject, problem, "mend that, then look again"))
+            problem = f"this check failed: {error}"
+            remedy = "solve that problem, then run 'shctl doctor' again"
+            found.append(Finding("check", subject, problem, remedy))
     return found
 
 
-def _mended(finding: Finding, mend: Fix) -> Finding:
+def _fixed(finding: Finding, apply: Fix) -> Finding:
     try:
-        with suppress(NotFound):  # somebody else was faster
-            mend()
+        with suppress(NotFound):  # another process removed it first
+            apply()
     except (ShctlError, OSError) as error:
-        return replace(finding, result=f"not mended: {error}")
-    return replace(finding, result="mended")
+        return replace(finding, result=f"not fixed: {error}")
+    return replace(finding, result="fixed")

@@ -1,4 +1,4 @@
-"""Check files: those of hosts that have gone, modes, and the cache."""
+"""Check files: those of hosts that no longer exist, file modes, and the cache."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from shctl.common import files, locks, names, token_file
 from shctl.common.errors import ShctlError
 from shctl.common.model import Finding
-from shctl.doctor.snapshot import Found, is_so, look, put_right
+from shctl.doctor.snapshot import Found, fix_locked, recheck_locked, take_snapshot
 from shctl.hosts import console_log
 from shctl.hypervisor.connection import Hypervisor
 from shctl.install import boot_files
@@ -21,65 +21,70 @@ from shctl.storage.volumes import DEFAULT_PATH
 _LOG = re.compile(r".*/(.+)\.log(?:\.[0-9]+)?")
 
 
-def files_left(hypervisor: Hypervisor) -> Found:
-    """Find boot files and console logs of no host."""
+def orphaned_files(hypervisor: Hypervisor) -> Found:
+    """Find boot files and console logs that belong to no host."""
     booted = {path: path.name for path in _boot_directories()}
-    yield from _left_by(
+    yield from _orphaned(
         booted,
-        lambda: set(booted.values()) - look(hypervisor).installing,
-        "boot files of no open installation",
+        lambda: set(booted.values()) - take_snapshot(hypervisor).installing,
+        "these boot files belong to no open installation",
         lambda path: boot_files.remove_boot_files(path.name),
     )
     parts = map(_LOG.fullmatch, map(str, files.children(console_log.LOGS)))
     logged = {Path(match[0]): match[1] for match in parts if match}
     logged = {path: host for path, host in logged.items() if files.is_regular(path)}
-    yield from _left_by(
+    yield from _orphaned(
         logged,
-        lambda: _unnamed(hypervisor, set(logged.values())),
-        "console log of no host",
+        lambda: _without_host(hypervisor, set(logged.values())),
+        "this console log belongs to no host",
         lambda path: path.unlink(missing_ok=True),
     )
 
 
 def _boot_directories() -> list[Path]:
-    """Return the directories with boot files of shctl's; none where a link leads elsewhere."""
+    """Return the directories with shctl's boot files; none if BOOT is a symbolic link."""
     if boot_files.BOOT.is_symlink():
         return []
     paths = [path for path in files.children(boot_files.BOOT) if names.is_host(path.name)]
     return [path for path in paths if boot_files.is_boot_directory(path)]
 
 
-def _unnamed(hypervisor: Hypervisor, hosts: set[str]) -> set[str]:
-    """Return the hosts that are not there, and to whose logs no other host may write."""
-    left = hosts - look(hypervisor).names
-    if not left or any(host.hung for host in hypervisor.domains()):
+def _without_host(hypervisor: Hypervisor, hosts: set[str]) -> set[str]:
+    """Return those names that no host has and whose logs no other host may write to."""
+    orphaned = hosts - take_snapshot(hypervisor).names
+    # A hung host cannot report which logs it writes to.
+    if not orphaned or any(host.hung for host in hypervisor.domains()):
         return set()
     written = console_log.written(hypervisor)
-    return {host for host in left if f"{host}.log" not in written}
+    return {host for host in orphaned if f"{host}.log" not in written}
 
 
-def _left_by(
-    places: dict[Path, str],
-    left: Callable[[], set[str]],
+def _orphaned(
+    host_of: dict[Path, str],
+    find_orphaned: Callable[[], set[str]],
     problem: str,
     remove: Callable[[Path], None],
 ) -> Found:
-    """Find files, given with the names of their hosts, whose host `left` still tells apart."""
-    suspects = left() if places else set()
-    for path in sorted(path for path, host in places.items() if host in suspects):
-        # A host that went between two looks took its files along.
-        still = partial(lambda path: files.exists(path) and places[path] in left(), path)
-        if is_so(places[path], still):
+    """Find files whose host, given by `host_of`, is one of those that `find_orphaned` returns."""
+
+    def is_orphaned(path: Path) -> bool:
+        # A host deleted since the snapshot has taken its files with it.
+        return files.exists(path) and host_of[path] in find_orphaned()
+
+    suspects = find_orphaned() if host_of else set()
+    for path in sorted(path for path, host in host_of.items() if host in suspects):
+        condition = partial(is_orphaned, path)
+        if recheck_locked(host_of[path], condition):
             yield (
                 Finding("file", str(path), problem, "--fix deletes it"),
-                partial(put_right, places[path], still, partial(remove, path)),
+                partial(fix_locked, host_of[path], condition, partial(remove, path)),
             )
 
 
-def modes_wrong(hypervisor: Hypervisor) -> Found:
-    """Find files of ours that let others do more than they should."""
+def wrong_modes(hypervisor: Hypervisor) -> Found:
+    """Find shctl's files and directories with a mode that is too permissive."""
     volumes = Path(DEFAULT_PATH)
-    wanted = {
+    modes = {
         console_log.LOGS: 0o700,
         volumes: 0o711,
         boot_files.BOOT: 0o755,
@@ -91,27 +96,27 @@ def modes_wrong(hypervisor: Hypervisor) -> Found:
         token_file.PATH,
         *disks,
     ):
-        wanted[path] = 0o600
-    for path, mode in wanted.items():
-        if (have := _mode(path)) & ~mode and _is_alone(hypervisor, path, disks.get(path)):
-            problem = f"its mode is {have:04o}, which lets others do more than they should"
+        modes[path] = 0o600
+    for path, mode in modes.items():
+        if (actual := _mode(path)) & ~mode and _is_exclusive(hypervisor, path, disks.get(path)):
+            problem = f"its mode {actual:04o} gives other users access"
             yield (
-                Finding("file", str(path), problem, f"--fix makes it {mode:04o}"),
+                Finding("file", str(path), problem, f"--fix changes it to {mode:04o}"),
                 partial(_chmod, path, mode),
             )
 
 
 def _mode(path: Path) -> int:
-    """Return the mode of a file or directory, 0 where it is not certain whose that is."""
+    """Return the mode of a file or directory; 0 if its owner is not certain."""
     facts = files.stat_or_none(path, follow=False)
     if facts is None or not (stat.S_ISDIR(facts.st_mode) or stat.S_ISREG(facts.st_mode)):
         return 0
-    # A second name of a file may be another owner's.
+    # Another hard link of a file may belong to somebody else.
     return 0 if stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1 else stat.S_IMODE(facts.st_mode)
 
 
-def _is_alone(hypervisor: Hypervisor, path: Path, host: str | None) -> bool:
-    """Tell whether a disk is used by no other host than this one, by its UUID."""
+def _is_exclusive(hypervisor: Hypervisor, path: Path, host: str | None) -> bool:
+    """Return whether no host uses a disk other than this one, given by its UUID."""
     if host is None:
         return True
     uses = usage.users_of(hypervisor, [str(path)])[str(path)]
@@ -119,14 +124,15 @@ def _is_alone(hypervisor: Hypervisor, path: Path, host: str | None) -> bool:
 
 
 def _disks(hypervisor: Hypervisor, volumes: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the disks in a directory that hosts have and list, with the hosts' UUIDs."""
-    for host, info, data in look(hypervisor).ours:
+    """Yield the owned disks of hosts in a directory, with the hosts' UUIDs."""
+    for host, info, data in take_snapshot(hypervisor).managed:
         listed = {str(volumes / name.name) for name in data.volumes if "/" not in name.name}
         yield from ((Path(row.path), host.uuid) for row in info.disks if row.path in listed)
 
 
 def _chmod(path: Path, mode: int) -> None:
-    """Change a mode, but never that of what a link leads to, which anybody may have put there."""
+    """Change the mode of a file; raise OSError for a symbolic link."""
+    # Following a link that another user planted would change a file of their choice.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         os.fchmod(descriptor, mode)
@@ -134,26 +140,28 @@ def _chmod(path: Path, mode: int) -> None:
         os.close(descriptor)
 
 
-def cache_left(_hypervisor: Hypervisor) -> Found:
-    """Find what interrupted downloads and others left in the cache."""
+def cache_leftovers(_hypervisor: Hypervisor) -> Found:
+    """Find partial downloads and foreign files in the cache."""
     cache = Cache()
     for path in cache.leftovers():
         if is_own_name(path):
-            problem, remedy = "left by an interrupted download", "--fix deletes it"
+            problem, remedy = "an interrupted download left it", "--fix deletes it"
             yield Finding("file", str(path), problem, remedy), partial(_clean, cache, path)
         else:
-            problem = "it stands in the cache and is not shctl's"
-            remedy = "look at it, and remove it if nobody needs it"
+            problem = "it is in the cache, but shctl did not create it"
+            remedy = "check it, and remove it if nobody needs it"
             yield Finding("file", str(path), problem, remedy), None
 
 
-def cache_changed(_hypervisor: Hypervisor) -> Found:
+def changed_cache_files(_hypervisor: Hypervisor) -> Found:
     """Find cached files that QEMU or another user may have written to."""
     cache = Cache()
     for path in cache.changed():
-        problem = "it has another owner, mode or name than the cache gave it, so it is not used"
+        problem = "its owner, mode or name was changed, so the cache does not use it"
         yield (
-            Finding("file", str(path), problem, "--fix deletes it; it is fetched again"),
+            Finding(
+                "file", str(path), problem, "--fix deletes it; the next use downloads it again"
+            ),
             partial(cache.forget, path),
         )
 
@@ -161,4 +169,4 @@ def cache_changed(_hypervisor: Hypervisor) -> Found:
 def _clean(cache: Cache, path: Path) -> None:
     cache.remove_leftovers()
     if files.exists(path):
-        raise ShctlError("it cannot be removed; try by hand")
+        raise ShctlError("the cache cannot remove it; delete it by hand")

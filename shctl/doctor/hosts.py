@@ -1,4 +1,4 @@
-"""Check hosts: what was begun and not ended, and disks that are missing or nobody's."""
+"""Check hosts: unfinished operations, stalls, and missing or orphaned disks."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from functools import partial
 
 from shctl.common.errors import NotFound
 from shctl.common.model import Finding
-from shctl.doctor.snapshot import Found, is_so, look, read
+from shctl.doctor.snapshot import Found, read_info, recheck_locked, take_snapshot
 from shctl.hosts import deletion, redefinition, stalls
 from shctl.hosts import installation as installs
 from shctl.hypervisor.connection import Hypervisor
@@ -21,8 +21,8 @@ _VOLUME = re.compile(r"(.+)-sd[a-z]+")
 
 def interrupted(hypervisor: Hypervisor) -> Found:
     """Find hosts whose creation or deletion was interrupted."""
-    for host, _, data in look(hypervisor).ours:
-        if not data.complete and is_so(host.name, partial(deletion.is_interrupted, host)):
+    for host, _, data in take_snapshot(hypervisor).managed:
+        if not data.complete and recheck_locked(host.name, partial(deletion.is_interrupted, host)):
             problem = "its creation or deletion was interrupted"
             yield (
                 Finding("host", host.name, problem, "--fix deletes it"),
@@ -30,19 +30,19 @@ def interrupted(hypervisor: Hypervisor) -> Found:
             )
 
 
-def installs_open(hypervisor: Hypervisor) -> Found:
-    """Find installations that are over, and that nobody has brought to their end."""
-    for host, _, data in look(hypervisor).ours:
-        if data.install and data.complete and is_so(host.name, partial(_is_over, host)):
-            problem = "its installation has ended, or its time is over, and nobody saw to it"
+def unfinished_installations(hypervisor: Hypervisor) -> Found:
+    """Find installations that ended or timed out without shctl finishing them."""
+    for host, _, data in take_snapshot(hypervisor).managed:
+        if data.install and data.complete and recheck_locked(host.name, partial(_is_over, host)):
+            problem = "its installation ended or timed out, and shctl has not finished it"
             yield (
-                Finding("host", host.name, problem, "--fix brings it to its end"),
+                Finding("host", host.name, problem, "--fix finishes it"),
                 partial(installs.advance, hypervisor, host.name),
             )
 
 
 def _is_over(host: Domain) -> bool:
-    data = read(host).metadata
+    data = read_info(host).metadata
     if data is None or data.install is None:
         return False
     if data.install.late:
@@ -51,9 +51,9 @@ def _is_over(host: Domain) -> bool:
     return data.install.open and over
 
 
-def installs_redefined(hypervisor: Hypervisor) -> Found:
-    """Find hosts that another program redefined or undefined while they were being installed."""
-    for host, _ in look(hypervisor).hosts:
+def redefined_installations(hypervisor: Hypervisor) -> Found:
+    """Find hosts that another program redefined or undefined during their installation."""
+    for host, _ in take_snapshot(hypervisor).hosts:
         with suppress(NotFound):
             if problem := _redefined(host):
                 remedy = f"correct its definition with 'virsh edit {host.name}', or delete it"
@@ -62,13 +62,13 @@ def installs_redefined(hypervisor: Hypervisor) -> Found:
 
 def _redefined(host: Domain) -> str | None:
     data = installs.find_metadata(host)
-    # What somebody makes of a host that has been installed is no longer about its installer.
+    # Changes after the installation do not affect the installer.
     if data is None or data.install is None or data.install.phase == INSTALLED or host.hung:
         return None
     return redefinition.problem(host)
 
 
-def stuck(hypervisor: Hypervisor) -> Found:
+def stalled(hypervisor: Hypervisor) -> Found:
     """Find hosts whose guest does not run because of a fault, such as a full disk."""
     for host in hypervisor.domains():
         with suppress(NotFound):
@@ -76,14 +76,15 @@ def stuck(hypervisor: Hypervisor) -> Found:
                 yield Finding("host", host.name, f"it {stall.why}", stall.remedy), None
 
 
-def pools_inactive(hypervisor: Hypervisor) -> Found:
-    """Find pools of our hosts that are inactive."""
-    used = {volume.pool for _, _, data in look(hypervisor).ours for volume in data.volumes}
+def inactive_pools(hypervisor: Hypervisor) -> Found:
+    """Find inactive pools that hold disks of managed hosts."""
+    snapshot = take_snapshot(hypervisor)
+    used = {volume.pool for _, _, data in snapshot.managed for volume in data.volumes}
     for name in sorted(used | {volumes.DEFAULT_POOL}):
         with suppress(NotFound):
             if not hypervisor.pool(name).active:
-                problem = "it is inactive, so the disks in it can neither be used nor examined"
-                yield Finding("pool", name, problem, f"'virsh pool-start {name}'"), None
+                problem = "it is inactive, so its volumes can be neither used nor checked"
+                yield Finding("pool", name, problem, f"start it: 'virsh pool-start {name}'"), None
 
 
 def _active_pool(hypervisor: Hypervisor, name: str) -> Pool | None:
@@ -91,18 +92,18 @@ def _active_pool(hypervisor: Hypervisor, name: str) -> Pool | None:
     return pool if pool.active else None
 
 
-def volumes_missing(hypervisor: Hypervisor) -> Found:
-    """Find volumes that hosts list and that are not there."""
-    for host, _, data in look(hypervisor).ours:
+def missing_volumes(hypervisor: Hypervisor) -> Found:
+    """Find volumes that are listed in a host's metadata but do not exist."""
+    for host, _, data in take_snapshot(hypervisor).managed:
         for volume in data.volumes if data.complete else ():
-            if is_so(host.name, partial(_is_missing, hypervisor, host, volume)):
+            if recheck_locked(host.name, partial(_is_missing, hypervisor, host, volume)):
                 problem = f"its volume {volume.name} is not in pool {volume.pool}"
-                remedy = f"restore it, or 'shctl hosts delete {host.name}'"
+                remedy = f"restore it, or delete the host: 'shctl hosts delete {host.name}'"
                 yield Finding("host", host.name, problem, remedy), None
 
 
 def _is_missing(hypervisor: Hypervisor, host: Domain, volume: OwnedVolume) -> bool:
-    data = read(host).metadata
+    data = read_info(host).metadata
     if data is None or not data.complete:
         return False
     try:
@@ -112,30 +113,30 @@ def _is_missing(hypervisor: Hypervisor, host: Domain, volume: OwnedVolume) -> bo
     return pool is not None and not pool.has_volume(volume.name)
 
 
-def volumes_left(hypervisor: Hypervisor) -> Found:
-    """Find volumes in the default pool that are named like ours and belong to no host."""
+def orphaned_volumes(hypervisor: Hypervisor) -> Found:
+    """Find volumes in the default pool that are named like shctl's and belong to no host."""
     with suppress(NotFound):
         if pool := _active_pool(hypervisor, volumes.DEFAULT_POOL):
-            yield from _left_in(hypervisor, pool)
+            yield from _orphaned_in(hypervisor, pool)
 
 
-def _left_in(hypervisor: Hypervisor, pool: Pool) -> Found:
-    def is_left(name: str) -> bool:
-        return pool.has_volume(name) and name not in look(hypervisor).volumes
+def _orphaned_in(hypervisor: Hypervisor, pool: Pool) -> Found:
+    def is_orphaned(name: str) -> bool:
+        return pool.has_volume(name) and name not in take_snapshot(hypervisor).volumes
 
-    # Only names that shctl gives: what else somebody keeps there is not ours.
+    # Only names that shctl gives to volumes: all others are somebody else's.
     host_of = {match[0]: match[1] for match in map(_VOLUME.fullmatch, pool.volume_names()) if match}
-    suspects = _paths(pool, host_of.keys() - look(hypervisor).volumes)
+    suspects = _paths(pool, host_of.keys() - take_snapshot(hypervisor).volumes)
     used = usage.users_of(hypervisor, suspects.values())
     for name, path in sorted(suspects.items()):
-        if not used[path] and is_so(host_of[name], partial(is_left, name)):
-            # A name proves nothing: it may be a copy that somebody put there.
-            remedy = f"look at it, then 'virsh vol-delete {name} {pool.name}'"
+        if not used[path] and recheck_locked(host_of[name], partial(is_orphaned, name)):
+            # No automatic fix: a name proves nothing, it may be a copy that somebody made.
+            remedy = f"check it, then delete it: 'virsh vol-delete {name} {pool.name}'"
             yield Finding("volume", path, "it belongs to no host", remedy), None
 
 
 def _paths(pool: Pool, names: Iterable[str]) -> dict[str, str]:
-    """Return the paths of those volumes that are still there, by name."""
+    """Return the paths of the volumes that still exist, by name."""
     found = {}
     for name in names:
         with suppress(NotFound):

@@ -1,7 +1,7 @@
-"""What the checks share: how they look at hosts, and how they judge while others are at work.
+"""A snapshot of all domains, and checks and fixes under a host's lock.
 
-While shctl is at work on a host, much looks like a leftover. So whatever belongs to a host is
-judged, and put right, with the host's lock held.
+A host that another shctl process is creating or deleting looks like a leftover. So everything
+that belongs to a host is checked again, and fixed, while holding the host's lock.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,14 +22,14 @@ Found = Iterator[tuple[Finding, Fix | None]]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The domains at one moment, with our metadata where there is some."""
+class Snapshot:
+    """All domains at one moment, with the information from their XML."""
 
     hosts: tuple[tuple[Domain, domain.DomainInfo], ...]
 
     @property
-    def ours(self) -> Iterator[tuple[Domain, domain.DomainInfo, Metadata]]:
-        """Return the domains that shctl made or took over."""
+    def managed(self) -> Iterator[tuple[Domain, domain.DomainInfo, Metadata]]:
+        """Yield the domains that shctl created or adopted, with their metadata."""
         for host, info in self.hosts:
             if info.metadata:
                 yield host, info, info.metadata
@@ -41,46 +41,47 @@ class Seen:
 
     @property
     def logged(self) -> set[str]:
-        """Return what consoles' logs are called by, which a host that was renamed is not."""
+        """Return the names in the paths of console logs; a renamed host keeps its old log."""
         return {Path(info.console).stem for _, info in self.hosts if info.console}
 
     @property
     def volumes(self) -> set[str]:
-        """Return the names of the volumes that our hosts list."""
-        return {volume.name for _, _, data in self.ours for volume in data.volumes}
+        """Return the names of the volumes listed in the metadata of managed hosts."""
+        return {volume.name for _, _, data in self.managed for volume in data.volumes}
 
     @property
     def installing(self) -> set[str]:
         """Return the names of the hosts with an open installation."""
-        return {host.name for host, _, data in self.ours if data.install and data.install.open}
+        return {host.name for host, _, data in self.managed if data.install and data.install.open}
 
 
-def look(hypervisor: Hypervisor) -> Seen:
-    """Look at all domains as they are now."""
-    seen = []
+def take_snapshot(hypervisor: Hypervisor) -> Snapshot:
+    """Return all domains as they are now."""
+    found = []
     for host in hypervisor.domains():
-        with suppress(NotFound):  # gone in the meantime
-            seen.append((host, read(host)))
-    return Seen(tuple(seen))
+        with suppress(NotFound):  # deleted since they were listed
+            found.append((host, read_info(host)))
+    return Snapshot(tuple(found))
 
 
-def read(host: Domain) -> domain.DomainInfo:
-    """Read a domain as it is stored, a transient one as it runs."""
+def read_info(host: Domain) -> domain.DomainInfo:
+    """Return the information in a domain's stored XML, or in a transient domain's live XML."""
     return domain.read(host.xml(stored=host.persistent))
 
 
-def is_so(host: str, still: Callable[[], bool]) -> bool:
-    """Tell whether something holds about a host while nobody is at work on it.
+def recheck_locked(host: str, condition: Callable[[], bool]) -> bool:
+    """Return whether a condition holds while holding a host's lock; False if the host is busy.
 
-    What cannot be seen is no answer: that is raised.
+    Errors of the condition are raised, since a failed check is not a "no".
     """
+    # No waiting: a locked host is in use, so its state is not a leftover.
     with suppress(locks.Busy, NotFound), locks.hold("host", host, timeout=0):
-        return still()
+        return condition()
     return False
 
 
-def put_right(host: str, still: Callable[[], bool], mend: Fix) -> None:
-    """Mend something about a host, unless somebody has done so in the meantime."""
+def fix_locked(host: str, condition: Callable[[], bool], fix: Fix) -> None:
+    """Apply a fix to a host under its lock, if the condition still holds."""
     with locks.hold("host", host):
-        if still():
-            mend()
+        if condition():
+            fix()

@@ -5,7 +5,7 @@ from functools import partial
 
 from shctl.common.errors import NotFound
 from shctl.common.model import Finding
-from shctl.doctor.snapshot import Found, is_so, look
+from shctl.doctor.snapshot import Found, recheck_locked, take_snapshot
 from shctl.hosts import power
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
@@ -48,15 +48,15 @@ def _is_stale(hypervisor: Hypervisor, row: openvswitch.PortRow) -> bool:
         return row in ports.stale(hypervisor)
 
     host = next((host for host in hypervisor.domains() if host.uuid == row.domain), None)
-    return is_so(host.name, still) if host else still()
+    return recheck_locked(host.name, still) if host else still()
 
 
 def wrong_ports(hypervisor: Hypervisor) -> Found:
     """Find running hosts with a port that does not match their network."""
-    for host, _ in look(hypervisor).hosts:
+    for host, _ in take_snapshot(hypervisor).hosts:
         with suppress(NotFound):
             wrong = _wrong_port(hypervisor, host)
-            if wrong and is_so(host.name, partial(_has_wrong_port, hypervisor, host)):
+            if wrong and recheck_locked(host.name, partial(_has_wrong_port, hypervisor, host)):
                 yield Finding("host", host.name, wrong, "stop it and start it again"), None
 
 

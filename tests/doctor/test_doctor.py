@@ -1,4 +1,4 @@
-"""doctor: each finding planted from outside, shown, mended by --fix; nothing else is touched."""
+"""doctor reports and fixes each planted problem; it changes nothing else."""
 
 import json
 import os
@@ -57,11 +57,11 @@ def the_one(kind: str, name: str) -> dict[str, Any]:
     return found[0]
 
 
-def mended(kind: str, name: str) -> None:
-    """Let doctor put the one finding right; looking changes nothing, nor does a second time."""
+def check_fixed(kind: str, name: str) -> None:
+    """Let doctor fix the only finding; checking changes nothing, nor does a second fix."""
     the_one(kind, name)
     the_one(kind, name)
-    assert [row["result"] for row in findings("--fix")] == ["mended"]
+    assert [row["result"] for row in findings("--fix")] == ["fixed"]
     assert findings() == findings("--fix") == []
 
 
@@ -78,9 +78,9 @@ def test_volume_of_no_host_is_shown_and_left_to_people() -> None:
     found = the_one("volume", str(VOLUMES / "nobody-sda"))
     assert [row["result"] for row in findings("--fix")] == [None]
     assert (VOLUMES / "nobody-sda").read_bytes() == b"a copy, perhaps"
-    told = re.search("'virsh (.+)'", found["remedy"])
-    assert told
-    virsh(*told[1].split())
+    remedy = re.search("'virsh (.+)'", found["remedy"])
+    assert remedy
+    virsh(*remedy[1].split())
     assert findings() == []
 
 
@@ -91,7 +91,7 @@ def test_volumes_that_cannot_be_judged_are_a_finding() -> None:
         call("qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M")
     call("qemu-img", "rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", "nbd://host/x", str(image))
     virsh("pool-refresh", "shctl")
-    finding = the_one("check", "volumes without host")
+    finding = the_one("check", "volumes without a host")
     assert f"cannot find out what {image} depends on" in finding["problem"]
     image.unlink()
     the_one("volume", str(left))
@@ -138,14 +138,14 @@ def test_stale_port_row() -> None:
     delete("ported")
     row = "--no-wait add-port br0 vnet900 tag=99 -- set interface vnet900"
     call("ovs-vsctl", *row.split(), f"external_ids={ids}")
-    mended("port", "vnet900")
+    check_fixed("port", "vnet900")
     assert "vnet900" not in port_rows()
 
 
 def test_port_row_of_a_host_that_is_off() -> None:
     create("ported")
     plant("vnet900", run("-o", "json", "hosts", "show", "ported").json["id"])
-    mended("port", "vnet900")
+    check_fixed("port", "vnet900")
     assert "vnet900" not in port_rows()
     delete("ported")
 
@@ -196,7 +196,7 @@ def test_interrupted_creation() -> None:
             pytest.fail("it was too quick to be cut off")
         creating.kill()
         creating.communicate()
-    mended("host", "cut")
+    check_fixed("host", "cut")
     assert run("hosts", "show", "cut").code == 3
     assert not list(VOLUMES.glob("cut-*"))
     assert not (BOOT / "cut").exists()
@@ -206,7 +206,7 @@ def test_installation_that_ended_unseen() -> None:
     with serving() as trees:
         ok(*arguments("unseen", trees.of(End.RESET)))
     wait_until_off("unseen")
-    mended("host", "unseen")
+    check_fixed("host", "unseen")
     assert state("unseen") == "running"
     assert install_of("unseen")["phase"] == "installed"
     delete("unseen")
@@ -218,14 +218,14 @@ def test_boot_files_and_log_of_no_host() -> None:
         path.touch(0o600)
     left = [BOOT / "nobody", LOGS / "nobody.log", LOGS / "nobody.log.0"]
     assert {row["name"] for row in findings()} == set(map(str, left))
-    assert {row["result"] for row in findings("--fix")} == {"mended"}
+    assert {row["result"] for row in findings("--fix")} == {"fixed"}
     assert not list(BOOT.glob("nobody")) + list(LOGS.glob("nobody*"))
 
 
 def test_disk_that_others_can_read() -> None:
     create("open")
     (VOLUMES / "open-sda").chmod(0o644)
-    mended("file", str(VOLUMES / "open-sda"))
+    check_fixed("file", str(VOLUMES / "open-sda"))
     assert (VOLUMES / "open-sda").stat().st_mode & 0o777 == 0o600
     delete("open")
 
@@ -234,7 +234,7 @@ def test_log_that_others_can_read() -> None:
     create("open", "--start")
     eventually((LOGS / "open.log").exists)
     (LOGS / "open.log").chmod(0o644)
-    mended("file", str(LOGS / "open.log"))
+    check_fixed("file", str(LOGS / "open.log"))
     assert (LOGS / "open.log").stat().st_mode & 0o777 == 0o600
     delete("open")
 
@@ -246,7 +246,7 @@ def test_interrupted_download() -> None:
     kept = {path.name for path in CACHE.glob("*.data")}
     left = CACHE / f".{'a' * 64}.data.x.part"
     left.write_bytes(b"half")
-    mended("file", str(left))
+    check_fixed("file", str(left))
     assert {path.name for path in CACHE.glob("*.data")} == kept
 
 
@@ -258,7 +258,7 @@ def test_r54_cached_file_that_qemu_owned() -> None:
     other = CACHE.parent / "other"
     os.link(changed, other)
     os.chown(changed, 64055, 64055)
-    mended("file", str(changed))
+    check_fixed("file", str(changed))
     assert (changed.exists(), other.stat().st_uid) == (False, 64055)
     other.unlink()
 
@@ -267,7 +267,7 @@ def test_foreign_file_in_the_cache_stays() -> None:
     CACHE.mkdir(exist_ok=True)
     foreign = CACHE / "notes.txt"
     foreign.write_bytes(b"precious")
-    assert the_one("file", str(foreign))["remedy"].startswith("look at it")
+    assert the_one("file", str(foreign))["remedy"].startswith("check it")
     assert [row["result"] for row in findings("--fix")] == [None]
     assert foreign.read_bytes() == b"precious"
     foreign.unlink()

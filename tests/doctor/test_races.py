@@ -1,4 +1,4 @@
-"""doctor beside people who are at work: what is under way is no leftover."""
+"""doctor while other shctl processes run: an operation in progress is not a leftover."""
 
 import os
 import signal
@@ -43,16 +43,18 @@ def is_stopped(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("name", ["create", "install", "delete"])
-def test_what_is_under_way_is_left_alone(name: str, shctl: Forker, deeds: dict[str, str]) -> None:
-    """Whoever is at work stands still at each door in turn, and then goes on to the end."""
+def test_operation_in_progress_is_left_alone(
+    name: str, shctl: Forker, deeds: dict[str, str]
+) -> None:
+    """Stop the operation at each of its steps in turn, run doctor, and let it finish."""
     words, hypervisor = deeds[name].split(), Hypervisor(URI)
     opposite = (deeds["create"] if name == "delete" else "hosts delete --yes k").split()
     shctl.run(*opposite)
     assert shctl.run(*words) == 0
-    doors = len(shctl.trace)
-    for door in range(1, doors + 1, 1 if rounds(2, 1) > 1 else 3):
+    steps = len(shctl.trace)
+    for step in range(1, steps + 1, 1 if rounds(2, 1) > 1 else 3):
         assert shctl.run(*opposite) == 0
-        pid = shctl.begin(*words, kill_at=door, number=signal.SIGSTOP)
+        pid = shctl.begin(*words, kill_at=step, number=signal.SIGSTOP)
         eventually(partial(is_stopped, pid))
         assert examine(hypervisor, fix=True) == []
         os.kill(pid, signal.SIGCONT)
@@ -61,19 +63,19 @@ def test_what_is_under_way_is_left_alone(name: str, shctl: Forker, deeds: dict[s
 
 
 def test_file_that_went_with_its_host_is_no_finding(tmp_path: Path) -> None:
-    """It was seen while the host was still there."""
-    from shctl.doctor.files import _left_by
+    """doctor listed it while the host still existed."""
+    from shctl.doctor.files import _orphaned
 
     for path in (tmp_path / "gone.log", tmp_path / "left.log"):
         path.touch()
     files = {path: path.stem for path in tmp_path.iterdir()}
     (tmp_path / "gone.log").unlink()
-    found = _left_by(files, lambda: {"gone", "left"}, "problem", Path.unlink)
+    found = _orphaned(files, lambda: {"gone", "left"}, "problem", Path.unlink)
     assert [finding.name for finding, _ in found] == [str(tmp_path / "left.log")]
 
 
-def test_nothing_is_judged_while_somebody_is_at_work(shctl: Forker) -> None:
-    """A row without its QEMU and a host without its volume are what a deletion looks like."""
+def test_busy_host_is_not_checked(shctl: Forker) -> None:
+    """A port without its QEMU and a host without its volume look like a deletion in progress."""
     hypervisor = Hypervisor(URI)
     assert shctl.run(*CREATE.split()) == 0
     row = "--no-wait add-port br0 vnet900 tag=99 -- set interface vnet900"
@@ -83,7 +85,7 @@ def test_nothing_is_judged_while_somebody_is_at_work(shctl: Forker) -> None:
     with locks.hold("host", "k"):
         assert examine(hypervisor) == []
     found = {(finding.kind, finding.result) for finding in examine(hypervisor, fix=True)}
-    assert found == {("host", None), ("port", "mended")}
+    assert found == {("host", None), ("port", "fixed")}
     assert run("hosts", "delete", "--yes", "k").code == 0
 
 
@@ -92,12 +94,12 @@ def test_several_doctors_at_once(shctl: Forker, look: Callable[[], object]) -> N
     shctl.run(*CREATE.split(), kill_at=2)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: examine(Hypervisor(URI), fix=True), range(4)))
-    assert {finding.result for one in found for finding in one} == {"mended"}
+    assert {finding.result for one in found for finding in one} == {"fixed"}
     eventually(lambda: look() == before)
 
 
-def test_host_of_the_same_name_that_comes_meanwhile_stays(shctl: Forker) -> None:
-    """A doctor that has seen something is stopped there; a host may then have taken its place."""
+def test_new_host_of_the_same_name_stays(shctl: Forker) -> None:
+    """A complete host may take the place of the interrupted one before doctor fixes it."""
     from shctl.doctor.hosts import interrupted
     from shctl.hosts import deletion
 

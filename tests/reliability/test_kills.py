@@ -69,10 +69,10 @@ def deeds() -> Iterator[dict[str, Deed]]:
 
 
 def heal() -> str:
-    """Have doctor mend what a kill left; return whether the host is whole or gone."""
+    """Run doctor --fix after a kill; return whether the host is complete or gone."""
     hypervisor = Hypervisor(URI)
     for finding in examine(hypervisor, fix=True):
-        assert finding.result == "mended", finding
+        assert finding.result == "fixed", finding
     assert examine(hypervisor) == []
     try:
         disks = details.show(hypervisor, "k").disks

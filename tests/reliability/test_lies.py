@@ -502,7 +502,7 @@ def test_r39_doctor_leaves_what_others_keep_where_shctl_works(tmp_path: Path) ->
     (boot_files.BOOT / "gone" / "kernel").touch()
     before = facts(logs / "printer.log", logs / "archive.log", boot_files.BOOT / "docs", tmp_path)
     try:
-        assert run("doctor", "--fix").out.count("mended") == 2
+        assert run("doctor", "--fix").out.count("fixed") == 2
         assert (boot_files.BOOT / "lost+found" / "#12").exists()
         assert not (logs / "gone.log").exists()
         assert not (boot_files.BOOT / "gone").exists()
