@@ -5,17 +5,20 @@ from http import HTTPStatus
 from typing import Any
 
 import bottle
+import click
 
 from shctl import __version__
 from shctl.common import token_file
 from shctl.common.errors import ShctlError
 from shctl.common.output import to_json
-from shctl.rest import access_log, docs, openapi, parameters, responses, runner
+from shctl.rest import access_log, daemon, docs, openapi, parameters, responses, runner
 from shctl.rest.access import PUBLIC, Authenticator, authorize
 from shctl.rest.admission import Admission, NoRoute
 from shctl.rest.http import wsgi
+from shctl.rest.http.listeners import Options
 from shctl.rest.route import Page, Route
 
+__all__ = ["PAGES", "ROUTES", "Options", "Server", "describe", "run"]
 HOST, NETWORK = "/hosts/<name>", "/networks/<name>"
 # Time limits in seconds. Changes may wait for locks and QEMU, creations for a tree's download.
 READ, CHANGE, CREATE = 8, 60, 900
@@ -53,6 +56,14 @@ PAGES = (
     Page("/openapi.json", PUBLIC, "openapi", "Return the OpenAPI description of this interface."),
     Page("/docs", PUBLIC, "docs", "Return the description of this interface as a web page."),
 )
+
+
+def run(root: click.Context, uri: str, options: Options) -> None:
+    """Serve until SIGTERM or SIGINT; raise InvalidInput for unusable files and addresses.
+
+    `root` is the context of the command line, with its settings; `uri` is libvirt's.
+    """
+    daemon.run(root, uri, options, Server)
 
 
 def describe(commands: runner.CommandRunner) -> dict[str, Any]:

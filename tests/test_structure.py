@@ -31,11 +31,7 @@ MAY_IMPORT = {
     "cli": {"common", "commands"},
     "__main__": {"cli"},
 }
-EXCEPTIONS = {
-    ("commands.serve", "rest"),
-    ("rest.daemon", "server"),
-    ("rest.middleware", "server"),
-}
+EXCEPTIONS = {("commands.serve", "server")}
 GROUPS = [place.removeprefix("shctl.").split(":")[0] for place, _ in MEMBERS.values()]
 WEB = {"bottle", "hypercorn"}
 

@@ -78,8 +78,7 @@ def serve(
     from shctl.commands.settings import show
 
     try:
-        from shctl.rest import daemon
-        from shctl.rest.http import listeners
+        from shctl import server
     except ModuleNotFoundError as error:
         from shctl.common.errors import ShctlError
 
@@ -88,5 +87,5 @@ def serve(
     session = ctx.ensure_object(Session)
     # Stop here on an invalid setting; otherwise each request would fail, and no client can fix it.
     show(ctx, session)
-    options = listeners.Options(listen, path, tls_cert, tls_key, client_ca, names)
-    daemon.run(ctx.find_root(), session.uri, options)
+    options = server.Options(listen, path, tls_cert, tls_key, client_ca, names)
+    server.run(ctx.find_root(), session.uri, options)

@@ -7,7 +7,7 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -21,20 +21,22 @@ from shctl.rest.http import hypercorn_fixes, listeners, sockets
 from shctl.rest.http.bodies import BodyReader
 from shctl.rest.http.listeners import ListenerConfig, Options
 from shctl.rest.http.threads import RequestThreads
-from shctl.rest.middleware import InFlightRequests, WsgiMiddleware
+from shctl.rest.middleware import Application, InFlightRequests, WsgiMiddleware
 from shctl.rest.runner import CommandRunner
-from shctl.server import Server
 
 THREADS = 512  # more than the commands that may run or wait, see CommandRunner
 DRAIN_TIMEOUT = 8.0  # seconds in which requests may end after SIGTERM
 CLOSE_TIMEOUT = 0.5  # seconds more, in which the last responses are sent
 GC_THRESHOLD = 5_000  # allocations before the garbage collector runs
 SWITCH_INTERVAL = 0.001  # seconds
+# shctl.server.Server, which imports this module.
+ApplicationFactory = Callable[[CommandRunner, Authenticator], Application]
+Applications = Mapping[ListenerConfig, Application]
 # Clients cause these whenever they disconnect; they are not logged.
 _CLIENT_ERRORS = (ConnectionError, TimeoutError, ssl.SSLError)
 
 
-def run(root: click.Context, uri: str, options: Options) -> None:
+def run(root: click.Context, uri: str, options: Options, factory: ApplicationFactory) -> None:
     """Serve until SIGTERM or SIGINT comes.
 
     Raises InvalidInput for files and addresses that cannot be used.
@@ -44,7 +46,13 @@ def run(root: click.Context, uri: str, options: Options) -> None:
     logs.start()
     clean = False
     try:
-        clean = _run(CommandRunner(root, uri), configs, options.names)
+        commands = CommandRunner(root, uri)
+        # One for each listener, because clients of a Unix socket need no token.
+        applications = {
+            config: factory(commands, Authenticator(trusted=config.unix, names=options.names))
+            for config in configs
+        }
+        clean = _run(commands, applications)
     except BaseException:
         logging.getLogger("server").exception("the server stops because of an error")
     for config in configs:
@@ -54,9 +62,7 @@ def run(root: click.Context, uri: str, options: Options) -> None:
     os._exit(0 if clean else 1)
 
 
-def _run(
-    commands: CommandRunner, configs: Sequence[ListenerConfig], names: tuple[str, ...]
-) -> bool:
+def _run(commands: CommandRunner, applications: Applications) -> bool:
     """Serve until a signal or a failure; return whether it was a signal."""
     background.start_supervision(commands.hypervisor)
     hypercorn_fixes.install()
@@ -64,7 +70,7 @@ def _run(
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(_log_error)
     # asyncio.run would wait for the threads of requests as well.
-    clean = loop.run_until_complete(_serve(commands, configs, names))
+    clean = loop.run_until_complete(_serve(applications))
     access_log.log_aborted(commands.in_flight)
     return clean
 
@@ -85,26 +91,21 @@ def _log_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         logging.getLogger("loop").error("%s", context["message"], exc_info=error)
 
 
-async def _serve(
-    commands: CommandRunner, configs: Sequence[ListenerConfig], names: tuple[str, ...]
-) -> bool:
+async def _serve(applications: Applications) -> bool:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(RequestThreads(THREADS))
     stop: Any = asyncio.Event()
     in_flight, reader = InFlightRequests(), BodyReader()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, _reload, configs)
+    loop.add_signal_handler(signal.SIGHUP, _reload, list(applications))
 
-    def application(config: ListenerConfig) -> Any:
-        # Each listener has its own, because clients of a Unix socket need no token.
-        server = Server(commands, Authenticator(trusted=config.unix, names=names))
-        return WsgiMiddleware(server, reader, in_flight, unix=config.unix)
+    def start(config: ListenerConfig, application: Application) -> "asyncio.Task[None]":
+        # Any, because Hypercorn's types for messages are narrower than ASGI's dictionaries.
+        middleware: Any = WsgiMiddleware(application, reader, in_flight, unix=config.unix)
+        return asyncio.create_task(serve(middleware, config, shutdown_trigger=stop.wait))
 
-    running = [
-        asyncio.create_task(serve(application(config), config, shutdown_trigger=stop.wait))
-        for config in configs
-    ]
+    running = [start(config, application) for config, application in applications.items()]
     stopped = asyncio.create_task(stop.wait())
     sockets.notify("READY=1")
     heartbeats = asyncio.create_task(background.send_heartbeats())
@@ -116,7 +117,7 @@ async def _serve(
     return clean
 
 
-def _reload(configs: Sequence[ListenerConfig]) -> None:
+def _reload(configs: Iterable[ListenerConfig]) -> None:
     """Read the TLS files again, for new connections."""
     log = logging.getLogger("server")
     try:

@@ -5,10 +5,10 @@ A request that is refused by its headers costs no thread, and neither does a slo
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from shctl.common import cancellation
 from shctl.common.errors import ShctlError
@@ -18,11 +18,25 @@ from shctl.rest.access_log import Exchange
 from shctl.rest.http import bodies, connections, wsgi
 from shctl.rest.http.bodies import BodyReader, Receive
 from shctl.rest.route import Page, Route
-from shctl.server import Server
 
 DISCONNECT_CHECK = 0.5  # seconds between checks that a client is still connected
 SEND_TIMEOUT = 30.0  # seconds in which a client has to read its response
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Application(Protocol):
+    """The WSGI application, with what it decides before a request has its body."""
+
+    def admit(self, exchange: Exchange) -> Route | Page:
+        """Check a request's headers and return its row of the table; raise ShctlError."""
+
+    def refuse(self, exchange: Exchange, error: BaseException) -> wsgi.Response:
+        """Return the response to a request that runs no command, and log it."""
+
+    def __call__(
+        self, environ: wsgi.Environ, start_response: Callable[..., Any], /
+    ) -> Iterable[bytes]:
+        """Respond to an admitted request."""
 
 
 class ServerStopping(ShctlError):
@@ -58,9 +72,14 @@ class WsgiMiddleware:
     """The ASGI application of one listener, which runs the WSGI application in threads."""
 
     def __init__(
-        self, server: Server, reader: BodyReader, in_flight: InFlightRequests, *, unix: bool
+        self,
+        application: Application,
+        reader: BodyReader,
+        in_flight: InFlightRequests,
+        *,
+        unix: bool,
     ) -> None:
-        self._server = server
+        self._application = application
         self._bodies = reader
         self._in_flight = in_flight
         self._unix = unix
@@ -83,7 +102,7 @@ class WsgiMiddleware:
 
     async def _serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         try:
-            row = self._server.admit(exchange)
+            row = self._application.admit(exchange)
         except Exception as error:
             await self._refuse(exchange, error, receive, send)
             return
@@ -110,7 +129,7 @@ class WsgiMiddleware:
         self, exchange: Exchange, error: Exception, receive: Receive, send: Send
     ) -> None:
         """Respond without the whole body, then read some more of it, see bodies.drain."""
-        await _send(send, self._server.refuse(exchange, error), more=True)
+        await _send(send, self._application.refuse(exchange, error), more=True)
         await bodies.drain(receive)
         await send({"type": "http.response.body", "body": b""})
 
@@ -124,14 +143,14 @@ class WsgiMiddleware:
         left = threading.Event()
         with cancellation.cancelled_by(left):
             call: asyncio.Future[wsgi.Response] = asyncio.get_running_loop().run_in_executor(
-                None, wsgi.call, self._server, environ, body
+                None, wsgi.call, self._application, environ, body
             )
         await self._wait(call, receive, left)
         if not call.done():
             text = "the server stopped before this was done; check the result before repeating it"
-            return self._server.refuse(exchange, ServerStopping(text))
+            return self._application.refuse(exchange, ServerStopping(text))
         if error := call.exception():
-            return self._server.refuse(exchange, error)
+            return self._application.refuse(exchange, error)
         return call.result()
 
     async def _wait(
