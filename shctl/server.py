@@ -8,11 +8,10 @@ import bottle
 import click
 
 from shctl import __version__
-from shctl.common import token_file
 from shctl.common.errors import ShctlError
 from shctl.common.output import to_json
 from shctl.rest import access_log, daemon, docs, openapi, parameters, responses, runner
-from shctl.rest.access import PUBLIC, Authenticator, authorize
+from shctl.rest.access import PUBLIC, SCOPES, Authenticator, authorize
 from shctl.rest.admission import Admission, NoRoute
 from shctl.rest.http import wsgi
 from shctl.rest.http.listeners import Options
@@ -87,7 +86,7 @@ def _public_error(error: BaseException, exchange: access_log.Exchange) -> ShctlE
     if isinstance(error, ShctlError) and error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
         return error
     access_log.log_failure(exchange.id)
-    if isinstance(error, ShctlError) and exchange.caller.scope in token_file.SCOPES:
+    if isinstance(error, ShctlError) and exchange.caller.scope in SCOPES:
         return error
     return ShctlError(f"unexpected error; the server's log has it as request {exchange.id}")
 
@@ -110,7 +109,7 @@ class Server:
         self._page = docs.render(description)
 
     def _add_route(self, row: Route | Page, handler: Handler) -> None:
-        if row.scope not in (PUBLIC, *token_file.SCOPES):
+        if row.scope not in (PUBLIC, *SCOPES):
             raise ShctlError(f"the route {row.method} {row.path} has no scope")
 
         def respond(**path: str) -> bottle.HTTPResponse:

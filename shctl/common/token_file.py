@@ -7,10 +7,8 @@ slow hash would only let clients without a token keep the server busy.
 import json
 import secrets
 import stat
-import time
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from hmac import compare_digest
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +19,27 @@ from shctl.common.errors import Conflict, InstallFailed, NotFound, ShctlError
 from shctl.common.model import NewToken, Outcome, Token
 
 PATH = Path("/var/lib/shctl/tokens.json")
-_TICK = 1_000_000_000  # nanoseconds
-_cache: dict[str, Any] = {}  # the file's content when it was last read
 PREFIX = "shctl_"  # lets scanners for leaked secrets identify it
-# Each scope includes the previous ones.
-SCOPES = ("read", "power", "admin")
 
 
 @dataclass(frozen=True)
-class _Stored:
+class StoredToken:
+    """A token in the file; `created` and `expires` are in ISO 8601, in UTC."""
+
     scope: str
     created: str
     expires: str | None
     sha256: str
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether the token is no longer valid."""
+        return self.expires is not None and self.expires <= now()
+
+    def named(self, name: str) -> Token:
+        """Return the token without its digest, as commands list it."""
+        state = "expired" if self.has_expired else "valid"
+        return Token(name, self.scope, state, self.created, self.expires)
 
 
 def create(name: str, scope: str, days: int | None = None, path: Path = PATH) -> NewToken:
@@ -41,12 +47,12 @@ def create(name: str, scope: str, days: int | None = None, path: Path = PATH) ->
     secret = PREFIX + secrets.token_urlsafe(32)
     expires = now(days * 86400) if days else None
     with locks.hold("file", "tokens"):
-        stored = _read(path)
+        stored = load(path)
         if name in stored:
             raise Conflict(
                 f"token {name!r} already exists; 'shctl tokens delete {name}' removes it"
             )
-        stored[name] = _Stored(scope, now(), expires, _digest(secret))
+        stored[name] = StoredToken(scope, now(), expires, digest(secret))
         _write(path, stored)
     return NewToken(name, scope, expires, secret)
 
@@ -54,7 +60,7 @@ def create(name: str, scope: str, days: int | None = None, path: Path = PATH) ->
 def delete(name: str, path: Path = PATH, *, if_exists: bool = False) -> Outcome:
     """Revoke a token; raise NotFound."""
     with locks.hold("file", "tokens"):
-        stored = _read(path)
+        stored = load(path)
         if name not in stored and if_exists:
             return Outcome(name, "does not exist")
         if name not in stored:
@@ -66,7 +72,7 @@ def delete(name: str, path: Path = PATH, *, if_exists: bool = False) -> Outcome:
 
 def preview(name: str, path: Path = PATH, *, if_exists: bool = False) -> str | None:
     """Return a text for the token to delete, or None; raise NotFound without `if_exists`."""
-    token = _read(path).get(name)
+    token = load(path).get(name)
     if token is None and not if_exists:
         raise NotFound(f"no token {name!r}; 'shctl tokens list' shows all")
     return f"{name}: scope {token.scope}" if token else None
@@ -74,32 +80,11 @@ def preview(name: str, path: Path = PATH, *, if_exists: bool = False) -> str | N
 
 def tokens(path: Path = PATH) -> list[Token]:
     """Return all tokens, sorted by name, without their secrets."""
-    return [_public(name, stored) for name, stored in sorted(_read(path).items())]
+    return [stored.named(name) for name, stored in sorted(load(path).items())]
 
 
-def find(secret: str, path: Path = PATH) -> Token | None:
-    """Return the token of a secret, or None if it is unknown or has expired.
-
-    The file's status is checked each time, so that a deletion takes effect at once.
-    """
-    digest, found = _digest(secret), None
-    for name, stored in _latest(path).items():
-        # Constant time: every token is compared.
-        if compare_digest(stored.sha256, digest) and not _has_expired(stored):
-            found = _public(name, stored)
-    return found
-
-
-def _public(name: str, stored: _Stored) -> Token:
-    state = "expired" if _has_expired(stored) else "valid"
-    return Token(name, stored.scope, state, stored.created, stored.expires)
-
-
-def _has_expired(stored: _Stored) -> bool:
-    return stored.expires is not None and stored.expires <= now()
-
-
-def _digest(secret: str) -> str:
+def digest(secret: str) -> str:
+    """Return what the file stores instead of a secret."""
     return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -110,38 +95,19 @@ def check_private(path: Path) -> None:
         raise ShctlError(f"{path} has mode {mode:04o} and must be private; run 'chmod 600 {path}'")
 
 
-def _latest(path: Path) -> dict[str, _Stored]:
-    """Return the file's tokens, and read it only after a change.
-
-    A thousand tokens take 6 ms to read, and every request with a wrong token needs them.
-    """
-    try:
-        status = path.stat()
-    except OSError:
-        return _read(path)
-    mark = (path, status.st_ino, status.st_size, status.st_mode, status.st_ctime_ns)
-    if _cache.get("mark") != mark:
-        entries = _read(path)
-        # A second change in the same tick of the file system's clock leaves the status as it is.
-        final = abs(time.time_ns() - status.st_ctime_ns) > _TICK
-        _cache.update(mark=mark if final else None, entries=entries)
-        return entries
-    cached: dict[str, _Stored] = _cache["entries"]
-    return cached
-
-
-def _read(path: Path) -> dict[str, _Stored]:
+def load(path: Path) -> dict[str, StoredToken]:
+    """Return the file's tokens by name; none if there is no file."""
     try:
         check_private(path)
         entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {name: _Stored(**entry) for name, entry in entries.items()}
+        return {name: StoredToken(**entry) for name, entry in entries.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ShctlError(f"cannot read tokens from {path}: {error}") from error
 
 
-def _write(path: Path, stored: dict[str, _Stored]) -> None:
+def _write(path: Path, stored: dict[str, StoredToken]) -> None:
     entries = {name: asdict(token) for name, token in stored.items()}
     try:
         with write_atomically(path, mode=0o600) as stream:

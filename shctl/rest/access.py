@@ -7,16 +7,23 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hmac import compare_digest
+from pathlib import Path
 from typing import Any
 
 from shctl.common import token_file
 from shctl.common.errors import ShctlError
 from shctl.common.model import Token
+from shctl.common.token_file import StoredToken
 
 PUBLIC = "public"
+# Each scope includes the previous ones.
+SCOPES = ("read", "power", "admin")
 MAX_FAILURES = 10  # for each address in each window
 WINDOW = 60.0  # seconds
-_MOST_ADDRESSES = 10_000
+_MAX_ADDRESSES = 10_000
+_TICK = 1_000_000_000  # nanoseconds
+_cache: dict[str, Any] = {}  # the token file's content when it was last read
 
 
 class AccessDenied(ShctlError):
@@ -108,7 +115,7 @@ class Authenticator:
 
     def _token(self, environ: Mapping[str, Any]) -> Token:
         kind, _, secret = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if kind.lower() == "bearer" and (token := token_file.find(secret.strip())):
+        if kind.lower() == "bearer" and (token := find_token(secret.strip())):
             # Failures never block a valid token: 256 bits cannot be guessed, and other clients
             # of the same address could lock its owner out.
             return token
@@ -126,11 +133,44 @@ class Authenticator:
 
 def authorize(caller: Caller, scope: str) -> None:
     """Raise AccessDenied unless a caller's scope includes the one that a route needs."""
-    order = (PUBLIC, *token_file.SCOPES)
+    order = (PUBLIC, *SCOPES)
     if order.index(caller.scope) < order.index(scope):
         raise AccessDenied(
             f"this requires scope {scope}, and {caller.who} has scope {caller.scope}"
         )
+
+
+def find_token(secret: str, path: Path = token_file.PATH) -> Token | None:
+    """Return the token of a secret, or None if it is unknown or has expired.
+
+    The file's status is checked each time, so that a deletion takes effect at once.
+    """
+    digest, found = token_file.digest(secret), None
+    for name, stored in _load_tokens(path).items():
+        # Constant time: every token is compared.
+        if compare_digest(stored.sha256, digest) and not stored.has_expired:
+            found = stored.named(name)
+    return found
+
+
+def _load_tokens(path: Path) -> dict[str, StoredToken]:
+    """Return the file's tokens, and read it only after a change.
+
+    A thousand tokens take 6 ms to read, and every request with a wrong token needs them.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return token_file.load(path)
+    mark = (path, status.st_ino, status.st_size, status.st_mode, status.st_ctime_ns)
+    if _cache.get("mark") != mark:
+        tokens = token_file.load(path)
+        # A second change in the same tick of the file system's clock leaves the status as it is.
+        final = abs(time.time_ns() - status.st_ctime_ns) > _TICK
+        _cache.update(mark=mark if final else None, tokens=tokens)
+        return tokens
+    cached: dict[str, StoredToken] = _cache["tokens"]
+    return cached
 
 
 class Failures:
@@ -147,7 +187,7 @@ class Failures:
             # This runs in the event loop, so nothing is searched. A dictionary keeps the order of
             # insertion; pop and insert make this address the newest.
             times = self._times.pop(address, None) or deque(maxlen=MAX_FAILURES)
-            if len(self._times) >= _MOST_ADDRESSES:
+            if len(self._times) >= _MAX_ADDRESSES:
                 del self._times[next(iter(self._times))]
             self._times[address] = times
             oldest = times[0] if len(times) == MAX_FAILURES else now - WINDOW

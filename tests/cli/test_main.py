@@ -15,9 +15,9 @@ import pytest
 from shctl.cli.main import MEMBERS, root
 from shctl.commands.base import Command
 from shctl.commands.types import Duration
-from shctl.common import token_file
 from shctl.hosts import stopping, waiting
 from shctl.install import media
+from shctl.rest import access
 from shctl.rest.http import sockets
 from tests.support import SHCTL, Done, call, environment, modules_after, ok, run
 
@@ -75,7 +75,7 @@ def test_declarations_say_what_the_modules_do_that_they_are_too_early_to_import(
         return float(Duration(0, 1e9).convert(option(path, name).default, None, None))
 
     assert list(option("hosts wait", "condition").type.choices) == list(waiting._CONDITIONS)
-    assert list(option("tokens create", "scope").type.choices) == list(token_file.SCOPES)
+    assert list(option("tokens create", "scope").type.choices) == list(access.SCOPES)
     assert seconds("hosts wait", "timeout") == waiting.TIMEOUT
     assert seconds("hosts create", "install_timeout") == media.InstallOptions.timeout
     assert f"[default: {stopping.STOP_TIMEOUT:g}]" in option("hosts stop", "timeout").help

@@ -15,6 +15,7 @@ import pytest
 
 from shctl.common import token_file
 from shctl.common.errors import ShctlError
+from shctl.rest import access
 from shctl.server import PAGES, ROUTES
 from tests.rest_server import (
     PORT,
@@ -158,9 +159,9 @@ def test_r35_every_change_of_the_file_counts_at_once(tmp_path: Path) -> None:
     file = tmp_path / "tokens.json"
     for number in range(20):
         token = token_file.create(f"t{number:02}", "read", path=file).token
-        assert token_file.find(token, file)
+        assert access.find_token(token, file)
         token_file.delete(f"t{number:02}", file)
-        assert token_file.find(token, file) is None
+        assert access.find_token(token, file) is None
 
 
 def test_the_file_is_read_when_it_has_changed(
@@ -168,15 +169,15 @@ def test_the_file_is_read_when_it_has_changed(
 ) -> None:
     file = tmp_path / "tokens.json"
     token = token_file.create("old", "read", path=file).token
-    monkeypatch.setattr(token_file, "_TICK", -1)  # as if it were an old file
-    assert token_file.find(token, file)
+    monkeypatch.setattr(access, "_TICK", -1)  # as if it were an old file
+    assert access.find_token(token, file)
     with monkeypatch.context() as patch:
-        patch.setattr(token_file, "_read", lambda _: pytest.fail("it was read again"))
-        assert token_file.find(token, file)
-        assert token_file.find("another", file) is None
+        patch.setattr(token_file, "load", lambda _: pytest.fail("it was read again"))
+        assert access.find_token(token, file)
+        assert access.find_token("another", file) is None
     file.chmod(0o640)
     with pytest.raises(ShctlError, match="chmod 600"):
-        token_file.find(token, file)
+        access.find_token(token, file)
 
 
 def test_r35_eleventh_failure_has_to_wait(tls: Client, tokens: dict[str, str]) -> None:
@@ -353,7 +354,7 @@ def test_tokens_that_are_made_at_once_are_all_kept(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda i: token_file.create(f"t{i}", "read", path=file), range(40)))
     assert {row.name for row in token_file.tokens(file)} == {f"t{i}" for i in range(40)}
-    assert all(token_file.find(new.token, file) for new in made)
+    assert all(access.find_token(new.token, file) for new in made)
     assert [entry.name for entry in tmp_path.iterdir()] == ["tokens.json"]
 
 

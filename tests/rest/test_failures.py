@@ -20,7 +20,7 @@ def test_too_many_failures_of_one_address() -> None:
 
 def test_r42_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """An attacker with an IPv6 network has any number of them; the latest ones count."""
-    monkeypatch.setattr(access, "_MOST_ADDRESSES", 4)
+    monkeypatch.setattr(access, "_MAX_ADDRESSES", 4)
     failures = Failures()
     for _ in range(MAX_FAILURES):
         failures.add("guesses")
