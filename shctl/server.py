@@ -13,6 +13,7 @@ from shctl.common.output import to_json
 from shctl.rest import access_log, daemon, docs, openapi, parameters, responses, runner
 from shctl.rest.access import PUBLIC, SCOPES, Authenticator, authorize
 from shctl.rest.admission import Admission, NoRoute
+from shctl.rest.exchange import Exchange
 from shctl.rest.http import wsgi
 from shctl.rest.http.listeners import Options
 from shctl.rest.route import Page, Route
@@ -75,10 +76,10 @@ def _no_route(error: bottle.HTTPError) -> bottle.HTTPResponse:
     return responses.problem(NoRoute(HTTPStatus(error.status_code), "there is no such route"))
 
 
-Handler = Callable[[access_log.Exchange, dict[str, str]], bottle.HTTPResponse]
+Handler = Callable[[Exchange, dict[str, str]], bottle.HTTPResponse]
 
 
-def _public_error(error: BaseException, exchange: access_log.Exchange) -> ShctlError:
+def _public_error(error: BaseException, exchange: Exchange) -> ShctlError:
     """Return the error that the client may see, and log unexpected ones with their traceback.
 
     Hides paths and tool output from unauthenticated clients.
@@ -113,7 +114,7 @@ class Server:
             raise ShctlError(f"the route {row.method} {row.path} has no scope")
 
         def respond(**path: str) -> bottle.HTTPResponse:
-            exchange: access_log.Exchange = bottle.request.environ["shctl.exchange"]
+            exchange: Exchange = bottle.request.environ["shctl.exchange"]
             try:
                 # Admission has checked it. Once more, so that no route can be without the check.
                 authorize(exchange.caller, row.scope)
@@ -123,11 +124,11 @@ class Server:
 
         self._app.route(row.path, row.method, respond)
 
-    def admit(self, exchange: access_log.Exchange) -> Route | Page:
+    def admit(self, exchange: Exchange) -> Route | Page:
         """Check a request's headers and return its row of the table; raise ShctlError."""
         return self._admission.admit(exchange)
 
-    def refuse(self, exchange: access_log.Exchange, error: BaseException) -> wsgi.Response:
+    def refuse(self, exchange: Exchange, error: BaseException) -> wsgi.Response:
         """Return the response to a request that runs no command, and log it."""
         response = responses.problem(_public_error(error, exchange))
         exchange.status = response.status_code
@@ -140,7 +141,7 @@ class Server:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Respond to an admitted request, and log it (WSGI)."""
-        exchange: access_log.Exchange = environ["shctl.exchange"]
+        exchange: Exchange = environ["shctl.exchange"]
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
             exchange.status = int(status[:3])
@@ -158,7 +159,7 @@ class Server:
         params = self._commands.parameters(route)
         keys = parameters.keys(params)
 
-        def respond(exchange: access_log.Exchange, path: dict[str, str]) -> bottle.HTTPResponse:
+        def respond(exchange: Exchange, path: dict[str, str]) -> bottle.HTTPResponse:
             environ, name = bottle.request.environ, path.get("name")
             exchange.keys = keys
             given = runner.read_parameters(
@@ -191,7 +192,7 @@ class Server:
         html = "text/html; charset=utf-8"
         return responses.reply(200, self._page, html, Content_Security_Policy=docs.POLICY)
 
-    def _log(self, exchange: access_log.Exchange) -> None:
+    def _log(self, exchange: Exchange) -> None:
         method = exchange.method if exchange.route else "other"
         route = exchange.route or "none"
         self._commands.metrics.count(method, route, exchange.status, exchange.seconds)

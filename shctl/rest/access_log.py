@@ -5,8 +5,6 @@ contain no secrets: headers, queries and free text are not logged.
 """
 
 import logging
-import secrets
-import time
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -14,35 +12,10 @@ from typing import Any
 import click
 
 from shctl.commands.types import CheckedName
-from shctl.rest.access import Caller
+from shctl.rest.exchange import Exchange
 
 Fields = Mapping[str, Any]
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
-
-
-class Exchange:
-    """A request, with its caller and its response's status once they are known.
-
-    `audit` has the command and its parameters for the log, `keys` the JSON keys of its options.
-    """
-
-    def __init__(self, environ: dict[str, Any]) -> None:
-        self.environ = environ
-        self.method: str = environ["REQUEST_METHOD"]
-        self.path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
-        self.id = secrets.token_hex(8)
-        self.started = time.monotonic()
-        self.route = ""
-        self.caller = Caller("nobody", "")
-        self.audit: dict[str, Any] = {}
-        self.keys: Mapping[str, str] = {}
-        self.status = 0
-        self.logged = False
-
-    @property
-    def seconds(self) -> float:
-        """Return the time since the request came."""
-        return time.monotonic() - self.started
 
 
 def log_request(exchange: Exchange) -> None:

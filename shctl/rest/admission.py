@@ -12,7 +12,7 @@ import bottle
 from shctl.common.errors import InvalidInput, ShctlError
 from shctl.rest import parsing
 from shctl.rest.access import Authenticator, authorize
-from shctl.rest.access_log import Exchange
+from shctl.rest.exchange import Exchange
 from shctl.rest.route import Page, Route
 
 Row = Route | Page

@@ -14,7 +14,7 @@ from shctl.common import cancellation
 from shctl.common.errors import ShctlError
 from shctl.rest import access_log
 from shctl.rest.access import PUBLIC
-from shctl.rest.access_log import Exchange
+from shctl.rest.exchange import Exchange
 from shctl.rest.http import bodies, connections, wsgi
 from shctl.rest.http.bodies import BodyReader, Receive
 from shctl.rest.route import Page, Route

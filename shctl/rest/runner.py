@@ -11,7 +11,7 @@ from shctl.commands.session import Session
 from shctl.common.errors import InvalidInput, ShctlError, TimedOut
 from shctl.hypervisor.connection import Hypervisor
 from shctl.rest import parameters, parsing, responses
-from shctl.rest.access_log import Exchange
+from shctl.rest.exchange import Exchange
 from shctl.rest.health import Health
 from shctl.rest.libvirt_pool import ConnectionPool
 from shctl.rest.limits import ConcurrencyLimit
