@@ -87,6 +87,7 @@ def test_few_entries_at_the_top() -> None:
 
 def test_errors_names_and_models_import_almost_nothing() -> None:
     assert ours("common.text") == ours("common.model") == ours("common.rows") == set()
+    assert ours("common.states") == set()
     assert ours("common.errors") == {"common.text"}
     assert ours("common.names") == {"common.errors"}
 
@@ -94,7 +95,7 @@ def test_errors_names_and_models_import_almost_nothing() -> None:
 @pytest.mark.parametrize(
     "name",
     [name for name in TREES if package(name) == "xml"]
-    + ["common.names", "common.model", "common.rows", "common.text"],
+    + ["common.names", "common.model", "common.rows", "common.states", "common.text"],
 )
 def test_xml_does_no_io(name: str) -> None:
     roots = {found.split(".")[0] for found in IMPORTS[name]}

@@ -7,6 +7,7 @@ from functools import partial
 
 from shctl.common.errors import NotFound
 from shctl.common.model import Finding
+from shctl.common.states import Phase
 from shctl.doctor.snapshot import Found, read_info, recheck_locked, take_snapshot
 from shctl.hosts import deletion, redefinition, stalls
 from shctl.hosts import installation as installs
@@ -14,7 +15,7 @@ from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Pool
 from shctl.storage import usage, volumes
-from shctl.xml.metadata import FINISHING, INSTALLED, OwnedVolume
+from shctl.xml.metadata import OwnedVolume
 
 _VOLUME = re.compile(r"(.+)-sd[a-z]+")
 
@@ -47,7 +48,7 @@ def _is_over(host: Domain) -> bool:
         return False
     if data.install.late:
         return not host.active
-    over = data.install.phase == FINISHING or data.install.overdue or not host.active
+    over = data.install.phase == Phase.FINISHING or data.install.overdue or not host.active
     return data.install.open and over
 
 
@@ -63,7 +64,7 @@ def redefined_installations(hypervisor: Hypervisor) -> Found:
 def _redefined(host: Domain) -> str | None:
     data = installs.find_metadata(host)
     # Changes after the installation do not affect the installer.
-    if data is None or data.install is None or data.install.phase == INSTALLED or host.hung:
+    if data is None or data.install is None or data.install.phase == Phase.INSTALLED or host.hung:
         return None
     return redefinition.problem(host)
 

@@ -5,6 +5,7 @@ from functools import partial
 
 from shctl.common.errors import NotFound
 from shctl.common.model import Finding
+from shctl.common.states import NetworkState
 from shctl.doctor.snapshot import Found, recheck_locked, take_snapshot
 from shctl.hosts import power
 from shctl.hypervisor.connection import Hypervisor
@@ -81,7 +82,7 @@ def networks(hypervisor: Hypervisor) -> Found:
                 problem = f"its bridge {info.bridge} does not exist in Open vSwitch"
                 remedy = f"'ovs-vsctl add-br {info.bridge}', {removal}"
                 yield Finding("network", row.name, problem, remedy), None
-            if row.state == "inactive":
+            if row.state == NetworkState.INACTIVE:
                 problem = "it is inactive, so hosts on it do not start"
                 remedy = f"'virsh net-start {row.name}', {removal}"
                 yield Finding("network", row.name, problem, remedy), None

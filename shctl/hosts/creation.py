@@ -16,6 +16,7 @@ from shctl.common import clock, locks, names
 from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.common.model import HostDetail
 from shctl.common.rollback import Rollback
+from shctl.common.states import Phase
 from shctl.hosts import conflicts, console_log, details, nvram, power
 from shctl.hosts.capacity import check_memory
 from shctl.hosts.request import Request
@@ -28,7 +29,7 @@ from shctl.install import boot_files
 from shctl.networks import ports
 from shctl.storage.volumes import create_volume, disk_source, open_pool
 from shctl.xml import domain, metadata
-from shctl.xml.metadata import INSTALLING, Installation, Metadata, OwnedVolume
+from shctl.xml.metadata import Installation, Metadata, OwnedVolume
 
 if TYPE_CHECKING:
     from shctl.install import media
@@ -230,7 +231,7 @@ def _installation(
     if options is None:
         return None
     return Installation(
-        INSTALLING, clock.now(), clock.now(options.timeout), location,
+        Phase.INSTALLING, clock.now(), clock.now(options.timeout), location,
         boot=clock.boot_id(), until=int(clock.uptime() + options.timeout),
     )  # fmt: skip
 

@@ -6,13 +6,14 @@ from functools import lru_cache
 from shctl.common import names
 from shctl.common.errors import Conflict, NotFound, ShctlError
 from shctl.common.model import Disk, HostDetail, Install, Interface
+from shctl.common.states import Phase
 from shctl.hosts import arp, installation
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Volume
 from shctl.xml import domain, network
 from shctl.xml.disks import DiskRow
-from shctl.xml.metadata import INSTALLING, Metadata
+from shctl.xml.metadata import Metadata
 
 
 def show(hypervisor: Hypervisor, name: str) -> HostDetail:
@@ -75,7 +76,7 @@ def _install(data: Metadata | None) -> Install | None:
         return None
     install = data.install
     return Install(
-        phase=INSTALLING if install.open else install.phase,
+        phase=Phase.INSTALLING if install.open else install.phase,
         reason=install.reason,
         started=install.started,
         deadline=install.deadline,

@@ -13,26 +13,19 @@ from dataclasses import replace
 
 from shctl.common import locks
 from shctl.common.errors import NotFound, ShctlError
+from shctl.common.states import Phase, Reason
 from shctl.hosts import boot_check, power, qemulog, redefinition, stalls
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.install.boot_files import remove_boot_files
 from shctl.xml import domain, metadata
-from shctl.xml.metadata import (
-    DEADLINE,
-    FAILED,
-    FINISHING,
-    INSTALLED,
-    INSTALLING,
-    Installation,
-    Metadata,
-)
+from shctl.xml.metadata import DEADLINE, Installation, Metadata
 
 _CRASH = "QEMU ended before the installer did; see its log {log}"
-_REASONS = {
-    "crashed": _CRASH,
-    "failed": _CRASH,
-    "destroyed": "the host was powered off before the installer ended",
+_REASONS: dict[str, str] = {
+    Reason.CRASHED: _CRASH,
+    Reason.FAILED: _CRASH,
+    Reason.DESTROYED: "the host was powered off before the installer ended",
 }
 _UNKNOWN = "cannot determine how the installer ended; see QEMU's log {log}"
 _SAVED = "saved"  # by virsh managedsave, or by libvirt-guests when the machine shuts down
@@ -73,7 +66,7 @@ def count_phases(hypervisor: Hypervisor) -> Counter[str]:
     for host in hypervisor.domains():
         with suppress(NotFound):  # deleted since it was listed
             if (data := _stored_metadata(host)) and (install := data.install):
-                counts[INSTALLING if install.open else install.phase] += 1
+                counts[Phase.INSTALLING if install.open else install.phase] += 1
     return counts
 
 
@@ -124,7 +117,7 @@ def find_metadata(host: Domain) -> Metadata | None:
 
 
 def _can_advance(host: Domain, install: Installation) -> bool:
-    if install.phase == FINISHING or not redefinition.runs_installer(host):
+    if install.phase == Phase.FINISHING or not redefinition.runs_installer(host):
         return True
     overdue = install.open and install.overdue
     return overdue or _is_metadata_lost(host)
@@ -139,14 +132,14 @@ def _is_metadata_lost(host: Domain) -> bool:
 def _advance_locked(
     hypervisor: Hypervisor, host: Domain, data: Metadata, install: Installation
 ) -> Installation:
-    if install.phase == FINISHING:
+    if install.phase == Phase.FINISHING:
         return _start_installed(hypervisor, host, data, install)
     if redefinition.runs_installer(host):
         return _check_running(hypervisor, host, data, install)
     ending = _ending(host)
     if ending == _SAVED:  # so it has not ended, even past its deadline
         return install
-    if ending == "shutdown":
+    if ending == Reason.SHUTDOWN:
         return _check_ended(hypervisor, host, data, install)
     if install.late:
         return _record(host, data, replace(install, cause=None))
@@ -186,7 +179,7 @@ def _check_ended(
     result = boot_check.check(hypervisor, host.xml(stored=True))
     if result.problem:
         return _fail(host, data, install, result.problem)
-    install = replace(install.move(FINISHING), unchecked=result.unchecked)
+    install = replace(install.move(Phase.FINISHING), unchecked=result.unchecked)
     return _start_installed(hypervisor, host, data, _record(host, data, install))
 
 
@@ -204,7 +197,7 @@ def _start_installed(
         raise
     if redefinition.runs_installer(host):
         return _fail(host, data, install, _RESTARTED)
-    return _close(host, data, install.move(INSTALLED, _unchecked_note(install)))
+    return _close(host, data, install.move(Phase.INSTALLED, _unchecked_note(install)))
 
 
 def _unchecked_note(install: Installation) -> str | None:
@@ -217,7 +210,7 @@ def _fail(
     host: Domain, data: Metadata, install: Installation, reason: str, cause: str | None = None
 ) -> Installation:
     """Record the failure; the host keeps its state, so that it can be examined."""
-    return _close(host, data, install.move(FAILED, reason, cause))
+    return _close(host, data, install.move(Phase.FAILED, reason, cause))
 
 
 def _record(host: Domain, data: Metadata, install: Installation) -> Installation:

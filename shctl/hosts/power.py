@@ -7,6 +7,7 @@ from shctl.common import cancellation, locks
 from shctl.common.errors import Conflict, TimedOut
 from shctl.common.model import Outcome
 from shctl.common.rollback import Rollback
+from shctl.common.states import DomainState
 from shctl.common.timeout import run_with_timeout
 from shctl.hosts import redefinition, stalls
 from shctl.hypervisor.connection import Hypervisor
@@ -41,9 +42,9 @@ def ensure_on(hypervisor: Hypervisor, host: Domain) -> str:
         power_on(hypervisor, host)
         return "started"
     state = host.state
-    if state == "paused":
+    if state == DomainState.PAUSED:
         return _resume(hypervisor, host)
-    if state == "pmsuspended":
+    if state == DomainState.PMSUSPENDED:
         return _wake(hypervisor, host)
     _check_running(hypervisor, host)
     return "already running"
@@ -63,7 +64,7 @@ def _resume(hypervisor: Hypervisor, host: Domain) -> str:
 def _wake(hypervisor: Hypervisor, host: Domain) -> str:
     check_ports(hypervisor, host)
     ask_qemu(host, host.wake)
-    wait_until(lambda: host.state != "pmsuspended", _WAKE_TIMEOUT, cancellable=False)
+    wait_until(lambda: host.state != DomainState.PMSUSPENDED, _WAKE_TIMEOUT, cancellable=False)
     _check_running(hypervisor, host)
     return "woken"
 

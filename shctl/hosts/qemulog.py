@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from shctl.common import names
+from shctl.common.states import Reason
 
 LOGS = Path("/var/log/libvirt/qemu")
 # Bytes read from the end of the log: four times virtlogd's default max_size. Without virtlogd,
@@ -41,7 +42,7 @@ def first_ending(host: str, uuid: str) -> str | None:
         lines, restarted, after = after.partition(_START)
         end = _END.search(lines)
         if end is None:
-            return "unknown" if restarted else None
+            return Reason.UNKNOWN if restarted else None
     return end[1].decode() if end else None
 
 

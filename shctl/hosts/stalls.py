@@ -4,16 +4,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from shctl.common.errors import Conflict, NoSpace, NotFound, ShctlError, TimedOut
+from shctl.common.states import DomainState, Reason
 from shctl.common.timeout import run_with_timeout
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
-from shctl.hypervisor.states import IO_ERROR
 from shctl.xml import domain
 
 _TIMEOUT = 5.0  # seconds for QEMU to report which of its disks failed
 # Another program works on the host, and resumes it when it is done.
 _TEMPORARY = ("migrating", "saving", "dumping", "creating snapshot", "starting up", "shutting down")
-_FAULTS = (IO_ERROR, "watchdog", "crashed", "post-copy failed", "API error", "panicked")
+_FAULTS = (
+    Reason.IO_ERROR, Reason.WATCHDOG, Reason.CRASHED, Reason.POST_COPY_FAILED, Reason.API_ERROR,
+    Reason.PANICKED,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Stall:
 
 def is_stuck(host: Domain) -> bool:
     """Return whether a host is paused because a read or write of a disk failed."""
-    return host.state_and_reason == ("paused", IO_ERROR)
+    return host.state_and_reason == (DomainState.PAUSED, Reason.IO_ERROR)
 
 
 def find(hypervisor: Hypervisor, host: Domain) -> Stall | None:
@@ -44,14 +47,15 @@ def find(hypervisor: Hypervisor, host: Domain) -> Stall | None:
     start = f"'shctl hosts start {host.name}'"
     off = f"'shctl hosts stop {host.name} --force' powers it off"
     is_fault, cause = reason in _FAULTS, reason or "reason unknown"
-    if (state, reason) == ("paused", IO_ERROR):
+    if (state, reason) == (DomainState.PAUSED, Reason.IO_ERROR):
         return _failed_disk(hypervisor, host, start)
-    if state == "pmsuspended":
+    if state == DomainState.PMSUSPENDED:
         return Stall("is asleep (pmsuspended)", f"{start} wakes it, {off}")
     # libvirt also reports "crashed" for a host whose QEMU has crashed.
-    if (state == "crashed" and host.active) or (state, reason) == ("paused", "crashed"):
+    crashed = state == DomainState.CRASHED and host.active
+    if crashed or (state, reason) == (DomainState.PAUSED, Reason.CRASHED):
         return Stall(f"does not run: its guest has crashed ({cause})", off, is_fault=is_fault)
-    if state == "paused":
+    if state == DomainState.PAUSED:
         wait = "wait until that operation ends"
         remedy = wait if reason in _TEMPORARY else f"{start} resumes it"
         return Stall(f"is paused ({cause})", remedy, is_fault=is_fault)

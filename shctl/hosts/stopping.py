@@ -7,6 +7,7 @@ from dataclasses import replace
 from shctl.common import locks
 from shctl.common.errors import Conflict, NotFound, TimedOut
 from shctl.common.model import Outcome
+from shctl.common.states import DomainState
 from shctl.hosts.power import ask_qemu, wait_until
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
@@ -36,7 +37,7 @@ def stop(
         _shut_down(host, force=force, seconds=STOP_TIMEOUT if timeout is None else timeout)
     if not _is_off(host):
         return _power_off(host)
-    return Outcome(name, "shut off")
+    return Outcome(name, DomainState.SHUT_OFF)
 
 
 def _power_off(host: Domain) -> Outcome:
@@ -74,7 +75,7 @@ def _stop_installer(host: Domain, *, force: bool) -> Outcome:
 def _shut_down(host: Domain, *, force: bool, seconds: float) -> None:
     if not force:
         _check_awake(host)
-    elif host.state == "pmsuspended":
+    elif host.state == DomainState.PMSUSPENDED:
         return  # libvirt refuses to shut it down
     end = time.monotonic() + seconds
     with suppress(TimedOut):  # QEMU hangs
@@ -107,7 +108,7 @@ def reboot(hypervisor: Hypervisor, name: str, *, force: bool = False) -> Outcome
             else f"host {name!r} still runs its installer, which has failed;"
             f" 'shctl hosts stop {name} --force' stops it"
         )
-    if force and host.state != "pmsuspended":  # a reset would leave it half asleep
+    if force and host.state != DomainState.PMSUSPENDED:  # a reset would leave it half asleep
         ask_qemu(host, host.reset)
         return Outcome(name, "reset")
     _check_awake(host)
@@ -117,12 +118,12 @@ def reboot(hypervisor: Hypervisor, name: str, *, force: bool = False) -> Outcome
 
 def _check_awake(host: Domain) -> None:
     state, reason = host.state_and_reason
-    if state == "paused":
+    if state == DomainState.PAUSED:
         raise Conflict(
             f"host {host.name!r} is paused ({reason or 'reason unknown'}) and cannot respond;"
             f" 'shctl hosts start {host.name}' resumes it, --force does not need the guest"
         )
-    if state == "pmsuspended":
+    if state == DomainState.PMSUSPENDED:
         raise Conflict(
             f"host {host.name!r} is asleep and cannot respond;"
             f" 'shctl hosts start {host.name}' wakes it,"

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from shctl.common import locks
 from shctl.common.errors import Conflict, InstallFailed, TimedOut, Unreachable
 from shctl.common.model import HostDetail
+from shctl.common.states import DomainState, Phase
 from shctl.hosts import details, installation, power, stalls
 from shctl.hypervisor.connection import Hypervisor
-from shctl.xml.metadata import FAILED, INSTALLED, Installation
+from shctl.xml.metadata import Installation
 
 TIMEOUT = 7200.0  # seconds
 MOST_ASKERS = 2
@@ -74,7 +75,7 @@ def _patient(holds: Callable[[], bool]) -> Callable[[], bool]:
 
 
 def _is_running(hypervisor: Hypervisor, name: str, _install: Installation | None) -> bool:
-    return hypervisor.domain(name).state == "running"
+    return hypervisor.domain(name).state == DomainState.RUNNING
 
 
 def _is_stopped(hypervisor: Hypervisor, name: str, _install: Installation | None) -> bool:
@@ -84,9 +85,9 @@ def _is_stopped(hypervisor: Hypervisor, name: str, _install: Installation | None
 def _is_installed(_hypervisor: Hypervisor, name: str, install: Installation | None) -> bool:
     if install is None:
         raise Conflict(f"host {name!r} was created without an installation, so nothing installs it")
-    if install.phase == FAILED:
+    if install.phase == Phase.FAILED:
         raise InstallFailed(f"the installation of host {name!r} failed: {install.reason}")
-    return install.phase == INSTALLED
+    return install.phase == Phase.INSTALLED
 
 
 def _has_address(hypervisor: Hypervisor, name: str, _install: Installation | None) -> bool:

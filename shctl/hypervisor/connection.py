@@ -6,12 +6,13 @@ from contextlib import suppress
 
 from shctl.common import rows
 from shctl.common.errors import InvalidInput, NotFound, ShctlError, Unreachable
+from shctl.common.states import DomainState
 from shctl.hypervisor.binding import api, translated
 from shctl.hypervisor.domain import Domain
-from shctl.hypervisor.network import Network, yes_no
+from shctl.hypervisor.network import Network, network_state, yes_no
 from shctl.hypervisor.pools import Pool, Volume
 from shctl.hypervisor.reconnecting import Reconnecting
-from shctl.hypervisor.states import state_word
+from shctl.hypervisor.states import domain_state
 
 
 class Hypervisor(Reconnecting):
@@ -54,10 +55,8 @@ class Hypervisor(Reconnecting):
         with translated("cannot list hosts"):
             stats = connection.getAllDomainStats(api.VIR_DOMAIN_STATS_STATE)
         found = [
-            rows.Host(
-                domain.UUIDString(), domain.name(), state_word(s["state.state"], s["state.reason"])
-            )
-            for domain, s in stats
+            rows.Host(domain.UUIDString(), domain.name(), _state(values))
+            for domain, values in stats
         ]
         found.sort(key=lambda host: host.name)
         return found
@@ -71,7 +70,7 @@ class Hypervisor(Reconnecting):
         return [
             rows.Network(
                 name=name,
-                state="active" if name in active else "inactive",
+                state=network_state(active=name in active),
                 autostart=yes_no(name in autostart),
                 persistent=yes_no(name in persistent),
             )
@@ -210,6 +209,10 @@ class Hypervisor(Reconnecting):
         connection = self.connection
         with translated(f"cannot look up volume {path}"):
             return Volume(connection.storageVolLookupByPath(path))
+
+
+def _state(stats: dict[str, int]) -> DomainState:
+    return domain_state(stats["state.state"], stats["state.reason"])
 
 
 def _not_found(kind: str, name: str, known: Iterable[str]) -> NotFound:

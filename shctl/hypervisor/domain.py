@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 from shctl.common.errors import Conflict, NotFound, ShctlError
+from shctl.common.states import DomainState, Reason
 from shctl.hypervisor.binding import api, receive, translated
-from shctl.hypervisor.states import reason_word, state_word
+from shctl.hypervisor.states import domain_state, reason_name
 
 AGENT = 5  # seconds that a guest's agent may take for an answer
 HUNG = 1000  # milliseconds that QEMU may take for an answer to libvirt
@@ -26,24 +27,24 @@ class Domain:
         return translated(f"cannot {verb} host {self.name!r}")
 
     @property
-    def state(self) -> str:
-        """Return virsh's word for the state; raise NotFound when the domain has gone."""
+    def state(self) -> DomainState:
+        """Return the domain's state; raise NotFound if it was deleted."""
         return self.state_and_reason[0]
 
     @property
-    def state_and_reason(self) -> tuple[str, str | None]:
-        """Return state and reason, as they are at one moment."""
+    def state_and_reason(self) -> tuple[DomainState, str | None]:
+        """Return the state and its reason, read in one call; the reason is None if unknown."""
         with self._doing("read the state of"):
             state, reason = self._handle.state()
-        return state_word(state, reason), reason_word(state, reason)
+        return domain_state(state, reason), reason_name(state, reason)
 
     @property
     def stop_reason(self) -> str:
         """Return how the domain's last QEMU ended: shutdown, destroyed, crashed, unknown, ..."""
         with self._doing("read the state of"):
             state, reason = self._handle.state()
-        words = reason_word(state, reason) if state == api.VIR_DOMAIN_SHUTOFF else None
-        return words or "unknown"
+        reason_text = reason_name(state, reason) if state == api.VIR_DOMAIN_SHUTOFF else None
+        return reason_text or Reason.UNKNOWN
 
     @property
     def active(self) -> bool:

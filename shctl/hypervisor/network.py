@@ -5,6 +5,7 @@ from typing import Any
 
 from shctl.common import rows
 from shctl.common.errors import Conflict, NotFound
+from shctl.common.states import NetworkState
 from shctl.hypervisor.binding import translated
 
 
@@ -29,7 +30,7 @@ class Network:
         with self._doing("read"):
             return rows.Network(
                 name=self.name,
-                state="active" if self._handle.isActive() else "inactive",
+                state=network_state(active=bool(self._handle.isActive())),
                 autostart=yes_no(self._handle.isPersistent() and self._handle.autostart()),
                 persistent=yes_no(self._handle.isPersistent()),
             )
@@ -58,6 +59,11 @@ class Network:
         """Remove the network; gone already is fine (a transient one goes when it stops)."""
         with suppress(NotFound), self._doing("undefine"):
             self._handle.undefine()
+
+
+def network_state(*, active: bool) -> NetworkState:
+    """Return the state of a network."""
+    return NetworkState.ACTIVE if active else NetworkState.INACTIVE
 
 
 def yes_no(value: object) -> str:

@@ -1,43 +1,40 @@
-"""Words for the states of domains and for the reasons of these states, as virsh has them."""
+"""Map libvirt's numbers of states and reasons to virsh's words."""
 
+from shctl.common.states import DomainState, Reason
 from shctl.hypervisor.binding import api
 
-# By virDomainState.
-_STATES = (
-    "no state", "running", "idle", "paused", "in shutdown", "shut off", "crashed", "pmsuspended",
-)  # fmt: skip
+_STATES: tuple[DomainState, ...] = tuple(DomainState)
 
-# By the enumeration of reasons that each state has; 0 is unknown in all of them.
+# By the enumeration of reasons that each state has. Number 0, which all of them have, is "unknown"
+# and left out here.
 _REASONS: dict[int, tuple[str, ...]] = {
     api.VIR_DOMAIN_RUNNING: (
         "booted", "migrated", "restored", "from snapshot", "unpaused", "migration canceled",
-        "save canceled", "event wakeup", "crashed", "post-copy", "post-copy failed",
+        "save canceled", "event wakeup", Reason.CRASHED, "post-copy", Reason.POST_COPY_FAILED,
     ),
     api.VIR_DOMAIN_PAUSED: (
-        "user", "migrating", "saving", "dumping", "I/O error", "watchdog", "from snapshot",
-        "shutting down", "creating snapshot", "crashed", "starting up", "post-copy",
-        "post-copy failed", "API error",
+        "user", "migrating", "saving", "dumping", Reason.IO_ERROR, Reason.WATCHDOG,
+        "from snapshot", "shutting down", "creating snapshot", Reason.CRASHED, "starting up",
+        "post-copy", Reason.POST_COPY_FAILED, Reason.API_ERROR,
     ),
     api.VIR_DOMAIN_SHUTDOWN: ("user",),
     api.VIR_DOMAIN_SHUTOFF: (
-        "shutdown", "destroyed", "crashed", "migrated", "saved", "failed", "from snapshot",
-        "daemon",
+        Reason.SHUTDOWN, Reason.DESTROYED, Reason.CRASHED, "migrated", "saved", Reason.FAILED,
+        "from snapshot", "daemon",
     ),
-    api.VIR_DOMAIN_CRASHED: ("panicked",),
+    api.VIR_DOMAIN_CRASHED: (Reason.PANICKED,),
 }  # fmt: skip
 
-IO_ERROR = "I/O error"
 
-
-def state_word(state: int, reason: int) -> str:
-    """Return the word for a state."""
+def domain_state(state: int, reason: int) -> DomainState:
+    """Return a domain's state."""
     # A QEMU that was killed leaves "shut off" with the reason "crashed".
     if state == api.VIR_DOMAIN_SHUTOFF and reason == api.VIR_DOMAIN_SHUTOFF_CRASHED:
-        return "crashed"
+        return DomainState.CRASHED
     return _STATES[state]
 
 
-def reason_word(state: int, reason: int) -> str | None:
-    """Return the words for a state's reason, None for one that is unknown."""
-    words = _REASONS.get(state, ())
-    return words[reason - 1] if 0 < reason <= len(words) else None
+def reason_name(state: int, reason: int) -> str | None:
+    """Return virsh's word for a state's reason, None if it is unknown."""
+    names = _REASONS.get(state, ())
+    return names[reason - 1] if 0 < reason <= len(names) else None

@@ -9,14 +9,14 @@ from lxml import etree
 
 from shctl.common import names
 from shctl.common.clock import boot_id, now, uptime
+from shctl.common.states import Phase
 
 URI = "urn:shctl:host:1"
 KEY = "shctl"
 _HOST = f"{{{URI}}}host"
 
-INSTALLING, FINISHING, INSTALLED, FAILED = "installing", "finishing", "installed", "failed"
 DEADLINE = "deadline"
-_PHASES = (INSTALLING, FINISHING, INSTALLED, FAILED)
+_PHASES = frozenset(Phase)
 
 # Whoever may define domains may write anything here, so that nothing of it is without bounds.
 _MOST = 1000  # volumes, or paths; a host has fewer disks
@@ -36,16 +36,13 @@ class OwnedVolume:
 class Installation:
     """How far an installation has come; times in UTC as RFC 3339 writes them.
 
-    `phase` is installing; finishing, once the installer has stopped cleanly and until the host
-    has been started from its disk; installed; or failed, with a reason.
-
     `boot` names the boot of the machine in which it began, and `until` is the uptime in seconds
     at which its time is over: clocks are set, that is not. `cause` is DEADLINE from when the
     deadline has passed until its installer has ended or was asked to. `unchecked` says why it is
     not certain that the installer has written to a disk.
     """
 
-    phase: str
+    phase: Phase
     started: str
     deadline: str
     location: str | None = None
@@ -59,12 +56,12 @@ class Installation:
     @property
     def open(self) -> bool:
         """Tell whether the installation has not come to its end."""
-        return self.phase in (INSTALLING, FINISHING)
+        return self.phase in (Phase.INSTALLING, Phase.FINISHING)
 
     @property
     def late(self) -> bool:
         """Tell whether it failed by its deadline alone, so that its installer may still end."""
-        return self.phase == FAILED and self.cause == DEADLINE
+        return self.phase == Phase.FAILED and self.cause == DEADLINE
 
     @property
     def pending(self) -> bool:
@@ -79,10 +76,10 @@ class Installation:
         return now() > self.deadline
 
     def move(
-        self, phase: str, reason: str | None = None, cause: str | None = None
+        self, phase: Phase, reason: str | None = None, cause: str | None = None
     ) -> "Installation":
         """Return the installation in its next phase."""
-        ended = now() if phase in (INSTALLED, FAILED) else None
+        ended = now() if phase in (Phase.INSTALLED, Phase.FAILED) else None
         return replace(self, phase=phase, reason=reason, ended=ended, cause=cause)
 
 
@@ -188,7 +185,7 @@ def _words(element: etree._Element, key: str) -> str | None:
 def _read_install(element: etree._Element) -> Installation:
     phase = element.get("phase")
     return Installation(
-        phase=phase if phase in _PHASES else FAILED,
+        phase=Phase(phase) if phase in _PHASES else Phase.FAILED,
         started=_time(element, "started") or "",
         deadline=_time(element, "deadline") or "",
         location=_words(element, "location"),

@@ -151,7 +151,7 @@ def test_removing_what_has_gone_is_fine(real: Hypervisor) -> None:
 
 def test_states_are_virshs_words(real: Hypervisor) -> None:
     """The door's list against libvirt's own constants."""
-    from shctl.hypervisor.states import state_word
+    from shctl.hypervisor.states import domain_state
 
     words = {
         libvirt.VIR_DOMAIN_RUNNING: "running",
@@ -162,8 +162,8 @@ def test_states_are_virshs_words(real: Hypervisor) -> None:
         libvirt.VIR_DOMAIN_CRASHED: "crashed",
         libvirt.VIR_DOMAIN_PMSUSPENDED: "pmsuspended",
     }
-    assert {state: state_word(state, 0) for state in words} == words
-    assert state_word(libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED) == "crashed"
+    assert {state: domain_state(state, 0) for state in words} == words
+    assert domain_state(libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED) == "crashed"
 
 
 def test_connection_is_not_opened_before_it_is_needed() -> None:

@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from shctl.common import clock
-from shctl.xml.metadata import FAILED, INSTALLING, Installation
+from shctl.common.states import Phase
+from shctl.xml.metadata import Installation
 from tests.guests import End, boot_sector, kernel
 from tests.installations import (
     FROM_DISK,
@@ -243,7 +244,7 @@ def test_r47_clock_is_wrong_at_the_creation(
 
 
 def installation(**given: object) -> Installation:
-    return Installation(INSTALLING, clock.now(), **given)  # type: ignore[arg-type]
+    return Installation(Phase.INSTALLING, clock.now(), **given)  # type: ignore[arg-type]
 
 
 def test_r47_deadlines_by_uptime_and_by_clock() -> None:
@@ -256,4 +257,4 @@ def test_r47_deadlines_by_uptime_and_by_clock() -> None:
     assert not installation(deadline=future, boot="another", until=now - 1).overdue
     # What an earlier shctl wrote.
     assert installation(deadline=past).overdue
-    assert not Installation(FAILED, clock.now(), past, reason="deadline: ...").pending
+    assert not Installation(Phase.FAILED, clock.now(), past, reason="deadline: ...").pending

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
+from shctl.common.states import Phase
 from shctl.xml import domain
 from shctl.xml.disks import DiskRow
 from shctl.xml.domain import Ceph, Hardware, Installer, Source, Spec
@@ -48,7 +49,9 @@ SPECS = {
     "host-installer": replace(
         BASE,
         uuid=UUID,
-        metadata=replace(BASE.metadata, install=Installation("installing", TIME, TIME, "http://a")),
+        metadata=replace(
+            BASE.metadata, install=Installation(Phase.INSTALLING, TIME, TIME, "http://a")
+        ),
         installer=Installer("/b/kernel", "/b/initrd", "quiet a=\"b c\" <d> & 'e'"),
     ),
     "host-installer-network": replace(BASE, uuid=UUID, installer=Installer()),

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from shctl.common import clock
+from shctl.common.states import Phase
 from shctl.xml import metadata
-from shctl.xml.metadata import FAILED, INSTALLED, INSTALLING, Installation, Metadata, OwnedVolume
+from shctl.xml.metadata import Installation, Metadata, OwnedVolume
 from tests.support import connected
 
 TIME = "2026-01-02T03:04:05Z"
 TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1, max_size=20)
-INSTALL = Installation(INSTALLING, TIME, "2026-01-02T05:04:05Z", "http://a/<b>&'\"")
+INSTALL = Installation(Phase.INSTALLING, TIME, "2026-01-02T05:04:05Z", "http://a/<b>&'\"")
 FULL = Metadata(TIME, False, (OwnedVolume("p", "a-sda"),), ("/a&b.img",), INSTALL)
 
 
@@ -70,8 +71,8 @@ def test_times_are_utc_and_sort_as_they_pass() -> None:
 def test_phases() -> None:
     assert INSTALL.open
     assert INSTALL.overdue
-    ended = INSTALL.move(FAILED, "deadline")
-    assert (ended.phase, ended.reason, ended.open) == (FAILED, "deadline", False)
+    ended = INSTALL.move(Phase.FAILED, "deadline")
+    assert (ended.phase, ended.reason, ended.open) == (Phase.FAILED, "deadline", False)
     assert ended.ended
-    assert INSTALL.move(INSTALLED).ended
-    assert not Installation(INSTALLING, TIME, clock.now(60)).overdue
+    assert INSTALL.move(Phase.INSTALLED).ended
+    assert not Installation(Phase.INSTALLING, TIME, clock.now(60)).overdue
