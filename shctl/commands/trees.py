@@ -1,4 +1,4 @@
-"""`shctl trees`: what can be installed from where."""
+"""`shctl trees`: installation trees."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def trees() -> None:
-    """Look into installation trees."""
+    """Examine installation trees."""
 
 
 @trees.command("cached", examples=["shctl trees cached", "shctl trees cached --forget"])
-@click.option("--forget", is_flag=True, help="Remove them; the next installation fetches anew.")
+@click.option(
+    "--forget", is_flag=True, help="Remove them; later installations download them again."
+)
 @click.pass_obj
 def list_cached(_session: Session, forget: bool) -> list[Cached]:
-    """List the kernels and initrds that are kept for the next installation."""
+    """List the cached kernels and initrds."""
     from shctl.install.cache import Cache, show
 
     return show(Cache(), forget=forget)
@@ -39,7 +41,7 @@ def list_cached(_session: Session, forget: bool) -> list[Cached]:
 def probe_tree(
     session: Session, location: str, kernel: str | None, initrd: str | None
 ) -> TreeDetail:
-    """Say what an installation tree holds, how that was found, and every URL tried."""
+    """Show what an installation tree contains, how it was detected, and every URL tried."""
     from shctl.install.trees import probe, show
 
     return show(probe(location, kernel=kernel, initrd=initrd, local=session.local))

@@ -55,7 +55,7 @@ def _without_host(hypervisor: Hypervisor, hosts: set[str]) -> set[str]:
     # A hung host cannot report which logs it writes to.
     if not orphaned or any(host.hung for host in hypervisor.domains()):
         return set()
-    written = console_log.written(hypervisor)
+    written = console_log.files_written(hypervisor)
     return {host for host in orphaned if f"{host}.log" not in written}
 
 

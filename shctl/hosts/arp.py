@@ -1,13 +1,13 @@
-"""IP addresses of hosts that this machine has spoken with, from the kernel's own ARP table.
+"""Read IP addresses of hosts from the kernel's ARP table: those that this machine talked to.
 
-libvirt can read it too, but its version 9.0 fails on it ("wrong nlmsg len").
+libvirt could read it too, but libvirt 9.0 fails ("wrong nlmsg len").
 """
 
 from pathlib import Path
 
-# This path is there for a service with ProcSubset=pid, too.
+# Not /proc/net/arp: that path is missing for a service with ProcSubset=pid.
 TABLE = Path("/proc/self/net/arp")
-_COMPLETE = 0x2  # ATF_COM in linux/if_arp.h: somebody has answered
+_COMPLETE = 0x2  # ATF_COM in linux/if_arp.h: the address was resolved
 
 
 def addresses() -> dict[str, tuple[str, ...]]:

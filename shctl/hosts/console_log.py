@@ -1,6 +1,7 @@
-"""The serial console's log: where it is, how to read and follow it, how to remove it.
+"""Read, follow and remove the log of a host's serial console.
 
-What a guest wrote is shown with control characters replaced, unless somebody wants it raw.
+virtlogd writes the log, and rotates it: NAME.log is the newest part, NAME.log.0 the one before, and
+so on. Control characters of the guest are replaced unless the caller asks for the raw log.
 """
 
 import os
@@ -23,85 +24,91 @@ from shctl.hypervisor.domain import Domain
 from shctl.xml import disks, domain
 
 LOGS = logfile.LOGS
-MOST = 16 * 2**20  # bytes, twice what virtlogd keeps of a log
-_INTERVAL = 0.1  # seconds
+MAX_READ = 16 * 2**20  # bytes, twice what virtlogd keeps of a log
+_INTERVAL = 0.1  # seconds between reads of a log that is followed
 _CHUNK = 2**16  # bytes
+# Where libvirt stores its XML of domains, and of running ones.
 _STORED, _RUNNING = Path("/etc/libvirt/qemu"), Path("/run/libvirt/qemu")
-_LONGEST = 4 * 2**20  # bytes; a host's file has some 20,000
+_MAX_XML = 4 * 2**20  # bytes; usually about 20,000
 
 
 def log_path(host: str) -> Path:
-    """Return where the serial console of a host of ours is logged.
+    """Return the log's path for a host that shctl creates.
 
-    Raises InvalidInput for a name that would lead elsewhere.
+    Raise InvalidInput for a name that is a path to somewhere else.
     """
     return LOGS / f"{names.file_name(host)}.log"
 
 
 def prepare_log(path: Path) -> None:
-    """Make room for a log that only root reads, since installers print passwords."""
-    with _explained(path, "make room for"):
+    """Make the log's directory and remove older logs of the name.
+
+    Only root can enter the directory, since installers print passwords.
+    """
+    with _translated(path, "prepare"):
         path.parent.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         _remove_parts(path)
 
 
-def written(hypervisor: Hypervisor) -> set[str]:
-    """Return the names of all files that hosts may write to, wherever these are."""
-    found: set[str] = set()
+def files_written(hypervisor: Hypervisor) -> set[str]:
+    """Return the names, without directories, of all files that hosts may write to."""
+    names_written: set[str] = set()
     for host in hypervisor.domains():
-        with suppress(NotFound):  # a host that went in the meantime
-            found.update(*map(_files, _texts(host)))
-    return found
+        with suppress(NotFound):  # deleted since it was listed
+            for xml in _definitions(host):
+                names_written |= _file_names(xml)
+    return names_written
 
 
-def _files(xml: str) -> set[str]:
+def _file_names(xml: str) -> set[str]:
     return {Path(path).name for path in disks.other_files(domain.parse(xml))}
 
 
-def _texts(host: Domain) -> set[str]:
-    """Return a host's XML as it is stored, and as it runs."""
+def _definitions(host: Domain) -> set[str]:
+    """Return a host's stored XML and its running XML."""
     return {host.xml(stored=True), host.xml()}
 
 
 def remove_log(path: Path) -> None:
-    """Remove a log with the older parts that virtlogd has rotated away; raise Conflict, NoSpace."""
-    with _explained(path, "remove"):
+    """Remove a log with its rotated parts; raise Conflict, NoSpace."""
+    with _translated(path, "remove"):
         _remove_parts(path)
 
 
 def may_log_to(path: Path, host: Domain) -> bool:
-    """Tell whether a host may write to a log; only False is certain."""
-    with suppress(NotFound):  # a host that went in the meantime
+    """Tell whether a host may write to a log; True may also mean "unknown"."""
+    with suppress(NotFound):  # deleted since it was listed
         if host.hung:
-            return _may_be_in_files(host.name, path.name)
-        return any(_mentions(xml, path.name) for xml in _texts(host))
+            return _may_log_while_hung(host.name, path.name)
+        return any(_mentions(xml, path.name) for xml in _definitions(host))
     return False
 
 
-def _may_be_in_files(host: str, file: str) -> bool:
-    """Tell whether libvirt's files about a hung host may hold the name of a file.
+def _may_log_while_hung(host: str, file: str) -> bool:
+    """Tell whether libvirt's own files of a hung host may contain the name of a log.
 
-    The host's XML would wait for its QEMU. libvirt writes one file when it stores a host and one
-    while it runs (virDomainObjSave in src/conf/domain_conf.c).
+    libvirt would wait for QEMU before it returns the XML. It keeps one file of a stored host and
+    one of a running host (virDomainObjSave in src/conf/domain_conf.c).
     """
     try:
         name = f"{names.file_name(host)}.xml"
-        texts = [_begin_of(_RUNNING / name)]
+        contents = [_read_xml(_RUNNING / name)]
         with suppress(FileNotFoundError):  # a transient host is not stored
-            texts.append(_begin_of(_STORED / name))
+            contents.append(_read_xml(_STORED / name))
     except (OSError, InvalidInput):
         return True
-    return any(len(text) > _LONGEST or file.encode() in text for text in texts)
+    return any(len(content) > _MAX_XML or file.encode() in content for content in contents)
 
 
-def _begin_of(path: Path) -> bytes:
+def _read_xml(path: Path) -> bytes:
     with path.open("rb") as stream:
-        return stream.read(_LONGEST + 1)
+        return stream.read(_MAX_XML + 1)
 
 
 def _mentions(xml: str, file: str) -> bool:
-    return domain.mentions(xml, file) and file in _files(xml)
+    # A cheap text search first: parsing costs more, and most hosts do not mention the file.
+    return domain.mentions(xml, file) and file in _file_names(xml)
 
 
 def _remove_parts(path: Path) -> None:
@@ -110,17 +117,17 @@ def _remove_parts(path: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path, verb: str) -> Iterator[None]:
+def _translated(path: Path, verb: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         kind = NoSpace if error.errno in FULL else Conflict
-        raise kind(f"cannot {verb} the console's log {path}: {error.strerror}") from error
+        raise kind(f"cannot {verb} the console log {path}: {error.strerror}") from error
 
 
 def _parts(path: Path) -> list[Path]:
-    """Return the log's parts, oldest first: virtlogd counts up from .0 as they age."""
-    # Only a number may follow: web.log.log.0 belongs to the host web.log, not to web.
+    """Return the log's parts, oldest first: the highest number is the oldest."""
+    # Only a number may follow: web.log.log.0 belongs to host web.log, not to web.
     rotated = re.compile(re.escape(path.name) + r"\.[0-9]+")
     older = [part for part in files.children(path.parent) if rotated.fullmatch(part.name)]
     older.sort(key=lambda part: int(part.suffix[1:]), reverse=True)
@@ -128,45 +135,47 @@ def _parts(path: Path) -> list[Path]:
 
 
 def read_log(hypervisor: Hypervisor, name: str, *, raw: bool = False) -> Iterator[str | bytes]:
-    """Return the newest 16 MiB of the log of a host's serial console in pieces.
+    """Yield the newest 16 MiB of a host's console log in chunks.
 
-    Raises NotFound, and Conflict for a host whose console is not logged where shctl reads.
+    Raise NotFound, and Conflict if the console is not logged to a file that shctl may read.
     """
-    pieces = _read(_logged(hypervisor, name))
-    return pieces if raw else _shown(pieces)
+    chunks = _read(_configured_path(hypervisor, name))
+    return chunks if raw else _printable(chunks)
 
 
 def follow_log(hypervisor: Hypervisor, name: str, *, raw: bool = False) -> Iterator[str | bytes]:
-    """Return the log and then what comes to it, through reboots, until the host is deleted.
+    """Yield the log and then what is appended to it, through reboots, until the host is deleted.
 
-    Raises as read_log does.
+    Raise what read_log raises.
     """
-    path = _logged(hypervisor, name)
-    pieces = _follow(hypervisor, name, path)
-    return pieces if raw else _shown(pieces)
+    path = _configured_path(hypervisor, name)
+    chunks = _follow(hypervisor, name, path)
+    return chunks if raw else _printable(chunks)
 
 
-def _logged(hypervisor: Hypervisor, name: str) -> Path:
-    logged = domain.read(hypervisor.domain(name).xml()).console
-    if logged is None:
+def _configured_path(hypervisor: Hypervisor, name: str) -> Path:
+    """Return the log's path from the domain's XML."""
+    path = domain.read(hypervisor.domain(name).xml()).console
+    if path is None:
         raise Conflict(f"the serial console of host {name!r} is not logged to a file")
-    return logfile.resolve(Path(logged), name)
+    return logfile.resolve(Path(path), name)
 
 
-def _shown(pieces: Iterable[bytes]) -> Iterator[str]:
-    """Return what a terminal can be shown; a carriage return becomes a line feed."""
+def _printable(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Yield text that is safe for a terminal; a carriage return becomes a line feed."""
     decoder = IncrementalNewlineDecoder(getincrementaldecoder("utf-8")("replace"), translate=True)
-    for piece in pieces:
-        yield clean_lines(decoder.decode(piece))
+    for chunk in chunks:
+        yield clean_lines(decoder.decode(chunk))
     yield clean_lines(decoder.decode(b"", final=True))
 
 
 def _open_parts(path: Path) -> list[BinaryIO]:
-    """Return all parts open, oldest first, as they were at one moment."""
+    """Open all parts, oldest first, in a consistent state: not in the middle of a rotation."""
     while True:
         streams = [stream for part in _parts(path) if (stream := logfile.open_log(part))]
-        # A rotation renames all of them; an open file stays what it is.
-        if [_inode(stream) for stream in streams] == [*filter(None, map(_inode_at, _parts(path)))]:
+        # A rotation renames the files; an open file keeps its inode.
+        inodes = [inode for part in _parts(path) if (inode := _inode_at(part))]
+        if [_inode(stream) for stream in streams] == inodes:
             return streams
         for stream in streams:
             stream.close()
@@ -182,57 +191,58 @@ def _inode_at(path: Path) -> int | None:
     return None
 
 
-def _drain(stream: BinaryIO) -> Iterator[bytes]:
-    if os.fstat(stream.fileno()).st_size < stream.tell():  # somebody has emptied it
+def _read_new(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield what was appended to a part since it was read."""
+    if os.fstat(stream.fileno()).st_size < stream.tell():  # the file was truncated
         stream.seek(0)
-    while piece := stream.read(_CHUNK):
-        yield piece
+    while chunk := stream.read(_CHUNK):
+        yield chunk
 
 
-def _newest(streams: list[BinaryIO]) -> Iterator[bytes]:
-    """Return the end of what the parts hold now, and how much stands before it."""
+def _read_newest(streams: list[BinaryIO]) -> Iterator[bytes]:
+    """Yield the last MAX_READ bytes of the parts, preceded by a note if more bytes were skipped."""
     sizes = [os.fstat(stream.fileno()).st_size for stream in streams]
-    surplus = max(sum(sizes) - MOST, 0)
+    surplus = max(sum(sizes) - MAX_READ, 0)
     if surplus:
-        yield f"[shctl: {surplus} bytes that stand before this are left out]\n".encode()
+        yield f"[shctl: {surplus} earlier bytes omitted]\n".encode()
     for stream, size in zip(streams, sizes, strict=True):
         skipped = min(surplus, size)
         surplus -= skipped
         stream.seek(skipped)
-        yield from _take(stream, size - skipped)
+        yield from _read_bytes(stream, size - skipped)
 
 
-def _take(stream: BinaryIO, size: int) -> Iterator[bytes]:
-    while size and (piece := stream.read(min(size, _CHUNK))):
-        size -= len(piece)
-        yield piece
+def _read_bytes(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    while size and (chunk := stream.read(min(size, _CHUNK))):
+        size -= len(chunk)
+        yield chunk
 
 
 def _read(path: Path) -> Iterator[bytes]:
-    with ExitStack() as opened:
-        yield from _newest([opened.enter_context(part) for part in _open_parts(path)])
+    with ExitStack() as stack:
+        yield from _read_newest([stack.enter_context(part) for part in _open_parts(path)])
 
 
 def _follow(hypervisor: Hypervisor, name: str, path: Path) -> Iterator[bytes]:
-    with ExitStack() as opened:
-        streams = [opened.enter_context(part) for part in _open_parts(path)]
-        yield from _newest(streams)
+    with ExitStack() as stack:
+        streams = [stack.enter_context(part) for part in _open_parts(path)]
+        yield from _read_newest(streams)
         while True:
-            # Asked before the read, so that the last words are not missed.
-            gone = not _exists(hypervisor, name)
+            # Checked before the read: the guest may write until the host is deleted.
+            deleted = not _exists(hypervisor, name)
             for stream in streams:
-                yield from _drain(stream)
+                yield from _read_new(stream)
             if newer := _newer_parts(path, streams):
-                # The last one may have got more before it was renamed.
-                streams = [*streams[-1:], *map(opened.enter_context, newer)]
-            elif gone:
+                # The last part is read once more: it may have grown before it was renamed.
+                streams = [*streams[-1:], *(stack.enter_context(part) for part in newer)]
+            elif deleted:
                 return
             else:
                 time.sleep(_INTERVAL)
 
 
 def _newer_parts(path: Path, streams: list[BinaryIO]) -> list[BinaryIO]:
-    """Return the parts that have come since the last of these was the newest, open."""
+    """Open the parts that are newer than `streams`; return [] if there is none."""
     known = {_inode(stream) for stream in streams}
     if _inode_at(path) in {None, *known}:
         return []
@@ -249,6 +259,6 @@ def _exists(hypervisor: Hypervisor, name: str) -> bool:
         hypervisor.domain(name)
     except NotFound:
         return False
-    except Unreachable:  # libvirt is away; the guest and its log go on
+    except Unreachable:  # libvirtd may be restarting; the guest and its log go on
         return True
     return True

@@ -1,4 +1,4 @@
-"""Tell all about one host."""
+"""Collect all details of one host."""
 
 from contextlib import suppress
 from functools import lru_cache
@@ -17,14 +17,14 @@ from shctl.xml.metadata import Metadata
 
 
 def show(hypervisor: Hypervisor, name: str) -> HostDetail:
-    """Return a host's hardware, state and what shctl knows about it; raise NotFound.
+    """Return a host's hardware, state and metadata; raise NotFound.
 
-    An installation whose end nobody has seen yet is brought to it first, if that can be.
+    A pending installation is advanced first, so that its state is up to date.
     """
     host = hypervisor.domain(name)
     info = domain.read(host.xml())
     if info.metadata and info.metadata.install and info.metadata.install.pending:
-        # What hinders the start stands in the installation's reason, and hides nothing else.
+        # If the host cannot be started, the installation's reason says why.
         with suppress(ShctlError):
             installation.advance(hypervisor, name)
         info = domain.read(host.xml())
@@ -32,7 +32,7 @@ def show(hypervisor: Hypervisor, name: str) -> HostDetail:
 
 
 def detail(hypervisor: Hypervisor, host: Domain) -> HostDetail:
-    """Return all about the host behind a handle."""
+    """Return a host's details without advancing its installation."""
     return _detail(hypervisor, host, domain.read(host.xml()))
 
 
@@ -50,7 +50,7 @@ def _detail(hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo) -> Ho
         cpus=info.cpus,
         max_cpus=info.max_cpus,
         firmware=info.firmware,
-        # In this order, for most hosts are not asked the second question.
+        # `persistent` costs a call to libvirt, and most hosts have no autostart.
         autostart=host.autostart and host.persistent,
         created=data.created if data else None,
         console=info.console,
@@ -65,9 +65,12 @@ def _detail(hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo) -> Ho
 
 
 def _addresses(host: Domain, *, agent: bool) -> dict[str, tuple[str, ...]]:
-    told, seen = host.addresses(agent=agent), arp.addresses()
+    """Return IP addresses by MAC address, from libvirt or the guest agent, then from ARP."""
+    reported, seen = host.addresses(agent=agent), arp.addresses()
     return {
-        mac: tuple(dict.fromkeys((*told.get(mac, ()), *seen.get(mac, ())))) for mac in told | seen
+        # Without duplicates, in this order.
+        mac: tuple(dict.fromkeys((*reported.get(mac, ()), *seen.get(mac, ()))))
+        for mac in reported | seen
     }
 
 
@@ -88,30 +91,31 @@ def _install(data: Metadata | None) -> Install | None:
 def _disk(hypervisor: Hypervisor, host: str, row: DiskRow, data: Metadata | None) -> Disk:
     path, size = row.path, None
     owned = data is not None and path in data.paths
-    # A disk in no pool has no size that could be read without asking its QEMU, which may hang.
+    # The size of a disk outside of pools stays unknown: libvirt would ask QEMU, which may hang.
     with suppress(NotFound, Conflict):  # Conflict: its pool is inactive
         if volume := _volume(hypervisor, row):
             path, size = path or volume.path, volume.capacity
-            usual = names.volume(host, row.target)
-            owned = owned or (data is not None and _lists(data, volume, usual))
+            default_name = names.volume(host, row.target)
+            owned = owned or (data is not None and _is_listed(data, volume, default_name))
     return Disk(row.target, size, path, owned and row.removable)
 
 
 def _volume(hypervisor: Hypervisor, row: DiskRow) -> Volume | None:
-    """Return the volume that a disk is, by its pool and name or by its path."""
+    """Return a disk's volume, by pool and name or by path; None for a disk without a source."""
     if row.volume:
         pool, name = row.volume
         return hypervisor.pool(pool).volume(name)
     return hypervisor.volume_at(row.path) if row.path else None
 
 
-def _lists(data: Metadata, volume: Volume, usual: str) -> bool:
-    """Tell whether a volume is one that the metadata lists, in its pool too where that may not be.
+def _is_listed(data: Metadata, volume: Volume, default_name: str) -> bool:
+    """Tell whether the metadata list a volume.
 
-    To ask for the pool is a call, which a disk in its usual place is spared.
+    Its pool is not compared for a default name, which no other host's volume has: reading the pool
+    costs a call to libvirt.
     """
     pools = [listed.pool for listed in data.volumes if listed.name == volume.name]
-    return bool(pools) and (volume.name == usual or volume.pool in pools)
+    return bool(pools) and (volume.name == default_name or volume.pool in pools)
 
 
 def _interfaces(
@@ -125,10 +129,11 @@ def _interfaces(
 
     def of(row: domain.InterfaceRow) -> network.Tags:
         own = row.vlan, row.trunk
-        # A running domain's own XML has the tags that its ports were started with. Those of an
-        # interface stand before its port group's, and these before its network's.
-        asked = row.network and not info.active and own == (None, ())
-        return tags(row.network, row.portgroup) if row.network and asked else own
+        # A running domain's XML contains the tags that its ports were started with. Otherwise an
+        # interface's tags take precedence over its port group's, and those over its network's.
+        if row.network and not info.active and own == (None, ()):
+            return tags(row.network, row.portgroup)
+        return own
 
     return tuple(
         Interface(row.network, row.mac, *of(row), row.port, addresses.get(row.mac, ()))

@@ -48,7 +48,7 @@ def advance_all(
         name = host.name
         try:
             # Another process that holds the lock advances this host itself.
-            install = advance(hypervisor, name, patience=0)
+            install = advance(hypervisor, name, timeout=0)
         except locks.Busy:
             pending.append(name)
         except Exception as error:
@@ -71,11 +71,11 @@ def count_phases(hypervisor: Hypervisor) -> Counter[str]:
 
 
 def advance(
-    hypervisor: Hypervisor, name: str, *, patience: float = locks.TIMEOUT
+    hypervisor: Hypervisor, name: str, *, timeout: float = locks.TIMEOUT
 ) -> Installation | None:
     """Advance a host's installation state machine as far as it can go now; return its state.
 
-    Return None for a host that was never installed. `patience` is how many seconds to wait for
+    Return None for a host that was never installed. `timeout` is how many seconds to wait for
     the host's lock; Busy after that. Raise NotFound, or what starting the host raises.
     """
     host = hypervisor.domain(name)
@@ -85,7 +85,7 @@ def advance(
     # Checked before locking: a mere reader must neither wait for the lock nor make others wait.
     if not _can_advance(host, data.install):
         return data.install
-    with locks.hold("host", name, timeout=patience):
+    with locks.hold("host", name, timeout=timeout):
         host = hypervisor.domain(name)
         data = find_metadata(host)
         if data is None or data.install is None or not _is_pending(data):

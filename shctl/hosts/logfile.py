@@ -1,4 +1,4 @@
-"""Open what consoles are logged to. Any member of group libvirt chooses the path in the XML."""
+"""Open console logs safely: members of group libvirt can put any path into a domain's XML."""
 
 import errno
 import os
@@ -9,28 +9,29 @@ from typing import BinaryIO
 from shctl.common.errors import Conflict
 
 LOGS = Path("/var/log/shctl/console")
-# shctl's own, and libvirt's, where <serial type='file'> can be written under its default rules.
-_PLACES = (LOGS, Path("/var/log/libvirt"))
-_SAFELY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+# shctl's own directory, and the one where libvirt's default rules allow <serial type='file'>.
+_DIRECTORIES = (LOGS, Path("/var/log/libvirt"))
+# O_NONBLOCK: opening a FIFO must not block. O_NOCTTY: nor may a terminal become this process's.
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def resolve(path: Path, host: str) -> Path:
-    """Return a log's path with its directories resolved; raise Conflict outside of _PLACES."""
-    # Not resolve(), which some versions of Python end by RuntimeError where links go round.
-    found = Path(os.path.realpath(path.parent)) / path.name
-    if not any(found.is_relative_to(os.path.realpath(place)) for place in _PLACES):
-        places = " and ".join(map(str, _PLACES))
-        raise Conflict(f"the log of host {host!r} is {path}; shctl reads logs below {places} only")
-    return found
+    """Return a log's path, its directory resolved; raise Conflict outside of _DIRECTORIES."""
+    # Not Path.resolve(), which raises RuntimeError for symbolic link loops before Python 3.13.
+    resolved = Path(os.path.realpath(path.parent)) / path.name
+    if not any(resolved.is_relative_to(os.path.realpath(allowed)) for allowed in _DIRECTORIES):
+        allowed = " and ".join(map(str, _DIRECTORIES))
+        raise Conflict(f"the log of host {host!r} is {path}; shctl reads logs only below {allowed}")
+    return resolved
 
 
 def open_log(path: Path) -> BinaryIO | None:
-    """Open a regular file, None where there is none; raise Conflict for anything else."""
+    """Open a regular file, return None if it does not exist; raise Conflict for anything else."""
     try:
-        # Looked at first: to open some devices does something.
+        # Before opening as well: opening some devices has side effects.
         _check_regular(path, os.lstat(path))
-        stream = os.fdopen(os.open(path, _SAFELY), "rb", buffering=0)
-    except FileNotFoundError:  # never started yet, or rotated away at this moment
+        stream = os.fdopen(os.open(path, _FLAGS), "rb", buffering=0)
+    except FileNotFoundError:  # the host never ran, or the log is just being rotated
         return None
     except OSError as error:
         reason = "a symbolic link" if error.errno == errno.ELOOP else error.strerror
@@ -43,6 +44,6 @@ def open_log(path: Path) -> BinaryIO | None:
     return stream
 
 
-def _check_regular(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
+def _check_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
         raise Conflict(f"cannot read the log {path}: it is not a regular file")

@@ -1,4 +1,4 @@
-"""Turn a screenshot as QEMU gives it into a PNG file."""
+"""Convert QEMU's screenshots to PNG."""
 
 import re
 import struct
@@ -12,7 +12,7 @@ _PPM = re.compile(rb"P6\s(?:#[^\n]*\n)*\s*(\d+)\s+(\d+)\s+255\s", re.DOTALL)
 
 
 def write_png(image: bytes, file: str) -> None:
-    """Write a picture as PNG; raise InvalidInput when the file cannot be written."""
+    """Write a screenshot to a PNG file; raise InvalidInput if that fails."""
     try:
         Path(file).write_bytes(as_png(image))
     except OSError as error:

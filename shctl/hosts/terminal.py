@@ -1,4 +1,4 @@
-"""A person's terminal as a host's serial console."""
+"""Connect the user's terminal to a host's serial console."""
 
 import os
 import select
@@ -12,49 +12,50 @@ from contextlib import contextmanager
 from shctl.common.errors import InvalidInput
 from shctl.hypervisor.domain import Console
 
-ESCAPE = b"\x1d"  # Ctrl-], as telnet and virsh have it
+ESCAPE = b"\x1d"  # Ctrl-], as in telnet and virsh
 _CHUNK = 4096  # bytes
 
 
 def attach(open_console: Callable[[], Console]) -> None:
-    """Connect the terminal to a console until Ctrl-], or until the host stops.
+    """Connect the terminal to a console until the user types Ctrl-], or the host stops.
 
-    Raises InvalidInput when standard input is no terminal.
+    Raise InvalidInput if standard input is not a terminal.
     """
     if not sys.stdin.isatty():
-        raise InvalidInput("hosts console needs a terminal; 'shctl hosts log -f' follows without")
+        raise InvalidInput("hosts console needs a terminal; use 'shctl hosts log -f' without one")
     console = open_console()
     keyboard, screen = sys.stdin.fileno(), sys.stdout.fileno()
     stopped, stop = os.pipe()
 
-    def show() -> None:
-        while piece := console.receive(_CHUNK):
-            os.write(screen, piece)
-        os.write(stop, b"\0")
+    def copy_output() -> None:
+        while output := console.receive(_CHUNK):
+            os.write(screen, output)
+        os.write(stop, b"\0")  # wakes up select() in _keys()
 
     sys.stderr.write("Ctrl-] leaves the console.\n")
     sys.stderr.flush()
     with _raw(keyboard):
-        threading.Thread(target=show, daemon=True).start()
-        for piece in _typed(keyboard, stopped):
-            console.send(piece)
+        threading.Thread(target=copy_output, daemon=True).start()
+        for keys in _keys(keyboard, stopped):
+            console.send(keys)
         console.close()
 
 
-def _typed(keyboard: int, stopped: int) -> Iterator[bytes]:
+def _keys(keyboard: int, stopped: int) -> Iterator[bytes]:
+    """Yield what the user types, until ESCAPE or until `stopped` is readable."""
     while stopped not in (ready := select.select([keyboard, stopped], [], [])[0]):
         if keyboard not in ready:
             continue
-        typed, escape, _ = os.read(keyboard, _CHUNK).partition(ESCAPE)
-        if typed:
-            yield typed
-        if escape or not typed:  # nothing read: the terminal hung up
+        keys, escape, _ = os.read(keyboard, _CHUNK).partition(ESCAPE)
+        if keys:
+            yield keys
+        if escape or not keys:  # nothing read: the terminal hung up
             return
 
 
 @contextmanager
 def _raw(keyboard: int) -> Iterator[None]:
-    """Hand each key to the guest as it is typed, and give the terminal back as it was."""
+    """Set the terminal to raw mode, and restore its settings at the end."""
     before = termios.tcgetattr(keyboard)
     tty.setraw(keyboard)
     try:

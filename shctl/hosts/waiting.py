@@ -1,4 +1,4 @@
-"""Wait until something is true of a host."""
+"""Wait until a host is running, stopped or installed, or has an IP address."""
 
 import threading
 import time
@@ -15,34 +15,34 @@ from shctl.hypervisor.connection import Hypervisor
 from shctl.xml.metadata import Installation
 
 TIMEOUT = 7200.0  # seconds
-MOST_ASKERS = 2
-RESTART = 60.0  # seconds that libvirt or Open vSwitch may be away once they have answered
+MAX_QUERIES = 2  # for addresses, at a time and host
+RESTART = 60.0  # seconds that a restart of libvirt or Open vSwitch may take
 
-_askers: Counter[str] = Counter()
+_queries: Counter[str] = Counter()
 _lock = threading.Lock()
 
 
-def wait(hypervisor: Hypervisor, name: str, wanted: str, timeout: float = TIMEOUT) -> HostDetail:
-    """Wait until the host is running, stopped, installed or has an address; return it.
+def wait(hypervisor: Hypervisor, name: str, condition: str, timeout: float = TIMEOUT) -> HostDetail:
+    """Wait for a condition: running, stopped, installed or address; return the host.
 
-    `timeout` in seconds. An installation that ends meanwhile is brought to its end. Raises
-    NotFound, TimedOut, InstallFailed, Conflict when it can never become true, NoSpace when a full
-    disk holds the host up, and Unreachable.
+    `timeout` is in seconds. The host's installation is advanced meanwhile. Raise NotFound,
+    TimedOut, Unreachable, InstallFailed, Conflict if the condition can never become true, and
+    NoSpace if a full disk has paused the host.
     """
 
-    def holds() -> bool:
+    def is_met() -> bool:
         try:
-            install = installation.advance(hypervisor, name, patience=0)
-        except locks.Busy:
+            install = installation.advance(hypervisor, name, timeout=0)
+        except locks.Busy:  # another process works on the host
             return False
-        if _CONDITIONS[wanted](hypervisor, name, install):
+        if _CONDITIONS[condition](hypervisor, name, install):
             return True
         _check_writable(hypervisor, name)
         return False
 
-    if not power.wait_until(_patient(holds), timeout):
+    if not power.wait_until(_tolerating_restarts(is_met), timeout):
         host = hypervisor.domain(name)
-        lacks = "has no address" if wanted == "address" else f"is not {wanted}"
+        lacks = "has no address" if condition == "address" else f"is not {condition}"
         state, reason = host.state_and_reason
         now = f"{state} ({reason})" if reason else state
         raise TimedOut(f"host {name!r} {lacks} after {timeout:g} s; it is {now}")
@@ -50,28 +50,31 @@ def wait(hypervisor: Hypervisor, name: str, wanted: str, timeout: float = TIMEOU
 
 
 def _check_writable(hypervisor: Hypervisor, name: str) -> None:
-    """Raise what a disk error is to whoever waits: nothing comes of it until somebody acts."""
+    """Raise the error of a host that is paused by an I/O error: waiting alone does not help."""
     host = hypervisor.domain(name)
     if stalls.is_stuck(host) and (stall := stalls.find(hypervisor, host)):
         raise stall.error(name)
 
 
-def _patient(holds: Callable[[], bool]) -> Callable[[], bool]:
-    """Return the condition as one that outlasts a restart of libvirt or Open vSwitch."""
-    answered = float("-inf")
+def _tolerating_restarts(is_met: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a check that is False, instead of raising Unreachable, during a restart of a daemon.
 
-    def holds_so_far() -> bool:
-        nonlocal answered
+    Unreachable is raised at once if the daemons never answered.
+    """
+    last_answer = float("-inf")
+
+    def is_met_now() -> bool:
+        nonlocal last_answer
         try:
-            answer = holds()
+            answer = is_met()
         except Unreachable:
-            if time.monotonic() > answered + RESTART:
+            if time.monotonic() > last_answer + RESTART:
                 raise
             return False
-        answered = time.monotonic()
+        last_answer = time.monotonic()
         return answer
 
-    return holds_so_far
+    return is_met_now
 
 
 def _is_running(hypervisor: Hypervisor, name: str, _install: Installation | None) -> bool:
@@ -84,33 +87,33 @@ def _is_stopped(hypervisor: Hypervisor, name: str, _install: Installation | None
 
 def _is_installed(_hypervisor: Hypervisor, name: str, install: Installation | None) -> bool:
     if install is None:
-        raise Conflict(f"host {name!r} was created without an installation, so nothing installs it")
+        raise Conflict(f"host {name!r} was created without an installation: nothing installs it")
     if install.phase == Phase.FAILED:
         raise InstallFailed(f"the installation of host {name!r} failed: {install.reason}")
     return install.phase == Phase.INSTALLED
 
 
 def _has_address(hypervisor: Hypervisor, name: str, _install: Installation | None) -> bool:
-    with _asking(name) as may:
-        return may and any(i.addresses for i in details.show(hypervisor, name).interfaces)
+    with _query_slot(name) as is_free:
+        return is_free and any(i.addresses for i in details.show(hypervisor, name).interfaces)
 
 
 @contextmanager
-def _asking(name: str) -> Iterator[bool]:
-    """Have only so many ask one guest at a time; whether one may, for it asks again soon.
+def _query_slot(name: str) -> Iterator[bool]:
+    """Yield whether fewer than MAX_QUERIES ask the host's guest agent at the moment.
 
-    A guest that hangs holds up libvirt, whose workers are few.
+    A query of a hung guest blocks one of libvirt's few workers. The caller just asks again later.
     """
     with _lock:
-        may = _askers[name] < MOST_ASKERS
-        _askers[name] += may
+        is_free = _queries[name] < MAX_QUERIES
+        _queries[name] += is_free
     try:
-        yield may
+        yield is_free
     finally:
         with _lock:
-            _askers[name] -= may
-            if not _askers[name]:
-                del _askers[name]
+            _queries[name] -= is_free
+            if not _queries[name]:
+                del _queries[name]
 
 
 _CONDITIONS: dict[str, Callable[[Hypervisor, str, Installation | None], bool]] = {

@@ -175,7 +175,7 @@ def test_log_that_cannot_be_written() -> None:
     log = Path("/var/log/shctl/console/kept.log")
     log.touch(mode=0o600)
     with immutable(log.parent):
-        assert "console's log" in refused(4, *HOST, "--memory", "64")
+        assert "console log" in refused(4, *HOST, "--memory", "64")
         refused(4, "hosts", "delete", "--yes", "kept")
     assert run("hosts", "show", "big").code == 3
     ok("hosts", "delete", "--yes", "kept")

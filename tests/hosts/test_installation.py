@@ -114,7 +114,7 @@ def test_host_that_is_being_created_is_not_waited_for(ended: str) -> None:
     half = metadata.text(replace(data, complete=False))
     host.set_metadata(half, metadata.URI, metadata.KEY)
     with locks.hold("host", ended):
-        install = installation.advance(hypervisor, ended, patience=0)
+        install = installation.advance(hypervisor, ended, timeout=0)
         assert install
         assert install.open
     host.set_metadata(metadata.text(data), metadata.URI, metadata.KEY)

@@ -74,7 +74,7 @@ def test_r01_console_log_fails() -> None:
     with immutable(Path("/var/log/shctl/console")):
         done = run(*CREATE)
     assert done.code == 4
-    assert "cannot make room for the console's log" in done.err
+    assert "cannot prepare the console log" in done.err
 
 
 def test_r01_start_fails() -> None:

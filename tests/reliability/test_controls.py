@@ -246,12 +246,15 @@ def test_r48_of_a_log_without_end_the_newest_is_read(host: str, more: list[str])
         log.truncate(2**40)  # a hole
     (LOGS / f"{host}.log").write_text("the end\n")
     read = ok("hosts", "log", host, *more)
-    left_out = 2**40 + len("the end\n") - console_log.MOST
-    assert read.startswith(f"[shctl: {left_out} bytes that stand before this are left out]\n")
-    assert (read.endswith("the end\n"), len(read.encode()) < 4 * console_log.MOST) == (True, True)
+    left_out = 2**40 + len("the end\n") - console_log.MAX_READ
+    assert read.startswith(f"[shctl: {left_out} earlier bytes omitted]\n")
+    assert (read.endswith("the end\n"), len(read.encode()) < 4 * console_log.MAX_READ) == (
+        True,
+        True,
+    )
     follower = spawn("hosts", "log", host, "-f", "--raw")
     assert follower.stdout
-    assert follower.stdout.readline().startswith(f"[shctl: {left_out} bytes")
+    assert follower.stdout.readline().startswith(f"[shctl: {left_out} earlier bytes")
     follower.terminate()
     follower.communicate(timeout=HANG)
 

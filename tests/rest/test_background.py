@@ -50,8 +50,8 @@ def test_r42_one_host_does_not_keep_others_waiting(monkeypatch: pytest.MonkeyPat
     advanced: list[str] = []
     failed: list[tuple[str, str]] = []
 
-    def advance(_: Any, name: str, *, patience: float) -> None:
-        assert patience == 0, "somebody may be at work on it for long"
+    def advance(_: Any, name: str, *, timeout: float) -> None:
+        assert timeout == 0, "somebody may be at work on it for long"
         if name == "b":
             raise ValueError("its XML is strange")
         advanced.append(name)
