@@ -284,12 +284,12 @@ def open_console(session: Session, name: str) -> None:
 @click.pass_obj
 def take_screenshot(session: Session, name: str, file: str) -> bytes | None:
     """Save a screenshot of a host."""
-    from shctl.hosts.screenshot import as_png, write_png
+    from shctl.hosts.screenshot import take, write
 
-    image = session.hypervisor.domain(name).screenshot()
+    png = take(session.hypervisor.domain(name))
     if file == "-":
-        return as_png(image)
-    write_png(image, file)
+        return png
+    write(png, file)
     return None
 
 

@@ -1,20 +1,30 @@
-"""Convert QEMU's screenshots to PNG."""
+"""Take screenshots of hosts as PNG files."""
 
 import re
 import struct
 import zlib
 from pathlib import Path
 
-from shctl.common.errors import InvalidInput, ShctlError
+from shctl.common.errors import Conflict, InvalidInput, ShctlError
+from shctl.hypervisor.domain import Domain
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PPM = re.compile(rb"P6\s(?:#[^\n]*\n)*\s*(\d+)\s+(\d+)\s+255\s", re.DOTALL)
 
 
-def write_png(image: bytes, file: str) -> None:
-    """Write a screenshot to a PNG file; raise InvalidInput if that fails."""
+def take(host: Domain) -> bytes:
+    """Return a screenshot as PNG; raise Conflict if the host is off."""
+    if not host.active:
+        raise Conflict(
+            f"host {host.name!r} is {host.state}: start it with 'shctl hosts start {host.name}'"
+        )
+    return as_png(host.screenshot())
+
+
+def write(png: bytes, file: str) -> None:
+    """Write a screenshot to a file; raise InvalidInput if that fails."""
     try:
-        Path(file).write_bytes(as_png(image))
+        Path(file).write_bytes(png)
     except OSError as error:
         raise InvalidInput(f"file: cannot write {file}: {error.strerror}", field="file") from error
 

@@ -360,6 +360,7 @@ def test_screenshot_that_cannot_be(echoing: str, tmp_path: Path) -> None:
     ok("hosts", "stop", echoing, "--force")
     done = run("hosts", "screenshot", echoing, "-w", str(tmp_path / "screen.png"))
     assert (done.code, one_line(done)) == (4, True)
+    assert f"start it with 'shctl hosts start {echoing}'" in done.err
     assert not (tmp_path / "screen.png").exists()
 
 

@@ -3,12 +3,16 @@
 urllib.request.getproxies() supports neither networks nor bare IPv6 addresses in no_proxy.
 """
 
+import logging
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 from shctl.install.http.urls import redact
+
+_log = logging.getLogger(__name__)
 
 _SCHEMES = ("http", "https")
 _PORTS = {"http": 80, "https": 443}
@@ -42,8 +46,26 @@ def choose(url: str) -> Proxy | None:
 
 def is_bypassed(host: str, port: int) -> bool:
     """Tell whether no_proxy contains a host's name, domain, address or network."""
-    entries = _setting("no_proxy").replace(",", " ").split()
-    return any(_matches(entry.lower(), host.rstrip(".").lower(), port) for entry in entries)
+    name = host.rstrip(".").lower()
+    return any(_matches(entry, name, port) for entry in _entries(_setting("no_proxy")))
+
+
+@lru_cache  # so that a value is warned about once, not at every request
+def _entries(no_proxy: str) -> tuple[str, ...]:
+    """Split no_proxy into lower-case entries; log a warning for each invalid network."""
+    entries = tuple(no_proxy.replace(",", " ").lower().split())
+    for entry in entries:
+        if "/" in entry and not _is_network(entry):
+            _log.warning("ignoring %r in no_proxy: it is not a network such as 10.0.0.0/8", entry)
+    return entries
+
+
+def _is_network(entry: str) -> bool:
+    try:
+        ip_network(entry, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _setting(name: str) -> str:

@@ -95,6 +95,19 @@ def test_r53_no_proxy_leaves(no_proxy: str, url: str, monkeypatch: pytest.Monkey
     assert str(choose(url)) == "http://proxy:3128 (http_proxy)"
 
 
+@pytest.mark.parametrize("entry", ["127.0.0.0/99", "example.com/24", "fd00::/129"])
+def test_invalid_network_in_no_proxy_is_warned_about_once(
+    entry: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("http_proxy", "proxy:3128")
+    monkeypatch.setenv("no_proxy", f"h,10.0.0.0/8,{entry}")
+    for url in ("http://127.0.0.1/", "http://example.com/"):
+        assert choose(url) is not None
+    assert [record.getMessage() for record in caplog.records] == [
+        f"ignoring {entry!r} in no_proxy: it is not a network such as 10.0.0.0/8"
+    ]
+
+
 def test_which_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose("http://h/") is None
     monkeypatch.setenv("all_proxy", "http://user:secret@all:1")
