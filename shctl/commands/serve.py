@@ -72,6 +72,9 @@ def serve(
     The server also completes installations: it starts each installed host from its disk.
     Without --listen, only root and members of the group shctl on this machine can connect.
 
+    With the global option --debug, or with SHCTL_DEBUG=1 in the environment, the log also has the
+    calls to libvirt, Open vSwitch and installation trees, each with the id of its request.
+
     SIGHUP reloads the TLS files for new connections. SIGTERM gives running requests 8 seconds to
     finish.
     """
@@ -87,5 +90,5 @@ def serve(
     session = ctx.ensure_object(Session)
     # Stop here on an invalid setting; otherwise each request would fail, and no client can fix it.
     show(ctx, session)
-    options = server.Options(listen, path, tls_cert, tls_key, client_ca, names)
+    options = server.Options(listen, path, tls_cert, tls_key, client_ca, names, session.debug)
     server.run(ctx.find_root(), session.uri, options)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from io import TextIOBase
 from typing import Any
@@ -23,6 +24,8 @@ FLUSH_TIMEOUT = 0.5  # seconds for queued lines when the server ends
 REPEAT_INTERVAL = 600.0  # seconds in which the same failure is logged once
 AUDIT = "audit"
 _MAX_FAILURES = 1000
+# The request that the current task or thread works for; added to its lines.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def format_line(
@@ -35,11 +38,12 @@ def format_line(
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats records as JSON; extra={"fields": {...}} adds keys."""
+    """Formats records as JSON, with the request's id; extra={"fields": {...}} adds keys."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line."""
-        fields: dict[str, Any] = dict(record.__dict__.get("fields", {}))
+        fields: dict[str, Any] = {"request": request_id.get()} if request_id.get() else {}
+        fields |= record.__dict__.get("fields", {})
         if message := record.getMessage():
             fields["message"] = message
         if record.exc_info:
@@ -186,11 +190,18 @@ class _Stream(TextIOBase):
         return len(text)
 
 
-def start() -> None:
-    """Send log records, warnings, uncaught exceptions and output on sys.stderr to the log."""
+def start(*, debug: bool = False) -> None:
+    """Send log records, warnings, uncaught exceptions and output on sys.stderr to the log.
+
+    With `debug`, the log also has shctl's calls to libvirt, Open vSwitch and installation trees.
+    """
     handler = _Handler(LogWriter(os.dup(sys.stderr.fileno())))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.raiseExceptions = False
+    package = logging.getLogger("shctl")
+    # The command line's --debug may have added a handler for people, which would log lines twice.
+    package.handlers.clear()
+    package.setLevel(logging.DEBUG if debug else logging.WARNING)
     # asyncio logs every aborted connection; clients could flood the log.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     for name in ("hypercorn", "libvirt", "loop", "python", "supervision"):

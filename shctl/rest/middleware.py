@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from shctl.common import cancellation
 from shctl.common.errors import ShctlError
-from shctl.rest import access_log
+from shctl.rest import access_log, logs
 from shctl.rest.access import PUBLIC
 from shctl.rest.exchange import Exchange
 from shctl.rest.http import bodies, connections, wsgi
@@ -91,7 +91,10 @@ class WsgiMiddleware:
             access_log.log_refused_upgrade(client, scope["path"])
             await send({"type": "websocket.close"})
         elif scope["type"] == "http":
-            await self._serve(Exchange(wsgi.environ(scope, client)), receive, send)
+            exchange = Exchange(wsgi.environ(scope, client))
+            # Hypercorn runs each request in a task of its own, so nothing has to be reset.
+            logs.request_id.set(exchange.id)
+            await self._serve(exchange, receive, send)
 
     def _client(self, scope: dict[str, Any]) -> str:
         connection = connections.current.get()

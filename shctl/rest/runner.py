@@ -1,6 +1,8 @@
 """Run the command of a route: read its parameters, build its argv, keep to the limits."""
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -19,6 +21,7 @@ from shctl.rest.metrics import Metrics
 from shctl.rest.route import Route
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _PAGE_TIMEOUT = 8.0  # seconds for the server's own pages, such as /healthz
 Params = dict[str, click.Parameter]
 
@@ -112,14 +115,21 @@ class CommandRunner:
 
     def _invoke(self, route: Route, argv: list[str]) -> Any:
         with self._limit_cpu(route), self._pool.borrow() as hypervisor:
-            session = Session(self.uri, hypervisor)
-            command, parent = self.find(route.command, session)
+            started = time.monotonic()
             try:
-                with command.make_context(command.name, argv, parent=parent) as context:
-                    data = command.invoke(context)
-                    return responses.Existing(data) if session.kept else data
-            except click.UsageError as error:
-                raise _as_invalid_input(error, route) from error
+                return self._run_command(route, argv, Session(self.uri, hypervisor))
+            finally:
+                # Without argv, which may contain passwords.
+                _log.debug("%s: %d ms", route.command, 1000 * (time.monotonic() - started))
+
+    def _run_command(self, route: Route, argv: list[str], session: Session) -> Any:
+        command, parent = self.find(route.command, session)
+        try:
+            with command.make_context(command.name, argv, parent=parent) as context:
+                data = command.invoke(context)
+                return responses.Existing(data) if session.kept else data
+        except click.UsageError as error:
+            raise _as_invalid_input(error, route) from error
 
     @contextmanager
     def _limit_cpu(self, route: Route) -> Iterator[None]:

@@ -11,13 +11,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shctl.rest.logs import LogWriter, RepeatFilter
-from tests.rest_server import Client
+from tests.rest_server import Client, Running, serving
 from tests.scoreboard import Figures, rounds
 from tests.support import HANG, SHCTL, call, environment, eventually, prepare
 
@@ -226,6 +227,35 @@ def test_the_same_failure_is_written_once() -> None:
 
     assert [passes("a"), passes("a"), passes("b"), passes("a")] == [True, False, True, False]
     assert all(passes(str(number)) for number in range(2000))
+
+
+def debug_lines(running: Running, request: str) -> list[str]:
+    lines = [line for line in running.lines() if line.get("request") == request]
+    return [line["message"] for line in lines if line["level"] == "debug"]
+
+
+@pytest.mark.parametrize("env", [{}, {"SHCTL_DEBUG": "1"}])
+def test_debug_lines_have_the_id_of_their_request(env: dict[str, str], tmp_path: Path) -> None:
+    prepare()
+    command = SHCTL if env else [*SHCTL, "--debug"]
+    with serving(tmp_path, command=command, **env) as running:
+        ids = []
+        for name in ("vlan10", "nobody"):
+            reply = running.client.ask("GET", f"/networks/{name}")
+            ids.append(reply.headers["x-request-id"])
+        for request in ids:
+            eventually(partial(debug_lines, running, request))
+            assert any(text.startswith("networks show: ") for text in debug_lines(running, request))
+
+
+def test_without_debug_no_call_is_logged(tmp_path: Path) -> None:
+    prepare()
+    with serving(tmp_path) as running:
+        running.client.ok("POST", "/networks/q1", {"bridge": "br0", "vlan": 21})
+        running.client.ok("DELETE", "/networks/q1")
+        running.stop()
+        assert len(running.lines("request")) == 2
+        assert not [line for line in running.lines() if line["log"].startswith("shctl")]
 
 
 def test_line_of_the_documentation_reads_a_journal_with_other_lines(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from shctl.rest.http import connections, sockets
 
 @dataclass(frozen=True)
 class Options:
-    """Where to listen; `names` are additional names of this server, see Authenticator."""
+    """The options of serve; `names` are additional names of this server, see Authenticator."""
 
     listen: str | None = None
     socket: Path = sockets.DEFAULT_PATH
@@ -23,6 +23,7 @@ class Options:
     tls_key: Path | None = None
     client_ca: Path | None = None
     names: tuple[str, ...] = ()
+    debug: bool = False
 
     @property
     def tls(self) -> bool:
