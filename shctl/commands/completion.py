@@ -42,9 +42,9 @@ def pools(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
 
 def bridges(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the Open vSwitch bridges that begin like this; only root may see them."""
-    from shctl.networks import openvswitch
+    from shctl.networks.choice import switch_of
 
-    return _names(ctx, param, incomplete, lambda _hypervisor: openvswitch.bridges())
+    return _names(ctx, param, incomplete, lambda hypervisor: switch_of(hypervisor).bridges())
 
 
 def tokens(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

@@ -7,27 +7,28 @@ from shctl.common.errors import NotFound
 from shctl.common.model import Finding
 from shctl.common.states import NetworkState
 from shctl.doctor.snapshot import Found, recheck_locked, take_snapshot
-from shctl.hosts import power
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
-from shctl.networks import openvswitch, ports
+from shctl.networks import ports
+from shctl.networks.choice import switch_of
+from shctl.networks.switch import PortRow
 from shctl.xml import network
 
 
 def stale_ports(hypervisor: Hypervisor) -> Found:
     """Find stale ports, whose host does not run."""
-    for row in [] if hypervisor.simulated else ports.stale(hypervisor):
+    for row in ports.stale(hypervisor):
         if _is_stale(hypervisor, row):
             problem = f"its row in Open vSwitch ({_place(row)}) is stale: its host does not run"
             yield (
                 Finding("port", row.name, problem, "--fix removes the row"),
-                partial(openvswitch.remove_stale_ports, [row]),
+                partial(switch_of(hypervisor).remove_stale_ports, [row]),
             )
 
 
 def possibly_stale_ports(hypervisor: Hypervisor) -> Found:
     """Find rows that may be stale, and that libvirt may reuse for a new port."""
-    for row in [] if hypervisor.simulated else ports.unclear(hypervisor):
+    for row in ports.unclear(hypervisor):
         # Checked again: a host that stops between the two reads takes its rows with it.
         if row in ports.unclear(hypervisor):
             problem = f"its row in Open vSwitch ({_place(row)}) may be stale"
@@ -38,11 +39,11 @@ def possibly_stale_ports(hypervisor: Hypervisor) -> Found:
             yield Finding("port", row.name, problem, remedy), None
 
 
-def _place(row: openvswitch.PortRow) -> str:
+def _place(row: PortRow) -> str:
     return f"bridge {row.bridge}, {'no tag' if row.tag is None else f'tag {row.tag}'}"
 
 
-def _is_stale(hypervisor: Hypervisor, row: openvswitch.PortRow) -> bool:
+def _is_stale(hypervisor: Hypervisor, row: PortRow) -> bool:
     """Check a row again: a host that stopped between the two reads took its rows with it."""
 
     def still() -> bool:
@@ -62,7 +63,7 @@ def wrong_ports(hypervisor: Hypervisor) -> Found:
 
 
 def _wrong_port(hypervisor: Hypervisor, host: Domain) -> str | None:
-    return power.wrong_port(hypervisor, host) if host.active else None
+    return ports.find_wrong(hypervisor, host) if host.active else None
 
 
 def _has_wrong_port(hypervisor: Hypervisor, host: Domain) -> bool:
@@ -71,11 +72,12 @@ def _has_wrong_port(hypervisor: Hypervisor, host: Domain) -> bool:
 
 def networks(hypervisor: Hypervisor) -> Found:
     """Find networks without their bridge, and inactive ones."""
-    known = [] if hypervisor.simulated else openvswitch.bridges()
+    switch = switch_of(hypervisor)
+    known = switch.bridges()
     for row in hypervisor.networks():
         with suppress(NotFound):
             info = network.read(hypervisor.network(row.name).xml())
-            if not info.switched or hypervisor.simulated:
+            if not switch.carries(info):
                 continue
             removal = f"or 'shctl networks delete {row.name}'"
             if info.bridge not in known:

@@ -8,13 +8,14 @@ from pathlib import Path
 from shctl.common import files, locks, names
 from shctl.common.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
 from shctl.common.model import Outcome
-from shctl.hosts import nvram, power
+from shctl.hosts import nvram
 from shctl.hosts.console_log import LOGS, log_path, may_log_to, remove_log
 from shctl.hosts.owned_disks import Disks, OwnedDisk, owned_disks
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.install.boot_files import remove_boot_files
 from shctl.networks import ports
+from shctl.networks.choice import switch_of
 from shctl.storage import holders, usage
 from shctl.xml import domain, metadata
 from shctl.xml.metadata import Metadata
@@ -109,7 +110,7 @@ def check(hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo) -> tupl
     _check_unused(hypervisor, host, info, own)
     _check_removable(host, own)
     if host.active:
-        power.check_switch(hypervisor)
+        switch_of(hypervisor).check()
     return info.metadata, own
 
 
@@ -217,7 +218,7 @@ def _remove_stale_ports(hypervisor: Hypervisor, host: Domain, *, needed: bool) -
     """Remove stale ports; a host that was off can be deleted without Open vSwitch."""
     ports.note_deleted(host.uuid)
     try:
-        power.remove_stale_ports(hypervisor)
+        ports.remove_stale(hypervisor)
     except Unreachable:
         if needed:
             raise

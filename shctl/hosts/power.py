@@ -12,7 +12,7 @@ from shctl.common.timeout import run_with_timeout
 from shctl.hosts import redefinition, stalls
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
-from shctl.networks import openvswitch, ports
+from shctl.networks import ports
 from shctl.xml import domain
 
 _INTERVAL = 0.1  # seconds
@@ -51,7 +51,7 @@ def ensure_on(hypervisor: Hypervisor, host: Domain) -> str:
 
 
 def _resume(hypervisor: Hypervisor, host: Domain) -> str:
-    check_ports(hypervisor, host)
+    ports.check(hypervisor, host)
     stuck = stalls.is_stuck(host)
     ask_qemu(host, host.resume)
     # libvirt reports the guest as running until the same write has failed again.
@@ -62,7 +62,7 @@ def _resume(hypervisor: Hypervisor, host: Domain) -> str:
 
 
 def _wake(hypervisor: Hypervisor, host: Domain) -> str:
-    check_ports(hypervisor, host)
+    ports.check(hypervisor, host)
     ask_qemu(host, host.wake)
     wait_until(lambda: host.state != DomainState.PMSUSPENDED, _WAKE_TIMEOUT, cancellable=False)
     _check_running(hypervisor, host)
@@ -93,112 +93,47 @@ def power_on(hypervisor: Hypervisor, host: Domain, *, installer: str | None = No
     So the guest sends no frame on a wrong VLAN. `installer` is XML to start instead of the stored
     definition.
     """
-    check_ports_free(host, remove_stale_ports(hypervisor))
+    others = ports.remove_stale(hypervisor)
+    ports.check_free(host, others)
     with Rollback() as undo:
         # A start that fails while ovs-vswitchd is down leaves the port's row.
-        undo.push(f"ports of {host.name}", lambda: remove_stale_ports(hypervisor))
-        # Pushed after the start succeeded: if it failed, another program may have started the host.
-        undo.make(
-            f"running host {host.name}",
-            lambda: hypervisor.launch_paused(installer) if installer else host.start_paused(),
-            lambda _: host.destroy(),
-        )
+        undo.push(f"ports of {host.name}", lambda: ports.remove_stale(hypervisor))
+        _start_paused(hypervisor, host, installer, undo)
         running = host.xml()
-        if not installer and "<kernel>" in running:
-            # Another program may have redefined the host meanwhile. The stored XML is checked: a
-            # saved installer has a kernel too, and may continue.
-            redefinition.check(host, host.xml(stored=True))
-        check_ports(hypervisor, host, running)
+        if not installer:
+            _check_not_redefined(host, running)
+        ports.check(hypervisor, host, running)
         ask_qemu(host, host.resume)
 
 
-def check_switch(hypervisor: Hypervisor) -> None:
-    """Raise Unreachable unless Open vSwitch answers."""
-    if not hypervisor.simulated:
-        openvswitch.bridges()
+def _start_paused(
+    hypervisor: Hypervisor, host: Domain, installer: str | None, undo: Rollback
+) -> None:
+    def launch() -> None:
+        if installer:
+            hypervisor.launch_paused(installer)
+        else:
+            host.start_paused()
+
+    # Undone only if it succeeded: if it failed, another program may have started the host.
+    undo.make(f"running host {host.name}", launch, lambda _: host.destroy())
 
 
-def remove_stale_ports(hypervisor: Hypervisor) -> list[openvswitch.PortRow]:
-    """Remove stale rows from Open vSwitch; return the other rows.
-
-    libvirt would reuse such a row, with its old tag, for a new port of the same name.
-    """
-    if hypervisor.simulated:
-        return []
-    rows = openvswitch.ports()
-    stale = ports.find_stale(rows, lambda: ports.inactive_hosts(hypervisor))
-    openvswitch.remove_stale_ports(stale)
-    return [row for row in rows if row not in stale]
+def _check_not_redefined(host: Domain, running: str) -> None:
+    """Raise Conflict if another program stored the installer while the host was started."""
+    # The stored XML is checked: a saved installer runs with its kernel too, and may continue.
+    if "<kernel>" in running:
+        redefinition.check(host, host.xml(stored=True))
 
 
-def check_ports_free(host: Domain, rows: list[openvswitch.PortRow]) -> None:
-    """Raise Conflict if libvirt may reuse a port of another owner for the host."""
-    # A bridge's own port has the name of the bridge.
-    others = [row for row in rows if row.name != row.bridge]
-    if not others:
-        return
-    named = {row.port for row in domain.read(host.xml(stored=True)).interfaces if row.port}
-    if row := ports.find_conflict(others, named, host.uuid):
-        raise Conflict(
-            f"host {host.name!r} was not started: libvirt might reuse port {row.name} on bridge"
-            f" {row.bridge}, which has another owner, and remove it when the host stops;"
-            " rename one of the two ports"
-        )
-
-
-def check_ports(hypervisor: Hypervisor, host: Domain, xml: str | None = None) -> None:
-    """Raise Conflict unless Open vSwitch has each of the host's ports with its tags.
-
-    `xml` is the running definition, if the caller has read it already.
-    """
-    if wrong := wrong_port(hypervisor, host, xml):
-        raise Conflict(f"host {host.name!r} must not run: {wrong}, then start the host again")
-
-
-def wrong_port(hypervisor: Hypervisor, host: Domain, xml: str | None = None) -> str | None:
-    """Describe what is wrong with the ports of a running host; None for nothing."""
-    if hypervisor.simulated:
-        return None
-    interfaces = [row for row in domain.read(xml or host.xml()).interfaces if row.switched]
-    rows = {row.name: row for row in openvswitch.ports()} if interfaces else {}
-    return next(filter(None, (_fault(row, rows) for row in interfaces)), None)
-
-
-def _fault(interface: domain.InterfaceRow, rows: dict[str, openvswitch.PortRow]) -> str | None:
-    row = rows.get(interface.port or "")
-    if row is None:
-        return f"Open vSwitch has no port {interface.port}; make sure that openvswitch-switch runs"
-    if row.type:
-        return f"its port {row.name} in Open vSwitch has type {row.type}; check what created it"
-    # libvirt adds the native tag to the trunk.
-    trunk = tuple(tag for tag in row.trunk if tag != interface.vlan)
-    found = (row.bridge, row.tag, trunk)
-    expected = (interface.bridge, interface.vlan, interface.trunk)
-    if found == expected and row.vlan_mode in _modes(row):
-        return None
-    return (
-        f"its port {row.name} has (bridge, tag, trunk) {found} and VLAN mode {row.vlan_mode} in"
-        f" Open vSwitch instead of {expected}; check which program changed it"
-    )
-
-
-def _modes(row: openvswitch.PortRow) -> tuple[str | None, ...]:
-    """Return the VLAN modes that limit a port to its tag and trunk.
-
-    See vlan_mode in ovs-vswitchd.conf.db(5); another mode lets other VLANs through.
-    """
-    if row.tag is None:
-        return None, "trunk"
-    return ("native-untagged", "native-tagged") if row.trunk else (None, "access")
-
-
-def ask_qemu(host: Domain, call: Callable[[], None], seconds: float = _QEMU_TIMEOUT) -> None:
+def ask_qemu(host: Domain, call: Callable[[], None], seconds: float | None = None) -> None:
     """Make a call that QEMU answers; raise TimedOut if it hangs. libvirt would wait forever."""
+    limit = _QEMU_TIMEOUT if seconds is None else seconds
     message = (
-        f"QEMU of host {host.name!r} did not answer within {seconds:g} s;"
+        f"QEMU of host {host.name!r} did not answer within {limit:g} s;"
         f" 'shctl hosts stop {host.name} --force' kills it"
     )
-    run_with_timeout(seconds, call, TimedOut(message))
+    run_with_timeout(limit, call, TimedOut(message))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, *, cancellable: bool = True) -> bool:

@@ -10,7 +10,8 @@ from shctl.common.rollback import Rollback
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.network import Network
-from shctl.networks import openvswitch
+from shctl.networks.choice import switch_of
+from shctl.networks.switch import Switch
 from shctl.xml import domain, network
 
 
@@ -33,18 +34,22 @@ def create(
             keep()
             return existing
         _check_trunk(spec)
-        if not hypervisor.simulated:
-            _check_bridge(spec.bridge)
-        with Rollback() as undo:
-            made = undo.make(
-                f"network {spec.name}",
-                lambda: hypervisor.define_network(network.build(spec)),
-                Network.undefine,
-            )
-            made.set_autostart()
-            undo.push(f"running network {spec.name}", made.stop)
-            made.start()
-        return detail(hypervisor, made)
+        xml = network.build(spec)
+        _check_bridge(switch_of(hypervisor), network.read(xml))
+        return detail(hypervisor, _define(hypervisor, spec.name, xml))
+
+
+def _define(hypervisor: Hypervisor, name: str, xml: str) -> Network:
+    """Define a network, set autostart and start it; roll back if a step fails."""
+    with Rollback() as undo:
+        handle = undo.make(
+            f"network {name}", lambda: hypervisor.define_network(xml), Network.undefine
+        )
+        handle.set_autostart()
+        # Pushed before the start: stop() accepts an inactive network.
+        undo.push(f"running network {name}", handle.stop)
+        handle.start()
+    return handle
 
 
 def _existing(
@@ -79,11 +84,13 @@ def _check_trunk(spec: network.Spec) -> None:
         )
 
 
-def _check_bridge(bridge: str) -> None:
-    known = openvswitch.bridges()
-    if bridge not in known:
+def _check_bridge(switch: Switch, info: network.NetworkInfo) -> None:
+    if not switch.carries(info):
+        return
+    known = switch.bridges()
+    if info.bridge not in known:
         raise InvalidInput(
-            f"bridge: {bridge!r} does not exist in Open vSwitch;"
+            f"bridge: {info.bridge!r} does not exist in Open vSwitch;"
             f" existing bridges: {', '.join(known) or 'none'}",
             field="bridge",
         )
@@ -107,7 +114,7 @@ def detail(hypervisor: Hypervisor, handle: Network) -> NetworkDetail:
         vlan=info.vlan,
         trunk=info.trunk,
         hosts=tuple(sorted(host.name for host in users)),
-        ports=_ports(users, handle.name) if users and not hypervisor.simulated else (),
+        ports=_ports(switch_of(hypervisor), users, handle.name),
     )
 
 
@@ -127,14 +134,14 @@ def _uses(host: Domain, name: str) -> bool:
     return False
 
 
-def _ports(users: list[Domain], name: str) -> tuple[Port, ...]:
+def _ports(switch: Switch, users: list[Domain], name: str) -> tuple[Port, ...]:
     """Return the network's ports with their tags in Open vSwitch, which may differ from its XML."""
     found = [
         (host.name, row) for host in users for row in _live_interfaces(host) if row.network == name
     ]
     if not found:
         return ()
-    rows = {row.name: row for row in openvswitch.ports()}
+    rows = {row.name: row for row in switch.ports()}
     return tuple(
         Port(host, row.port or "", row.mac, rows[row.port].tag, rows[row.port].trunk)
         for host, row in found

@@ -3,33 +3,26 @@
 Tables and columns are in ovs-vswitchd.conf.db(5), the JSON of values in RFC 7047, section 5.1.
 """
 
+from __future__ import annotations
+
 import json
 import subprocess
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shctl.common.errors import NotFound, ShctlError, Unreachable
+from shctl.networks.switch import PortRow
+
+if TYPE_CHECKING:
+    from shctl.xml.domain import InterfaceRow
+    from shctl.xml.network import NetworkInfo
 
 TIMEOUT = 3  # seconds; a call that works takes 4 ms
 
 
-@dataclass(frozen=True, slots=True)
-class PortRow:
-    """A port in Open vSwitch; `domain` is its vm-id, which libvirt and other programs write.
-
-    `type` is that of its Interface: empty for libvirt's ports, "bond" for a port that does not
-    have exactly one Interface of the same name.
-    """
-
-    uuid: str
-    name: str
-    bridge: str
-    tag: int | None
-    trunk: tuple[int, ...]
-    vlan_mode: str | None
-    domain: str | None
-    type: str = ""
+def check() -> None:
+    """Raise Unreachable unless Open vSwitch answers."""
+    bridges()
 
 
 def bridges() -> list[str]:
@@ -52,6 +45,11 @@ def ports() -> list[PortRow]:
     bridge_of = {port: row["name"] for row in bridge_rows for port in _set(row["ports"])}
     interfaces = {row["_uuid"][1]: row for row in interface_rows}
     return [_port(row, bridge_of.get(row["_uuid"][1], ""), interfaces) for row in port_rows]
+
+
+def carries(connected: InterfaceRow | NetworkInfo) -> bool:
+    """Return whether an interface or a network is on Open vSwitch, by its XML."""
+    return connected.switched
 
 
 def remove_stale_ports(stale: Collection[PortRow]) -> None:
@@ -138,7 +136,7 @@ def _vsctl(*arguments: str, timeout: int = TIMEOUT) -> str:
     return done.stdout
 
 
-def _failure(argv: list[str], done: "subprocess.CompletedProcess[str]") -> ShctlError:
+def _failure(argv: list[str], done: subprocess.CompletedProcess[str]) -> ShctlError:
     """Return the error for a failed call, by its message: every failure has status 1."""
     message = done.stderr.strip()
     hint = "is openvswitch-switch running, and are you root?"

@@ -1,8 +1,11 @@
-"""Distinguish stale ports of hosts from those of other owners, which are left alone.
+"""Check the ports of hosts, and find stale ones.
+
+Before a start, stale ports are removed. After QEMU was started paused, each port of the host must
+have the bridge, tag and trunk of its interface: only then may the guest run.
 
 Open vSwitch does not record who created a row: OVN, container engines and DPDK write vm-id too. So
 a row is stale only if libvirt knows its host or shctl deleted that host, the host does not run, the
-Interface has no type, and no network namespace has a device of its name.
+Interface has no type, and no network namespace has a device of its name. Other rows are left alone.
 """
 
 import re
@@ -13,16 +16,121 @@ from pathlib import Path
 from shctl.common import locks
 from shctl.common.errors import Conflict
 from shctl.hypervisor.connection import Hypervisor
-from shctl.networks import devices, openvswitch
-from shctl.networks.openvswitch import PortRow
+from shctl.hypervisor.domain import Domain
+from shctl.networks import devices
+from shctl.networks.choice import switch_of
+from shctl.networks.switch import PortRow
+from shctl.xml import domain
+from shctl.xml.domain import InterfaceRow
 
 _GENERATED = re.compile(r"vnet\d+", re.ASCII)  # names that libvirt generates
 _MAX_DELETED = 1000  # UUIDs of deleted hosts that are kept
 
 
+def check(hypervisor: Hypervisor, host: Domain, xml: str | None = None) -> None:
+    """Raise Conflict unless each port of a running host carries exactly its interface's VLANs.
+
+    `xml` is the running definition, if the caller has read it already.
+    """
+    if wrong := find_wrong(hypervisor, host, xml):
+        raise Conflict(f"host {host.name!r} must not run: {wrong}, then start the host again")
+
+
+def find_wrong(hypervisor: Hypervisor, host: Domain, xml: str | None = None) -> str | None:
+    """Describe what is wrong with the ports of a running host; None for nothing."""
+    switch = switch_of(hypervisor)
+    # In the running XML, libvirt has copied bridge and tags from the network.
+    interfaces = domain.read(xml or host.xml()).interfaces
+    interfaces = tuple(row for row in interfaces if switch.carries(row))
+    return find_mismatch(interfaces, switch.ports()) if interfaces else None
+
+
+def find_mismatch(interfaces: Iterable[InterfaceRow], rows: Iterable[PortRow]) -> str | None:
+    """Describe the first interface whose port differs from it or is missing; None for none."""
+    by_name = {row.name: row for row in rows}
+    for interface in interfaces:
+        if problem := _compare(interface, by_name.get(interface.port or "")):
+            return problem
+    return None
+
+
+def _compare(interface: InterfaceRow, row: PortRow | None) -> str | None:
+    if row is None:
+        return f"Open vSwitch has no port {interface.port}; make sure that openvswitch-switch runs"
+    if row.type:
+        return f"its port {row.name} in Open vSwitch has type {row.type}; check what created it"
+    # libvirt adds the native tag to the trunk.
+    trunk = tuple(tag for tag in row.trunk if tag != interface.vlan)
+    found = (row.bridge, row.tag, trunk)
+    expected = (interface.bridge, interface.vlan, interface.trunk)
+    if found == expected and row.vlan_mode in _modes(row):
+        return None
+    return (
+        f"its port {row.name} has (bridge, tag, trunk) {found} and VLAN mode {row.vlan_mode} in"
+        f" Open vSwitch instead of {expected}; check which program changed it"
+    )
+
+
+def _modes(row: PortRow) -> tuple[str | None, ...]:
+    """Return the VLAN modes that limit a port to its tag and trunk.
+
+    See vlan_mode in ovs-vswitchd.conf.db(5); another mode lets other VLANs through.
+    """
+    if row.tag is None:
+        return None, "trunk"
+    return ("native-untagged", "native-tagged") if row.trunk else (None, "access")
+
+
+def check_free(host: Domain, rows: Iterable[PortRow]) -> None:
+    """Raise Conflict if libvirt may reuse a port of another owner for a host to start."""
+    # A bridge's own port has the name of the bridge.
+    others = [row for row in rows if row.name != row.bridge]
+    if not others:
+        return
+    names = {row.port for row in domain.read(host.xml(stored=True)).interfaces if row.port}
+    if row := find_conflict(others, names, host.uuid):
+        raise Conflict(
+            f"host {host.name!r} was not started: libvirt might reuse port {row.name} on bridge"
+            f" {row.bridge}, which has another owner, and remove it when the host stops;"
+            " rename one of the two ports"
+        )
+
+
+def find_conflict(rows: Iterable[PortRow], names: Collection[str], host: str) -> PortRow | None:
+    """Return a row of another owner that libvirt may reuse as a port of a host to start.
+
+    libvirt would also remove that row when the host stops. `names` are the port names in the
+    host's XML, `host` is its UUID.
+    """
+    others = [row for row in rows if row.domain != host]
+    for row in others:
+        if row.name in names:
+            return row
+    rows = [row for row in others if _GENERATED.fullmatch(row.name)]
+    if not rows:
+        return None
+    # libvirt skips the name of a device in its own namespace (virNetDevGenerateName).
+    here = devices.here()
+    rows = [row for row in rows if row.name not in here]
+    used = devices.everywhere().names if rows else frozenset()
+    return next((row for row in rows if row.type or row.name in used), None)
+
+
+def remove_stale(hypervisor: Hypervisor) -> list[PortRow]:
+    """Remove stale rows from the switch; return the other rows.
+
+    libvirt would reuse such a row, with its old tag, for a new port of the same name.
+    """
+    switch = switch_of(hypervisor)
+    rows = switch.ports()
+    found = find_stale(rows, lambda: inactive_hosts(hypervisor))
+    switch.remove_stale_ports(found)
+    return [row for row in rows if row not in found]
+
+
 def stale(hypervisor: Hypervisor) -> list[PortRow]:
     """Return the rows that are certainly stale."""
-    return find_stale(openvswitch.ports(), lambda: inactive_hosts(hypervisor))
+    return find_stale(switch_of(hypervisor).ports(), lambda: inactive_hosts(hypervisor))
 
 
 def find_stale(rows: Iterable[PortRow], inactive: Callable[[], Collection[str]]) -> list[PortRow]:
@@ -44,7 +152,7 @@ def unclear(hypervisor: Hypervisor) -> list[PortRow]:
 
     libvirt does not know the host, or a network namespace cannot be read.
     """
-    rows = [row for row in openvswitch.ports() if is_libvirts(row)]
+    rows = [row for row in switch_of(hypervisor).ports() if is_libvirts(row)]
     rows = [row for row in rows if _GENERATED.fullmatch(row.name)]
     if not rows:
         return []
@@ -66,26 +174,6 @@ def inactive_hosts(hypervisor: Hypervisor) -> set[str]:
     if deleted:
         deleted -= {host.uuid for host in hypervisor.domains()}
     return deleted | hypervisor.inactive_uuids()
-
-
-def find_conflict(rows: Iterable[PortRow], names: Collection[str], host: str) -> PortRow | None:
-    """Return a row of another owner that libvirt may reuse as a port of a host to start.
-
-    libvirt would also remove that row when the host stops. `names` are the port names in the
-    host's XML, `host` is its UUID.
-    """
-    others = [row for row in rows if row.domain != host]
-    for row in others:
-        if row.name in names:
-            return row
-    rows = [row for row in others if _GENERATED.fullmatch(row.name)]
-    if not rows:
-        return None
-    # libvirt skips the name of a device in its own namespace (virNetDevGenerateName).
-    here = devices.here()
-    rows = [row for row in rows if row.name not in here]
-    used = devices.everywhere().names if rows else frozenset()
-    return next((row for row in rows if row.type or row.name in used), None)
 
 
 def note_deleted(uuid: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from shctl.common.errors import ShctlError, Unreachable
 from shctl.common.timeout import run_with_timeout
 from shctl.hypervisor.connection import Hypervisor
-from shctl.networks import openvswitch
+from shctl.networks.choice import switch_of
 
 _TIMEOUT = 3.0  # seconds for each check
 _MAX_AGE = 1.0  # seconds for which a result is reused, because /healthz needs no token
@@ -28,7 +28,7 @@ class Health:
             if time.monotonic() - self._checked > _MAX_AGE:
                 self._result = {
                     "libvirt": _responds(self._hypervisor.active_uuids),
-                    "openvswitch": self._hypervisor.simulated or _responds(openvswitch.bridges),
+                    "openvswitch": _responds(switch_of(self._hypervisor).check),
                 }
                 self._checked = time.monotonic()
             return self._result

@@ -12,7 +12,8 @@ from shctl.common import names
 from shctl.common.errors import Conflict
 from shctl.hosts import power, stopping
 from shctl.hypervisor.connection import Hypervisor
-from shctl.networks.openvswitch import PortRow
+from shctl.networks import ports
+from shctl.networks.switch import PortRow
 from tests.guests import boot_sector
 from tests.support import (
     URI,
@@ -213,7 +214,7 @@ def test_start_that_comes_second_leaves_the_host_on(monkeypatch: pytest.MonkeyPa
             call("virsh", "start", "raced")
         return []
 
-    monkeypatch.setattr(power, "remove_stale_ports", remove)
+    monkeypatch.setattr(ports, "remove_stale", remove)
     with pytest.raises(Conflict, match="already running"):
         power.start(Hypervisor(URI), "raced")
     assert state("raced") == "running"

@@ -8,7 +8,7 @@ import pytest
 
 from shctl.common.errors import NotFound, ShctlError, Unreachable
 from shctl.networks import openvswitch
-from shctl.networks.openvswitch import PortRow
+from shctl.networks.switch import PortRow
 from tests.support import call, daemon
 
 UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"

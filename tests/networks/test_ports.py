@@ -5,13 +5,18 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from shctl.networks import devices, ports, stale_ports
+from shctl.hypervisor.connection import Hypervisor
+from shctl.networks import devices, openvswitch, ports, stale_ports
+from shctl.networks.choice import switch_of
 from shctl.networks.devices import Devices
-from shctl.networks.openvswitch import PortRow
+from shctl.networks.switch import PortRow
+from shctl.xml.domain import InterfaceRow
 from tests.support import call
 from tests.systemd_unit import as_service
 
@@ -88,6 +93,97 @@ def test_find_conflict(it: PortRow, is_conflict: bool, monkeypatch: pytest.Monke
         devices, "everywhere", lambda: Devices(frozenset({"vnet4", "vnet5"}), complete=False)
     )
     assert ports.find_conflict([it], ["web0"], UUID) == (it if is_conflict else None)
+
+
+# --- the VLAN check ----------------------------------------------------------------------------
+
+
+def interface(vlan: int | None = 5, trunk: tuple[int, ...] = ()) -> InterfaceRow:
+    return InterfaceRow("vlan5", None, "52:54:00:00:00:01", "br0", True, vlan, trunk, "vnet3")
+
+
+def test_host_without_interfaces_has_no_mismatch() -> None:
+    assert ports.find_mismatch([], [row()]) is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "found"),
+    [
+        (interface(), {}),
+        (interface(), {"vlan_mode": "access"}),
+        (interface(None), {"tag": None}),
+        (interface(None, (6, 7)), {"tag": None, "trunk": (6, 7)}),
+        (interface(None, (6, 7)), {"tag": None, "trunk": (6, 7), "vlan_mode": "trunk"}),
+        # libvirt adds the native tag to the trunk.
+        (interface(5, (6,)), {"trunk": (5, 6), "vlan_mode": "native-untagged"}),
+        (interface(5, (6,)), {"trunk": (6,), "vlan_mode": "native-tagged"}),
+    ],
+)
+def test_port_that_matches_its_interface(expected: InterfaceRow, found: dict[str, Any]) -> None:
+    assert ports.find_mismatch([expected], [row("vnet2"), replace(row(), **found)]) is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "found"),
+    [
+        (interface(), {"bridge": "br1"}),
+        (interface(), {"tag": 6}),
+        (interface(), {"tag": None}),
+        (interface(None), {}),
+        (interface(), {"trunk": (6,)}),
+        (interface(5, (6,)), {"trunk": (5, 6, 7), "vlan_mode": "native-untagged"}),
+        (interface(5, (6,)), {"trunk": (5,), "vlan_mode": "native-untagged"}),
+        # Open vSwitch ignores the tag of a port in mode trunk, and the trunk of an access port.
+        (interface(), {"vlan_mode": "trunk"}),
+        (interface(), {"vlan_mode": "native-untagged"}),
+        (interface(5, (6,)), {"trunk": (5, 6), "vlan_mode": "access"}),
+        (interface(5, (6,)), {"trunk": (5, 6)}),
+        (interface(None, (6,)), {"tag": None, "trunk": (6,), "vlan_mode": "dot1q-tunnel"}),
+    ],
+)
+def test_port_that_differs_from_its_interface(
+    expected: InterfaceRow, found: dict[str, Any]
+) -> None:
+    problem = ports.find_mismatch([expected], [replace(row(), **found)])
+    assert problem
+    assert problem.startswith("its port vnet3 has (bridge, tag, trunk) ")
+
+
+def test_mismatch_names_what_was_found_and_what_was_expected() -> None:
+    assert ports.find_mismatch([interface(6)], [row()]) == (
+        "its port vnet3 has (bridge, tag, trunk) ('br0', 5, ()) and VLAN mode None in Open vSwitch"
+        " instead of ('br0', 6, ()); check which program changed it"
+    )
+
+
+def test_port_that_is_missing() -> None:
+    problem = ports.find_mismatch([interface()], [row("vnet2")])
+    assert problem == "Open vSwitch has no port vnet3; make sure that openvswitch-switch runs"
+
+
+def test_port_with_a_type() -> None:
+    problem = ports.find_mismatch([interface()], [row(kind="internal")])
+    assert problem == "its port vnet3 in Open vSwitch has type internal; check what created it"
+
+
+def test_one_wrong_port_of_several_is_reported() -> None:
+    second = replace(interface(7), port="vnet4")
+    problem = ports.find_mismatch([interface(), second], [row(), row("vnet4")])
+    assert problem
+    assert problem.startswith("its port vnet4 has")
+
+
+def test_simulated_hypervisor_has_a_switch_without_bridges_and_ports() -> None:
+    switch = switch_of(Hypervisor("test:///default"))
+    switch.check()
+    switch.remove_stale_ports([row()])
+    assert (switch.bridges(), switch.ports(), switch.carries(interface())) == ([], [], False)
+
+
+def test_hypervisor_with_qemu_has_open_vswitch() -> None:
+    assert switch_of(Hypervisor("qemu:///system")) is openvswitch
+    assert openvswitch.carries(interface())
+    assert not openvswitch.carries(replace(interface(), switched=False))
 
 
 # --- namespaces --------------------------------------------------------------------------------

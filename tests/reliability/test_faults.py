@@ -72,7 +72,7 @@ def test_r16_hung_qemu_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> 
     create("hangs", "--start")
     hypervisor = Hypervisor(URI)
     with stopped(qemu_pid("hangs")):
-        with pytest.raises(TimedOut, match="QEMU of host 'hangs' does not answer"):
+        with pytest.raises(TimedOut, match="QEMU of host 'hangs' did not answer"):
             stopping.reboot(hypervisor, "hangs", force=True)
         done = run("hosts", "stop", "hangs", "--timeout", "0.5")
         assert (done.code, "still running" in done.err) == (5, True)
