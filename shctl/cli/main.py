@@ -1,4 +1,4 @@
-"""The command line: global options, the groups, printing, and exit codes."""
+"""The command line: global options, command groups, output, and exit codes."""
 
 import gc
 import os
@@ -17,13 +17,13 @@ from shctl.common import signals
 from shctl.common.errors import Interrupted, Several, ShctlError
 from shctl.common.text import clean, clean_lines
 
-GARBAGE = 50_000  # objects that may come up before the first look for garbage
+GC_THRESHOLD = 50_000  # new objects before the first garbage collection
 MEMBERS = {
     "hosts": ("shctl.commands.hosts:hosts", "Create, start, stop, watch and delete hosts."),
     "networks": ("shctl.commands.networks:networks", "Create, show and remove VLAN networks."),
     "doctor": (
         "shctl.commands.doctor:doctor",
-        "Find what interruptions and other tools left behind.",
+        "Find problems that interrupted commands and other tools left behind.",
     ),
     "trees": ("shctl.commands.trees:trees", "Look into installation trees."),
     "tokens": (
@@ -31,12 +31,12 @@ MEMBERS = {
         "Create, list and delete access tokens for the REST server.",
     ),
     "serve": ("shctl.commands.serve:serve", "Run the REST server."),
-    "config": ("shctl.commands.config:config", "Show the settings in force."),
+    "config": ("shctl.commands.config:config", "Show the current settings."),
 }
 
 
 class Root(LazyGroup):
-    """The root group, which turns every failure into one line and an exit code."""
+    """The root group; it turns every error into one line on stderr and an exit code."""
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run the command line and exit."""
@@ -46,32 +46,33 @@ class Root(LazyGroup):
             data = super().main(*args, obj=session, **extra)
             _print(session, data)
         except (Exception, KeyboardInterrupt) as error:
-            sys.exit(_report(_taken_back(error, session), session))
+            sys.exit(_report(_undo_unprinted(error, session), session))
         finally:
             session.close()
-        # Help and version end with a number of their own.
+        # --help and --version return their own exit code.
         sys.exit(data if isinstance(data, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an interrupt goes past click, which would print an empty line."""
+        """Run the command; turn Ctrl-C into Abort, since click would print an empty line."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise click.Abort from error
 
 
-def _taken_back(error: BaseException, session: Session) -> BaseException:
-    """Take back what makes no sense unless its result is printed; return the error that says so."""
-    if session.take_back is None:
+def _undo_unprinted(error: BaseException, session: Session) -> BaseException:
+    """Undo a command whose result had to be printed; return the error that says so."""
+    if session.undo_unprinted is None:
         return error
-    why = "nobody reads it" if isinstance(error, BrokenPipeError) else str(error) or "interrupted"
-    return ShctlError(f"{session.take_back()}: {why}")
+    is_pipe = isinstance(error, BrokenPipeError)
+    why = "standard output is closed" if is_pipe else str(error) or "interrupted"
+    return ShctlError(f"{session.undo_unprinted()}: {why}")
 
 
 def _report(error: BaseException, session: Session) -> int:
-    """Print an error on stderr, one line for each failure, and return the exit code."""
+    """Print an error on stderr, one line per failure, and return the exit code."""
     if isinstance(error, BrokenPipeError):
-        return 128 + signal.SIGPIPE
+        return 128 + signal.SIGPIPE  # as a shell reports a command killed by SIGPIPE
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         return _report_interrupt(session)
     if isinstance(error, Several) and error.done:
@@ -87,7 +88,7 @@ def _report(error: BaseException, session: Session) -> int:
 
 
 def _report_interrupt(session: Session) -> int:
-    # The terminal shows ^C where the cursor was, in the middle of a line.
+    # The terminal has echoed ^C at the cursor, perhaps in the middle of a line.
     if session.output != "json" and sys.stderr.isatty():
         click.echo(err=True)
     click.echo(_line(Interrupted("interrupted"), session.output), err=True)
@@ -104,18 +105,20 @@ def _as_failure(error: BaseException) -> ShctlError:
 
         if where := origin(error):
             return InvalidInput(f"{where}: {error.message.rstrip('.')}")
-    if isinstance(error, click.NoSuchOption) and (rightly := _in_its_place(error)):
-        return InvalidInput(f"{error.message.rstrip('.')}; it goes before the group: '{rightly}'")
+    if isinstance(error, click.NoSuchOption) and (line := _corrected_line(error)):
+        return InvalidInput(f"{error.message.rstrip('.')}; it goes before the group: '{line}'")
     if isinstance(error, click.UsageError):
         hint = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
         return InvalidInput(error.format_message().replace("\n", " ").rstrip(".") + hint)
     if isinstance(error, click.ClickException):
         return ShctlError(error.format_message())
-    return ShctlError(f"unexpected {type(error).__name__}: {error}; --debug shows where")
+    return ShctlError(
+        f"unexpected {type(error).__name__}: {error}; run again with --debug for details"
+    )
 
 
-def _in_its_place(error: click.NoSuchOption) -> str | None:
-    """Return the command line with a global option where it belongs, None for any other option."""
+def _corrected_line(error: click.NoSuchOption) -> str | None:
+    """Return the command line with a global option before the group; None for other options."""
     option = next((param for param in root.params if error.option_name in param.opts), None)
     if option is None or error.ctx is None:
         return None
@@ -149,27 +152,27 @@ def _ask(question: str) -> bool:
 )
 @click.option(
     "-c", "--connect", metavar="URI", envvar="SHCTL_CONNECT", default=DEFAULT_URI,
-    show_default=True, callback=lambda _ctx, _param, value: _checked(value),
-    help="The libvirt to work on.",
+    show_default=True, callback=lambda _ctx, _param, value: _check_uri(value),
+    help="URI of the libvirt connection.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Choice(OUTPUTS), envvar="SHCTL_OUTPUT", default="table",
     show_default=True, expose_value=False, callback=set_output,
-    help="How to print what comes back.",
+    help="Output format.",
 )  # fmt: skip
 @click.option(
     "--config", metavar="FILE", envvar="SHCTL_CONFIG", is_eager=True,
-    type=click.Path(readable=False),  # for the shells; reading it says more of what is wrong
+    type=click.Path(readable=False),  # for completion; load() reports errors in more detail
     callback=lambda ctx, _param, value: _configure(ctx, value),
-    help="Read settings from here instead of /etc/shctl/shctl.toml.",
+    help="Settings file to read instead of /etc/shctl/shctl.toml.",
 )  # fmt: skip
 @click.option("--debug", is_flag=True, envvar="SHCTL_DEBUG", help="Show where an error came from.")
 @click.version_option(__version__, prog_name="shctl")
 @click.pass_obj
 def root(session: Session, connect: str, config: ShctlError | None, debug: bool) -> None:
-    """Turn one staging hypervisor into a rack of throw-away machines.
+    """Turn one staging hypervisor into a rack of disposable machines.
 
-    Hosts are libvirt domains; networks are VLANs on Open vSwitch bridges.
+    Hosts are libvirt domains. Networks are VLANs on Open vSwitch bridges.
     """
     signals.install()
     session.uri, session.debug = connect, debug
@@ -178,19 +181,19 @@ def root(session: Session, connect: str, config: ShctlError | None, debug: bool)
     session.local = True
     if sys.stderr.isatty() and not streams.is_dumb():
         session.progress = _Progress()
-    if sys.stdin.isatty() and sys.stderr.isatty():  # a question has to be seen too
+    if sys.stdin.isatty() and sys.stderr.isatty():  # the question goes to stderr
         session.ask = _ask
 
 
-def _checked(uri: str) -> str:
-    """Return the URI; libvirt would not get past bytes that are no text, nor a NUL."""
+def _check_uri(uri: str) -> str:
+    """Return the URI; raise BadParameter for invalid text or a NUL, which libvirt cannot take."""
     if not uri.isprintable():
-        raise click.BadParameter(f"{uri[:40]!r} cannot be a URI")
+        raise click.BadParameter(f"{uri[:40]!r} is not a valid URI: it has unprintable characters")
     return uri
 
 
 def _configure(ctx: click.Context, path: str | None) -> ShctlError | None:
-    """Read the file; a mistake in it waits until it is known how to print errors."""
+    """Load the settings file; return its error, since the output format is not known yet."""
     from shctl.commands.settings import DEFAULT_PATH, META, load
 
     ctx.meta[META] = path or DEFAULT_PATH
@@ -202,8 +205,8 @@ def _configure(ctx: click.Context, path: str | None) -> ShctlError | None:
 
 
 def _print(session: Session, data: Any) -> None:
-    """Print what the command returned; nothing else prints on stdout."""
-    if data is None or isinstance(data, int):  # a number is an exit code
+    """Print the result of the command; nothing else prints on stdout."""
+    if data is None or isinstance(data, int):  # an int is an exit code
         return
     if isinstance(data, bytes):
         streams.write_bytes(data)
@@ -214,18 +217,18 @@ def _print(session: Session, data: Any) -> None:
         return
     text = _render(data, session)
     if text:
-        click.echo(text, color=None if streams.may_colour() else False)
+        click.echo(text, color=None if streams.use_colour() else False)
 
 
 class _Progress:
-    """One line on a terminal's stderr for each thing that is fetched."""
+    """One line per download on a terminal's stderr."""
 
     def __init__(self) -> None:
         self._shown = ""
 
-    def __call__(self, what: str, done: int, size: int | None) -> None:
-        """Show how far the fetching of `what` has come, in MB where its size is not known."""
-        text = f"{what}: {done // 10**6} MB" if not size else f"{what}: {100 * done // size} %"
+    def __call__(self, name: str, done: int, size: int | None) -> None:
+        """Show how much of a download is done: in percent, or in MB if its size is unknown."""
+        text = f"{name}: {done // 10**6} MB" if not size else f"{name}: {100 * done // size} %"
         if text != self._shown:
             self._shown = text
             click.echo(f"\r\033[K{clean(text)}", nl=bool(size) and done == size, err=True)
@@ -233,13 +236,13 @@ class _Progress:
 
 def main() -> NoReturn:
     """Run shctl."""
-    # Start-up makes 20,000 objects that all stay; to look through them for garbage takes 5 ms.
-    gc.set_threshold(GARBAGE)
+    # The 20,000 objects made at startup all stay; a garbage collection of them takes 5 ms.
+    gc.set_threshold(GC_THRESHOLD)
     streams.prepare()
     try:
         root.main(prog_name="shctl")
     except SystemExit as end:
         code = end.code
-    # All is written and closed. Python's own way out would take those objects apart, in 4 ms more,
-    # and complain of an output that has gone.
+    # All output is flushed and closed. A normal exit would take 4 ms to free those objects, and
+    # would report a closed stdout once more.
     os._exit(code if isinstance(code, int) else 1)

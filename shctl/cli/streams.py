@@ -1,4 +1,4 @@
-"""Standard input, output and error: all three there, and a failure to write told as one."""
+"""Standard input, output and error: open all three, and report write errors."""
 
 import io
 import os
@@ -11,21 +11,21 @@ from shctl.common.errors import InvalidInput, ShctlError
 
 
 class Output(io.TextIOWrapper):
-    """Standard output, whose failures are told from those of other files."""
+    """Standard output; its errors name it, unlike those of other files."""
 
     def write(self, text: str) -> int:
-        """Write; raise ShctlError when that fails, but BrokenPipeError as it is."""
-        with _told():
+        """Write text; raise ShctlError if that fails, but BrokenPipeError unchanged."""
+        with _output_errors():
             return super().write(text)
 
     def flush(self) -> None:
-        """Flush, with the same errors."""
-        with _told():
+        """Flush; raise the same errors as write()."""
+        with _output_errors():
             super().flush()
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _output_errors() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
@@ -35,45 +35,47 @@ def _told() -> Iterator[None]:
 
 
 def prepare() -> None:
-    """Open what was closed at the start, and have standard output say what is wrong with it."""
-    # The lowest free number is taken, so that no other file stands where a stream should.
+    """Open streams that were closed at startup; make standard output report its errors."""
+    # open() takes the lowest free descriptor, so no other file can become 0, 1 or 2.
     _fill("stdin", os.O_RDONLY, "r")
-    # Not writable: that the output went nowhere is for the user to know.
+    # Read-only, so that writing fails: the user must learn that the output was lost.
     _fill("stdout", os.O_RDONLY, "w")
     _fill("stderr", os.O_WRONLY, "w")
     plain: Any = sys.stdout
-    # A locale that lacks a character gets a question mark for it.
-    how = (plain.encoding, "replace", None, plain.line_buffering)
-    # Both, or Python does not find the terminal whose width click asks for.
-    sys.stdout = sys.__stdout__ = Output(plain.detach(), *how)  # type: ignore[misc]
+    # Characters that the locale's encoding lacks become question marks.
+    settings = (plain.encoding, "replace", None, plain.line_buffering)
+    # Both names: click finds the terminal's width through sys.__stdout__.
+    sys.stdout = sys.__stdout__ = Output(plain.detach(), *settings)  # type: ignore[misc]
 
 
 def is_dumb() -> bool:
-    """Tell whether the terminal knows no control sequences."""
+    """Return whether the terminal lacks control sequences."""
     return os.environ.get("TERM", "dumb") in ("", "dumb", "unknown")
 
 
-def may_colour() -> bool:
-    """Tell whether colours are wanted, if standard output is a terminal (https://no-color.org)."""
+def use_colour() -> bool:
+    """Return whether a terminal may get colours (https://no-color.org)."""
     return not os.environ.get("NO_COLOR") and not is_dumb()
 
 
 def write(piece: str | bytes) -> None:
-    """Write a piece of text, or raw bytes, to standard output at once."""
+    """Write text or raw bytes to standard output, and flush it."""
     if isinstance(piece, str):
         sys.stdout.write(piece)
         sys.stdout.flush()
         return
-    with _told():
+    with _output_errors():
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
 
 
 def write_bytes(data: bytes) -> None:
-    """Write to standard output what is no text; raise InvalidInput where a person would see it."""
+    """Write binary data to standard output; raise InvalidInput if that is a terminal."""
     if sys.stdout.isatty():
-        raise InvalidInput("standard output is a terminal; lead it into a file or a pipe")
-    with _told():
+        raise InvalidInput(
+            "refusing to write binary data to a terminal; redirect it to a file or a pipe"
+        )
+    with _output_errors():
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 

@@ -1,4 +1,4 @@
-"""Building blocks of commands: click's classes with what every shctl command has."""
+"""click's classes with the features that all shctl commands share."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ T = TypeVar("T")
 
 
 class QueryOption(click.Option):
-    """An option that REST has in the query, also where the other parameters are in a JSON body."""
+    """An option that REST reads from the query string, even if there is a JSON body."""
 
 
 class LocalOption(click.Option):
-    """An option that makes sense at a terminal only, so that REST does not have it."""
+    """An option that makes sense only on the command line, so REST does not have it."""
 
 
 def set_output(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
-    """Keep how to print, from wherever it was given."""
+    """Store the output format in the session, wherever -o was given."""
     session = ctx.find_object(Session)
     if value and session:
         session.output = value
@@ -47,14 +47,14 @@ _output = LocalOption(
     ["-o", "--output"],
     type=click.Choice(OUTPUTS),
     hidden=True,
-    is_eager=True,  # an error of another option is printed like this too
+    is_eager=True,  # errors of other options use this format too
     expose_value=False,
     callback=set_output,
 )
 
 
 class Command(click.Command):
-    """A command whose help ends with examples; `-o` is understood behind the verb as well."""
+    """A command whose help ends with examples, and that accepts the global -o too."""
 
     def __init__(self, *args: Any, examples: Iterable[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,23 +62,24 @@ class Command(click.Command):
         self._help: click.Option | None = None
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """Return --help, always the same; to make it click looks for translations in 16 places."""
+        """Return the --help option, which is created once."""
+        # click searches 16 directories for translations each time it creates one.
         self._help = self._help or super().get_help_option(ctx)
         return self._help
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the parameters, with the global -o that people also type here."""
+        """Return the parameters and the global -o, which users also type after the command."""
         return [*super().get_params(ctx), _output]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; raise InvalidInput for bytes that are no text."""
-        given = list(args)
+        """Parse the arguments; raise InvalidInput for bytes that are not valid text."""
+        original = list(args)  # the parser consumes args
         rest = super().parse_args(ctx, args)
-        _check_text(given)
+        _check_text(original)
         return rest
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; errors for a person name options as they are typed."""
+        """Run the command; on the command line, errors name the option, not the JSON field."""
         session = ctx.find_object(Session)
         try:
             return super().invoke(ctx)
@@ -88,7 +89,7 @@ class Command(click.Command):
             raise
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples below the options."""
+        """Write the examples after the options."""
         super().format_epilog(ctx, formatter)
         if self.examples:
             with formatter.section("Examples"):
@@ -96,16 +97,16 @@ class Command(click.Command):
 
 
 def _check_text(arguments: Iterable[str]) -> None:
-    """Raise InvalidInput for bytes that are no text in the locale's encoding."""
+    """Raise InvalidInput for bytes that are not valid in the locale's encoding."""
     for argument in arguments:
-        # Python keeps each byte that it cannot decode as half of a surrogate pair.
+        # Python decodes an invalid byte as a lone surrogate (surrogateescape, PEP 383).
         if any("\udc80" <= character <= "\udcff" for character in argument):
-            coding = sys.getfilesystemencoding()
-            raise InvalidInput(f"the argument {os.fsencode(argument)!r} is not text in {coding}")
+            encoding = sys.getfilesystemencoding()
+            raise InvalidInput(f"argument {os.fsencode(argument)!r} is not valid {encoding}")
 
 
 def _as_typed(text: str, ctx: click.Context) -> str:
-    """Return an error's text with the option in front where its field in JSON was."""
+    """Return an error's text with its leading JSON field replaced by the option."""
     field, _, rest = text.partition(": ")
     for param in ctx.command.params:
         option = _option(param, ctx.params)
@@ -114,30 +115,30 @@ def _as_typed(text: str, ctx: click.Context) -> str:
     return text
 
 
-def _option(param: click.Parameter, given: Mapping[str, Any]) -> str | None:
-    """Return a visible option as it was given, so --no-start rather than --start."""
+def _option(param: click.Parameter, values: Mapping[str, Any]) -> str | None:
+    """Return the name of a visible option as the user typed it: --no-start, not --start."""
     if not isinstance(param, click.Option) or param.hidden:
         return None
-    is_off = given.get(param.name or "") is False
+    is_off = values.get(param.name or "") is False
     return max((is_off and param.secondary_opts) or param.opts, key=len)
 
 
 class LocalCommand(Command):
-    """A command that makes sense at a terminal only, so that REST does not have it."""
+    """A command that makes sense only on the command line, so REST does not have it."""
 
 
 class Group(click.Group):
-    """A group of commands, which knows what a mistyped one may have been."""
+    """A group of commands, which suggests a command for a mistyped one."""
 
     command_class = Command
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the parameters, below the root with the global -o."""
+        """Return the parameters; groups below the root accept the global -o too."""
         return [*super().get_params(ctx), *([_output] if ctx.parent else [])]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; without any, print the help on stderr and end with 2."""
-        # click's versions differ here: stdout and 0, or the whole help as an error's message.
+        """Parse the arguments; without any, print the help on stderr and exit with 2."""
+        # Versions of click differ: help on stdout and exit code 0, or help as an error message.
         if not args and not ctx.resilient_parsing:
             if _is_json(ctx):
                 ctx.fail("Missing command.")
@@ -148,29 +149,29 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments name; fail with the nearest that exists."""
+        """Return the command that the arguments name; an error suggests the closest match."""
         _check_text(args[:1])
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], self.list_commands(ctx), 1)
-            if near and "Did you mean" not in error.message:
-                error.message = f"{error.message.rstrip('.')}; did you mean {near[0]!r}?"
+            matches = get_close_matches(args[0], self.list_commands(ctx), 1)
+            if matches and "Did you mean" not in error.message:
+                error.message = f"{error.message.rstrip('.')}; did you mean {matches[0]!r}?"
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the first line of each command's help, which click by itself cuts short."""
+        """Write the full first line of each command's help, which click would shorten."""
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl([(n, c.get_short_help_str(limit=200)) for n, c in commands if c])
 
 
 class LazyGroup(Group):
-    """A group whose members are imported when they are used.
+    """A group that imports a command only when it runs.
 
-    `members` maps a name to "module:attribute" and the short help, so that --help imports none.
+    `members` maps a name to "module:attribute" and the short help, so --help imports no command.
     """
 
     def __init__(self, *args: Any, members: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
@@ -178,11 +179,11 @@ class LazyGroup(Group):
         self.members = members
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the members' names in the table's order."""
+        """Return the names of the members in their declared order."""
         return list(self.members)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import and return a member, or None."""
+        """Import and return a member; None if there is none of that name."""
         if cmd_name not in self.members:
             return None
         module, attribute = self.members[cmd_name][0].split(":")
@@ -190,14 +191,14 @@ class LazyGroup(Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the members' short help from the table."""
+        """Write the short help of the members."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.members.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the members that begin like this, and options; nothing is imported for that."""
-        fit = [name for name in self.members if name.startswith(incomplete)]
-        items = [item(name, self.members[name][1]) for name in fit]
+        """Return the matching members and options, without importing a command."""
+        matching = [name for name in self.members if name.startswith(incomplete)]
+        items = [item(name, self.members[name][1]) for name in matching]
         return items + click.Command.shell_complete(self, ctx, incomplete)
 
 
@@ -211,23 +212,23 @@ Ask = Callable[..., str]
 def confirmed(
     ask: Ask, *, refuses: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add --yes, without which a person is asked and a program is refused.
+    """Add --yes; without it, ask for confirmation, or refuse if there is no terminal.
 
-    `ask` takes what the command takes. It raises what would refuse the deletion, and returns the
-    question with the facts, or nothing where nothing is to go. REST has no --yes: DELETE says it.
-    Without `refuses` a program goes on: nothing that it could lose is deleted.
+    `ask` takes the command's arguments. It raises the errors that would stop the deletion, and
+    returns the question, or "" if there is nothing to delete. REST has no --yes: a DELETE request
+    needs no confirmation. With `refuses` False, a script may delete without --yes.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
-        def run(*args: Any, yes: bool, **given: Any) -> Any:
+        def run(*args: Any, yes: bool, **kwargs: Any) -> Any:
             session = click.get_current_context().find_object(Session)
             if session and session.local and not yes:
-                _confirm(session, partial(ask, *args, **given), refuses=refuses)
-            return function(*args, **given)
+                _confirm(session, partial(ask, *args, **kwargs), refuses=refuses)
+            return function(*args, **kwargs)
 
-        needed = "; needed where nobody can be asked" if refuses else ""
-        text = f"Do not ask{needed}."
+        required = "; required without a terminal" if refuses else ""
+        text = f"Do not ask for confirmation{required}."
         return click.option("-y", "--yes", cls=LocalOption, is_flag=True, help=text)(run)
 
     return decorate
@@ -237,19 +238,21 @@ def _confirm(session: Session, ask: Callable[[], str], *, refuses: bool) -> None
     if session.ask is None:
         if not refuses:
             return
-        raise InvalidInput("refusing to delete without --yes: there is no terminal to ask at")
+        raise InvalidInput("refusing to delete without --yes: no terminal to ask for confirmation")
     question = ask()
     if question and not session.ask(question):
         raise click.ClickException("nothing was deleted")
 
 
-def for_each(wanted: Iterable[str], act: Callable[[str], T], *, at_once: bool = False) -> list[T]:
-    """Run a command's work on each name, whatever becomes of the others.
+def for_each(
+    names: Iterable[str], act: Callable[[str], T], *, concurrently: bool = False
+) -> list[T]:
+    """Call a function for each name, and go on after errors.
 
-    `at_once` is for work that mostly waits. Raises the failure where there is one name, Several
-    where there are more.
+    `concurrently` is for functions that mostly wait. Raises the error itself for a single name,
+    Several for more.
     """
-    unique = list(dict.fromkeys(wanted))
+    unique = list(dict.fromkeys(names))
     results: dict[str, T | Exception] = dict.fromkeys(unique, ShctlError("not done"))
 
     def run(name: str) -> None:
@@ -258,7 +261,7 @@ def for_each(wanted: Iterable[str], act: Callable[[str], T], *, at_once: bool = 
         except Exception as error:
             results[name] = error
 
-    _run_all([partial(run, name) for name in unique], at_once=at_once and len(unique) > 1)
+    _run_all([partial(run, name) for name in unique], concurrently=concurrently and len(unique) > 1)
     failures = [result for result in results.values() if isinstance(result, Exception)]
     for failure in failures:
         if len(unique) == 1 or not isinstance(failure, ShctlError):
@@ -269,27 +272,27 @@ def for_each(wanted: Iterable[str], act: Callable[[str], T], *, at_once: bool = 
     return done
 
 
-def count(number: int, what: str) -> str:
+def count(number: int, noun: str) -> str:
     """Return a number with its noun: 1 host, 2 hosts."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def check_each(wanted: Iterable[str], check: Callable[[str], T | None]) -> list[T]:
-    """Return what a check of each name comes to; one that fails lets nothing be done to any."""
+def check_each(names: Iterable[str], check: Callable[[str], T | None]) -> list[T]:
+    """Return the results of a check of each name; if one fails, raise without results."""
     try:
-        return [found for found in for_each(wanted, check) if found is not None]
+        return [result for result in for_each(names, check) if result is not None]
     except Several as error:
         raise Several(error.failures, []) from error
 
 
-def _run_all(functions: list[Callable[[], None]], *, at_once: bool) -> None:
-    if not at_once:
+def _run_all(functions: list[Callable[[], None]], *, concurrently: bool) -> None:
+    if not concurrently:
         for function in functions:
             function()
         return
     import threading
 
-    # Daemons, so that Ctrl-C need not wait for them.
+    # Daemon threads, so Ctrl-C does not wait for them.
     threads = [threading.Thread(target=function, daemon=True) for function in functions]
     for thread in threads:
         thread.start()

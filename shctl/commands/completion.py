@@ -1,6 +1,6 @@
-"""What can stand where somebody presses Tab: names that exist on the hypervisor at this moment.
+"""Shell completion of names that exist on the hypervisor.
 
-Whatever goes wrong there is nothing to offer: a shell has no place for an error in mid-word.
+Errors are swallowed; completion cannot report them.
 """
 
 from __future__ import annotations
@@ -18,80 +18,80 @@ if TYPE_CHECKING:
     from shctl.hypervisor.connection import Hypervisor
 
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
-# bash puts a name into the line as it is: of others $(...) would be run, and -x be an option.
-_PLAIN = re.compile(r"\w[\w.+:@%,=/-]*")
-PATIENCE = 1.0  # seconds that somebody waits for a daemon that does not answer
+# bash inserts names unquoted: it would run $(...), and shctl would take -x for an option.
+_SAFE_NAME = re.compile(r"\w[\w.+:@%,=/-]*")
+OPEN_TIMEOUT = 1.0  # seconds; a user who presses Tab does not wait longer
 
 
 def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the hosts that begin like this."""
+    """Return the matching hosts."""
     return _names(ctx, param, incomplete, lambda hypervisor: [h.name for h in hypervisor.hosts()])
 
 
 def networks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the networks that begin like this."""
+    """Return the matching networks."""
     return _names(
         ctx, param, incomplete, lambda hypervisor: [n.name for n in hypervisor.networks()]
     )
 
 
 def pools(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the storage pools that begin like this."""
+    """Return the matching storage pools."""
     return _names(ctx, param, incomplete, lambda hypervisor: hypervisor.pool_names())
 
 
 def bridges(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the Open vSwitch bridges that begin like this; only root may see them."""
+    """Return the matching Open vSwitch bridges; none for users other than root."""
     from shctl.networks.choice import switch_of
 
     return _names(ctx, param, incomplete, lambda hypervisor: switch_of(hypervisor).bridges())
 
 
 def tokens(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the tokens that begin like this; only root may see them."""
+    """Return the matching tokens; none for users other than root."""
     from shctl.common import token_file
 
     try:
         found = [token.name for token in token_file.tokens()]
     except ShctlError:
         return []
-    return _fitting(found, ctx, param, incomplete)
+    return _matching(found, ctx, param, incomplete)
 
 
 def _names(
     ctx: click.Context,
     param: click.Parameter,
     incomplete: str,
-    ask: Callable[[Hypervisor], Iterable[str]],
+    query: Callable[[Hypervisor], Iterable[str]],
 ) -> list[str]:
     uri = _uri(ctx)
-    # To ask another machine could mean to ask for a password first.
-    if not _is_here(uri):
+    # A remote connection may ask for a password.
+    if not _is_local(uri):
         return []
     from shctl.hypervisor.connection import Hypervisor
 
     try:
-        found = list(ask(Hypervisor(uri, open_timeout=PATIENCE, read_only=True)))
+        found = list(query(Hypervisor(uri, open_timeout=OPEN_TIMEOUT, read_only=True)))
     except ShctlError:
         return []
-    return _fitting(found, ctx, param, incomplete)
+    return _matching(found, ctx, param, incomplete)
 
 
-def _fitting(
+def _matching(
     found: list[str], ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Return the names that begin like this and do not stand in the line already."""
+    """Return the safe names with this prefix that are not in the command line already."""
     typed = ctx.params.get(param.name or "")
     taken = typed if isinstance(typed, (tuple, list)) else ()
-    fit = [name for name in found if name.startswith(incomplete) and name not in taken]
-    return [name for name in fit if _PLAIN.fullmatch(name)]
+    matching = [name for name in found if name.startswith(incomplete) and name not in taken]
+    return [name for name in matching if _SAFE_NAME.fullmatch(name)]
 
 
 def _uri(ctx: click.Context) -> str:
-    # The root's callback, which would tell the session, does not run while a line is completed.
+    # click does not run the root's callback during completion, so the session has no URI.
     return str(ctx.find_root().params.get("connect") or DEFAULT_URI)
 
 
-def _is_here(uri: str) -> bool:
+def _is_local(uri: str) -> bool:
     scheme, _, rest = uri.partition("://")
     return rest.startswith("/") and "+" not in scheme

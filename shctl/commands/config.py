@@ -1,4 +1,4 @@
-"""`shctl config`: the settings in force."""
+"""`shctl config`: the current settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def config() -> None:
-    """Show the settings in force."""
+    """Show the current settings."""
 
 
 @config.command(
@@ -28,7 +28,8 @@ def config() -> None:
 def show_settings(ctx: click.Context, session: Session) -> list[Setting]:
     """Show each setting with its value and its source.
 
-    An option beats the environment, which beats the file, which beats the default.
+    Options override environment variables, which override the settings file, which overrides the
+    defaults.
     """
     from shctl.commands.settings import show
 

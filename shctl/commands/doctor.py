@@ -1,4 +1,4 @@
-"""`shctl doctor`: what is wrong, and what would put it right."""
+"""`shctl doctor`: find and fix problems."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, examples=["shctl doctor", "shctl doctor --fix"])
-@click.option("--fix", cls=LocalOption, is_flag=True, help="Put right what is ours and can be.")
+@click.option(
+    "--fix", cls=LocalOption, is_flag=True, help="Fix the problems that shctl can fix safely."
+)
 @click.pass_obj
 def doctor(session: Session, fix: bool = False) -> list[Finding]:
-    """Find what interruptions and other tools left behind.
+    """Find problems that interrupted commands and other tools left behind.
 
-    Nothing is touched that shctl did not make, and no disk but those of hosts whose creation or
-    deletion was interrupted. The exit code is 0 whatever is found.
+    With --fix, shctl changes only objects that it created. It deletes disks only of hosts whose
+    creation or deletion was interrupted. The exit code is 0 even if problems are found.
     """
     from shctl.doctor import examine
 

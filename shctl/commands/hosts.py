@@ -183,7 +183,7 @@ def stop_hosts(
     def act(name: str) -> Outcome:
         return stop(session.hypervisor, name, force=force, timeout=timeout)
 
-    return for_each(names, act, at_once=True)
+    return for_each(names, act, concurrently=True)
 
 
 @hosts.command("reboot", examples=["shctl hosts reboot web1"])

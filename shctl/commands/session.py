@@ -1,4 +1,4 @@
-"""What a face hands to every command: the hypervisor, and how to talk to a person."""
+"""The context that a frontend passes to every command."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ DEFAULT_URI = "qemu:///system"
 
 
 class Session:
-    """One use of shctl; commands get it by click's pass_obj.
+    """One call of shctl; commands get it with click's pass_obj.
 
-    `ask` puts a yes-or-no question to a person and is None where nobody is there to answer.
-    `progress` is told what is fetched, bytes done and in all. `local` says that whoever calls may
-    name files of this machine. `kept` says that what was to be made was there already; `take_back`
-    undoes what makes no sense unless its result is printed, and returns words for that.
+    ask: asks the user a yes-or-no question; None without a terminal.
+    progress: called with a download's name, the bytes received and the size in bytes.
+    local: the caller is a local user, who may name files on this machine.
+    kept: --if-not-exists found the object, so nothing was created.
+    undo_unprinted: undoes a command whose result could not be printed; returns a message.
     """
 
     def __init__(self, uri: str = DEFAULT_URI, hypervisor: Hypervisor | None = None) -> None:
@@ -29,26 +30,26 @@ class Session:
         self.debug = False
         self.local = False
         self.kept = False
-        self.take_back: Callable[[], str] | None = None
+        self.undo_unprinted: Callable[[], str] | None = None
         self.ask: Callable[[str], bool] | None = None
-        self.progress: Callable[[str, int, int | None], None] = _silent
+        self.progress: Callable[[str, int, int | None], None] = _no_progress
 
     @cached_property
     def hypervisor(self) -> Hypervisor:
-        """Return the hypervisor, whose connection opens at its first use."""
+        """Return the hypervisor; its connection opens on first use."""
         from shctl.hypervisor.connection import Hypervisor
 
         return Hypervisor(self.uri)
 
     def note_kept(self) -> None:
-        """Note that what was to be made was there already."""
+        """Record that the object to create exists already."""
         self.kept = True
 
     def close(self) -> None:
-        """Close the connection if one was opened."""
+        """Close the connection, if one was opened."""
         if "hypervisor" in self.__dict__:
             self.hypervisor.close()
 
 
-def _silent(_what: str, _done: int, _size: int | None) -> None:
+def _no_progress(_name: str, _done: int, _size: int | None) -> None:
     pass

@@ -1,4 +1,4 @@
-"""Read shctl.toml, say what is wrong with it, and tell where each setting in force comes from."""
+"""Read and check shctl.toml; return each current setting and its source."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from shctl.common.model import Setting
 
 DEFAULT_PATH = "/etc/shctl/shctl.toml"
-# Where the root context's meta keeps the path of the file that was read.
+# Key in the root context's meta of the path of the settings file.
 META = "shctl.commands.settings"
-# Key, the types that TOML may give it, and the option whose default it is.
+# Key: its types in TOML, and the path of the option whose default it sets.
 KEYS: dict[str, tuple[tuple[type, ...], tuple[str, ...]]] = {
     "connect": ((str,), ("connect",)),
     "output": ((str,), ("output",)),
@@ -34,8 +34,8 @@ KEYS: dict[str, tuple[tuple[type, ...], tuple[str, ...]]] = {
     "server.client_ca": ((str,), ("serve", "client_ca")),
     "server.allow_host": ((list,), ("serve", "names")),
 }
-_WORDS = {str: "a string", int: "an integer", bool: "a boolean", list: "an array of strings"}
-_GLOBALS = {"connect": "uri", "output": "output"}  # global options as the session keeps them
+_TYPE_NAMES = {str: "a string", int: "an integer", bool: "a boolean", list: "an array of strings"}
+_GLOBALS = {"connect": "uri", "output": "output"}  # global options: attributes of the session
 _SOURCES = {
     "COMMANDLINE": "option",
     "ENVIRONMENT": "environment",
@@ -47,11 +47,11 @@ _SOURCES = {
 def load(path: str | None) -> dict[str, Any]:
     """Return the file's settings as click's default_map; the default file may be missing.
 
-    Raises InvalidInput that names the file and the line or key.
+    Raises InvalidInput, which names the file and the line or key.
     """
     file = path if path is not None else DEFAULT_PATH
-    # Looked for first: most machines have none, and reading one takes longer than a whole list.
-    if path is None and not _may_be_there(file):
+    # Most machines have no file, and importing a TOML parser would slow down every command.
+    if path is None and not _may_exist(file):
         return {}
     defaults: dict[str, Any] = {}
     for key, value in _flat(_parse(file)):
@@ -60,13 +60,13 @@ def load(path: str | None) -> dict[str, Any]:
     return defaults
 
 
-def _may_be_there(file: str) -> bool:
+def _may_exist(file: str) -> bool:
     try:
-        os.stat(file)  # noqa: PTH116, pathlib takes longer
+        os.stat(file)  # noqa: PTH116 - importing pathlib is slow
     except FileNotFoundError:
         return False
     except OSError:
-        return True  # to read it says why it cannot be
+        return True  # reading it reports the error
     return True
 
 
@@ -78,13 +78,13 @@ def _parse(file: str) -> dict[str, Any]:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInput(f"cannot read {file}: {error.strerror}") from error
-    # A NUL in the path is a ValueError too.
+    # Invalid TOML, invalid UTF-8, or a NUL in the path.
     except ValueError as error:
         raise InvalidInput(f"{file}: {error}") from error
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each key with its value, "server.listen" for `listen` of the table `server`."""
+    """Yield each key and its value; `listen` in the table `server` is "server.listen"."""
     for name, value in tree.items():
         inside = f"{prefix}{name}."
         if isinstance(value, dict) and any(key.startswith(inside) for key in KEYS):
@@ -95,57 +95,57 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def _check(file: str, key: str, value: Any) -> None:
     if any(known.startswith(f"{key}.") for known in KEYS):
-        raise InvalidInput(f"{file}: {key} must be a table, headed by [{key}], not {value!r}")
+        raise InvalidInput(f"{file}: {key} must be a table ([{key}]), not {value!r}")
     if key not in KEYS:
-        raise InvalidInput(f"{file}: unknown key {key!r}; there are: {', '.join(KEYS)}")
+        raise InvalidInput(f"{file}: unknown key {key!r}; valid keys: {', '.join(KEYS)}")
     kinds = KEYS[key][0]
-    # Not isinstance, for which true would be an integer.
+    # type(), not isinstance(): bool is a subclass of int.
     items = value if isinstance(value, list) else []
     if type(value) not in kinds or any(type(item) is not str for item in items):
-        wanted = " or ".join(_WORDS[kind] for kind in kinds)
-        raise InvalidInput(f"{file}: {key} must be {wanted}, not {value!r}")
+        expected = " or ".join(_TYPE_NAMES[kind] for kind in kinds)
+        raise InvalidInput(f"{file}: {key} must be {expected}, not {value!r}")
 
 
-def _put(tree: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
-    *branches, leaf = place
+def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    *branches, leaf = path
     for branch in branches:
         tree = tree.setdefault(branch, {})
     tree[leaf] = value
 
 
 def origin(error: click.BadParameter) -> str | None:
-    """Say where a refused value stands: the file with its key, or the environment's variable.
+    """Return the source of an invalid value: the file and key, or the environment variable.
 
-    Returns None for a value that was typed, which click's own message names.
+    Returns None for a value from the command line: click's own message names the option.
     """
     if error.ctx is None or error.param is None or error.param.name is None:
         return None
     source = error.ctx.get_parameter_source(error.param.name)
-    word = _SOURCES.get(source.name) if source else None
-    if word == "file":
-        place = (*_path(error.ctx), error.param.name)
-        key = next(key for key, (_, option) in KEYS.items() if option == place)
+    kind = _SOURCES.get(source.name) if source else None
+    if kind == "file":
+        path = (*_path(error.ctx), error.param.name)
+        key = next(key for key, (_, option) in KEYS.items() if option == path)
         return f"{error.ctx.meta[META]}: {key}"
-    return str(error.param.envvar) if word == "environment" else None
+    return str(error.param.envvar) if kind == "environment" else None
 
 
 def _path(ctx: click.Context) -> tuple[str, ...]:
-    """Return the command's words without the program's own name."""
+    """Return the names of the group and the command, without the program's name."""
     return (*_path(ctx.parent), ctx.info_name or "") if ctx.parent else ()
 
 
 def show(ctx: click.Context, session: Session) -> list[Setting]:
-    """Return every setting in force with its source; raise click's BadParameter for a wrong one."""
+    """Return every current setting with its source; raise BadParameter for an invalid one."""
     return [_setting(ctx, session, key) for key in KEYS]
 
 
 def _setting(ctx: click.Context, session: Session, key: str) -> Setting:
     from shctl.common.model import Setting
 
-    root, place = ctx.find_root(), KEYS[key][1]
-    command, option = _resolve(root, place)
+    root, path = ctx.find_root(), KEYS[key][1]
+    command, option = _resolve(root, path)
     if key in _GLOBALS:
-        value, source = getattr(session, _GLOBALS[key]), _given(ctx, place[0])
+        value, source = getattr(session, _GLOBALS[key]), _global_source(ctx, path[0])
     else:
         value, source = _consume(command, option)
     where = {
@@ -157,32 +157,32 @@ def _setting(ctx: click.Context, session: Session, key: str) -> Setting:
     return Setting(key, value, source, where[source])
 
 
-def _resolve(root: click.Context, place: tuple[str, ...]) -> tuple[click.Context, click.Parameter]:
-    """Return the option at a place of KEYS, in a context that has the file's defaults for it."""
+def _resolve(root: click.Context, path: tuple[str, ...]) -> tuple[click.Context, click.Parameter]:
+    """Return the option at a path of KEYS, and a context with the file's default for it."""
     import click
 
-    *words, name = place
+    *groups, name = path
     ctx = root
-    for word in words:
+    for group in groups:
         assert isinstance(ctx.command, click.Group)  # noqa: S101 - KEYS names commands only
-        command = ctx.command.get_command(ctx, word)
-        ctx = click.Context(command, info_name=word, parent=ctx)  # type: ignore[arg-type]
+        command = ctx.command.get_command(ctx, group)
+        ctx = click.Context(command, info_name=group, parent=ctx)  # type: ignore[arg-type]
     return ctx, next(option for option in ctx.command.params if option.name == name)
 
 
-def _given(ctx: click.Context, name: str) -> str:
-    """Return the source of a global option, which may also stand behind the group or the verb."""
+def _global_source(ctx: click.Context, name: str) -> str:
+    """Return the source of a global option, which may also follow the group or the command."""
     source = ctx.get_parameter_source(name)
     if ctx.parent and not (source and source.name == "COMMANDLINE"):
-        return _given(ctx.parent, name)
+        return _global_source(ctx.parent, name)
     return _SOURCES[source.name] if source else "default"
 
 
 def _consume(ctx: click.Context, option: click.Parameter) -> tuple[Any, str]:
-    """Return the value that an option would have, as it is written, and its source."""
+    """Return the value that an option would have, unconverted, and its source."""
     value, source = option.consume_value(ctx, {})
     if source.name == "DEFAULT":
-        # click 8.3 and later have a value of their own for "none", which is None only in here.
+        # click 8.3 has a sentinel for "no default", which only to_info_dict() turns into None.
         return option.to_info_dict()["default"], "default"
     ctx.set_parameter_source(option.name or "", source)
     option.type_cast_value(ctx, value)

@@ -60,7 +60,7 @@ def create_token(session: Session, name: str, scope: str, expires: int | None) -
 
     with deferred():
         made = token_file.create(name, scope, expires)
-        session.take_back = lambda: _revoke(name)
+        session.undo_unprinted = lambda: _revoke(name)
     return made
 
 

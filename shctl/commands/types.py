@@ -1,4 +1,4 @@
-"""Kinds of values that parameters take: names, numbers, times, pairs."""
+"""click parameter types: names, numbers, durations, pairs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CheckedName(click.ParamType):
-    """A name that a rule of shctl.common.names lets through, and that Tab may complete."""
+    """A name checked by a rule of shctl.common.names, with shell completion."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class CheckedName(click.ParamType):
         self._complete = complete
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name; fail with the rule in words."""
+        """Return the name; fail with the rule that it breaks."""
         try:
             return self._check(str(value))
         except InvalidInput as error:
@@ -39,27 +39,28 @@ class CheckedName(click.ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Return what exists and begins like this."""
+        """Return the existing names with this prefix."""
         found = self._complete(ctx, param, incomplete) if self._complete else []
         return [item(name) for name in found]
 
 
 def item(value: str, text: str | None = None) -> CompletionItem:
-    """Return what a shell is offered; imported where a line is being completed, which is seldom."""
+    """Return a completion for the shell."""
+    # Imported here, since only completion needs it.
     from click.shell_completion import CompletionItem
 
     return CompletionItem(value, help=text)
 
 
 class NamedText(click.ParamType):
-    """A pair written NAME=TEXT; in JSON an object holds the pairs."""
+    """A pair written NAME=TEXT; in JSON, the pairs are an object."""
 
     name = "NAME=TEXT"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
-        """Return name and text; fail without a name or an equals sign."""
+        """Return the name and the text; fail without a name or an equals sign."""
         name, sign, text = str(value).partition("=")
         if not name or not sign:
             self.fail(f"{name[:40]!r} is not of the form NAME=TEXT", param, ctx)
@@ -67,29 +68,29 @@ class NamedText(click.ParamType):
 
 
 class NamedContent(NamedText):
-    """A pair written NAME=TEXT whose text stands for bytes; JSON may have {"base64": ...} instead.
+    """A pair written NAME=TEXT whose text becomes bytes; JSON may have {"base64": ...} instead.
 
-    Base64 stands behind a NUL, which no argument of a process and no text of a request can have.
+    REST passes base64 after a NUL, which neither an argument of a process nor JSON text can have.
     """
 
     def convert(  # type: ignore[override]
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, bytes]:
-        """Return name and content; fail without a name or an equals sign, and for no base64."""
+        """Return the name and the content; fail for a malformed pair or invalid base64."""
         name, text = super().convert(value, param, ctx)
         if not text.startswith("\0"):
             return name, text.encode(errors="surrogateescape")
-        from binascii import a2b_base64  # of no use to other commands
+        from binascii import a2b_base64  # only this command needs it
 
         try:
-            # Lines of 76 characters are what the base64 command writes.
+            # The base64 command writes lines of 76 characters.
             return name, a2b_base64("".join(text[1:].split()), strict_mode=True)
         except ValueError:
-            self.fail(f"{name[:40]} is not in base64", param, ctx)
+            self.fail(f"{name[:40]} is not valid base64", param, ctx)
 
 
 class InjectedFile(click.ParamType):
-    """A file written FILE, NAME=FILE or NAME=-; the installation reads it."""
+    """A file written FILE, NAME=FILE or NAME=-; shctl.install.answers reads it."""
 
     name = "[NAME=]FILE"
 
@@ -99,14 +100,14 @@ class InjectedFile(click.ParamType):
         param: click.Parameter,  # noqa: ARG002
         incomplete: str,
     ) -> list[CompletionItem]:
-        """Leave it to the shell, which knows files."""
+        """Leave completion of file names to the shell."""
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(incomplete, type="file")]
 
 
 class Number(click.IntRange):
-    """A whole number from `low` to `high`, of MiB or GiB also with a suffix as in 4G."""
+    """A whole number from `low` to `high`; with a unit of MiB or GiB also a suffix, as in 4G."""
 
     _sizes: ClassVar[tuple[str, ...]] = ("MiB", "GiB", "TiB")
 
@@ -120,7 +121,7 @@ class Number(click.IntRange):
             self._factors |= dict.fromkeys((size, size[0]), 1024**power)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number in its unit; fail with the range in words."""
+        """Return the number in its unit; fail with the valid range."""
         number = self._read(str(value))
         if number is None or number not in self._allowed:
             of = f" of {self._unit}" if self._unit else ""
@@ -134,12 +135,12 @@ class Number(click.IntRange):
         return int(found[1]) * factor if found and factor else None
 
     def _describe_range(self) -> str:
-        """Return the range as click's help is to show it."""
+        """Return the range for click's help and error messages."""
         return f"{self.min} to {self.max}"
 
 
 class Duration(click.ParamType):
-    """A time in seconds, or as 90s, 90m, 2h or 1d; in JSON a number or such a string."""
+    """A duration in seconds, or as 90s, 90m, 2h or 1d; in JSON a number or such a string."""
 
     name = "duration"
     _units: ClassVar[dict[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -151,13 +152,16 @@ class Duration(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return the time in seconds; fail for anything else and outside the bounds."""
+        """Return the duration in seconds; fail if it is malformed or out of bounds."""
         found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd]?)", str(value))
         if not found:
-            self.fail(f"{str(value)[:40]!r} is no time; use seconds, or 90m, 2h, 1d", param, ctx)
+            self.fail(
+                f"{str(value)[:40]!r} is not a duration; use seconds, or 90m, 2h, 1d", param, ctx
+            )
         seconds = float(found[1]) * self._units[found[2] or "s"]
         if not self.shortest <= seconds <= self.longest:
-            self.fail(f"{value} is not within {self.shortest:g} and {self.longest:g} s", param, ctx)
+            text = f"{value} is not between {self.shortest:g} and {self.longest:g} seconds"
+            self.fail(text, param, ctx)
         return seconds
 
 

@@ -157,7 +157,7 @@ MISTAKES = {
     "hosts create a --memory 64 --disk 1 --network n --install-timeout 9": "requires --install",
     "hosts create a --memory 64 --disk 1 --network n --wait": "--start or --install",
     "hosts create a --memory 64 --disk 1 --network n --no-start --wait": "--start or --install",
-    "hosts stop a --timeout -1": "is no time",
+    "hosts stop a --timeout -1": "is not a duration",
     "hosts start": "Missing argument 'NAME...'",
     "hosts delete": "Missing argument 'NAME...'",
     "networks create a --bridge br0": "Missing option '--vlan'",
@@ -296,7 +296,7 @@ def test_uri_that_is_no_text(given: str, tmp_path: Path) -> None:
     variable = {"SHCTL_CONNECT": os.fsdecode(b"\xff")} if given == "environment" else {}
     done = run("--config", str(file), *option, "hosts", "list", **variable)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert "cannot be a URI" in done.err
+    assert "is not a valid URI" in done.err
 
 
 def run_into(stdout: int) -> "subprocess.CompletedProcess[str]":

@@ -1,4 +1,4 @@
-"""Building blocks of commands, by themselves."""
+"""Running a command for several names."""
 
 import threading
 
@@ -11,37 +11,37 @@ from shctl.common.model import Outcome
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
+    """No check of the hypervisor: these tests do not use it."""
 
 
-def test_work_that_waits_is_done_at_once() -> None:
-    """Each waits for the other, which one after the other would never end."""
+def test_functions_run_concurrently() -> None:
+    """Each waits for the other, so they would never end one after the other."""
     meeting = threading.Barrier(2, timeout=20)
 
     def act(name: str) -> Outcome:
         meeting.wait()
         return Outcome(name, "done")
 
-    assert [row.name for row in for_each(["b", "a", "b"], act, at_once=True)] == ["b", "a"]
+    assert [row.name for row in for_each(["b", "a", "b"], act, concurrently=True)] == ["b", "a"]
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_failures_are_told_in_order(at_once: bool) -> None:
+@pytest.mark.parametrize("concurrently", [True, False])
+def test_failures_keep_their_order(concurrently: bool) -> None:
     def act(name: str) -> Outcome:
         if name == "good":
             return Outcome(name, "done")
         raise NotFound(name)
 
     with pytest.raises(Several) as caught:
-        for_each(["x", "good", "y"], act, at_once=at_once)
+        for_each(["x", "good", "y"], act, concurrently=concurrently)
     assert [failure.detail for failure in caught.value.failures] == ["x", "y"]
     assert [row.name for row in caught.value.done] == ["good"]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_what_is_unexpected_comes_out(at_once: bool) -> None:
+@pytest.mark.parametrize("concurrently", [True, False])
+def test_unexpected_error_is_raised(concurrently: bool) -> None:
     def act(_name: str) -> Outcome:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        for_each(["x", "y"], act, at_once=at_once)
+        for_each(["x", "y"], act, concurrently=concurrently)

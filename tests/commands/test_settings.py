@@ -39,15 +39,15 @@ def test_default_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('conect = "x"', "unknown key 'conect'; there are: connect"),
+        ('conect = "x"', "unknown key 'conect'; valid keys: connect"),
         ("connect = 5", "connect must be a string, not 5"),
         ("output = true", "output must be a string, not True"),
         ("connect = ", "Invalid value"),
         ("a\n", "line 1"),
         (b"\xff", "can't decode"),
         ("[hosts]\n", "unknown key 'hosts'"),
-        ("server = 1", "server must be a table, headed by [server], not 1"),
-        ("[[server]]", "server must be a table, headed by [server], not [{}]"),
+        ("server = 1", "server must be a table ([server]), not 1"),
+        ("[[server]]", "server must be a table ([server]), not [{}]"),
     ],
 )
 def test_mistakes_name_the_file(tmp_path: Path, text: str | bytes, words: str) -> None:
