@@ -8,6 +8,7 @@ import click
 
 from shctl.commands.base import Group
 from shctl.commands.session import Session
+from shctl.common.errors import InvalidInput
 
 if TYPE_CHECKING:
     from shctl.common.model import Cached, TreeDetail
@@ -42,6 +43,9 @@ def probe_tree(
     session: Session, location: str, kernel: str | None, initrd: str | None
 ) -> TreeDetail:
     """Show what an installation tree contains, how it was detected, and every URL tried."""
-    from shctl.install.trees import probe, show
+    from shctl.install.trees import NoTree, probe, show
 
-    return show(probe(location, kernel=kernel, initrd=initrd, local=session.local))
+    try:
+        return show(probe(location, kernel=kernel, initrd=initrd, local=session.local))
+    except NoTree as error:
+        raise InvalidInput(error.full, field="location") from None

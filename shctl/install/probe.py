@@ -1,9 +1,9 @@
 """The requests of one probe: each URL is requested once, and recorded with its result."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 
+from shctl.common.model import Attempt
 from shctl.install import formats, text_files
 from shctl.install.fetch import TreeClient
 from shctl.install.http.results import FetchFailed, FileResult
@@ -11,14 +11,7 @@ from shctl.install.http.urls import join, redact
 
 # Returns what is wrong with a file's first bytes, in a few words, or "".
 Check = Callable[[bytes], str]
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A URL that was tried, redacted, and its HTTP status or a few words."""
-
-    url: str
-    status: int | str
+MAX_PATHS = 3  # of one status in a summary
 
 
 class Probe:
@@ -60,7 +53,7 @@ class Probe:
             except FetchFailed as error:
                 before = f"; before that: {self.summary()}" if self.attempts else ""
                 raise FetchFailed(url, error.summary, error.reason + before) from None
-            self.attempts.append(Attempt(redact(url), self._results[url].status))
+            self.attempts.append(Attempt(redact(url), str(self._results[url].status)))
         return self._results[url]
 
     def _check_time(self, url: str) -> None:
@@ -70,13 +63,21 @@ class Probe:
             reason = f"the probe took more than {limit:g} s; retry later"
             raise FetchFailed(url, "too slow", reason)
 
-    def summary(self) -> str:
-        """Return what was tried: statuses with the paths, relative to the tree."""
-        paths: dict[int | str, list[str]] = {}
+    def summary(self, max_paths: int = MAX_PATHS, only: Collection[str] = ()) -> str:
+        """Return what was tried: each status with up to `max_paths` paths, relative to the tree."""
+        paths: dict[str, list[str]] = {}
         for attempt in self.attempts:
             path = attempt.url.removeprefix(redact(self.base))
-            paths.setdefault(attempt.status, []).append(path)
-        return ", ".join(f"{status} for {' '.join(those)}" for status, those in paths.items())
+            if not only or path in only:
+                paths.setdefault(attempt.status, []).append(path)
+        return ", ".join(
+            f"{status} for {_shortened(those, max_paths)}" for status, those in paths.items()
+        )
+
+
+def _shortened(paths: list[str], count: int) -> str:
+    more = f" and {len(paths) - count} more" if len(paths) > count else ""
+    return " ".join(paths[:count]) + more
 
 
 def _checked(result: FileResult, check: Check) -> FileResult:

@@ -6,8 +6,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote, urlsplit
 
-from shctl.common import model
 from shctl.common.errors import InvalidInput
+from shctl.common.model import Attempt, TreeDetail
 from shctl.install import text_files
 from shctl.install.checksums import Checksum, parse_sums
 from shctl.install.cmdline import join as join_cmdline
@@ -24,7 +24,7 @@ from shctl.install.layouts import (
     is_arch_in,
     is_marked,
 )
-from shctl.install.probe import Attempt, Probe
+from shctl.install.probe import Probe
 from shctl.install.treeinfo import TreeInfo, parse_treeinfo
 
 # Kernel arguments with the same meaning as the first of their row: none is added if one is given.
@@ -32,6 +32,14 @@ SAME_MEANING = (("inst.repo", "repo", "method"), ("method", "repo", "inst.repo")
 # The argument that names the tree, by the tree's kind.
 ARGUMENTS = {"suse": "install", "fedora": "inst.repo", "rhel": "inst.repo"}
 FIRST_WITH_INST_REPO = 7  # release of Red Hat Enterprise Linux; older ones know "method" only
+
+
+class NoTree(InvalidInput):
+    """There is no installation tree at a location; `full` is the message with every file tried."""
+
+    def __init__(self, detail: str, full: str) -> None:
+        super().__init__(detail, field="location")
+        self.full = full
 
 
 @dataclass(frozen=True)
@@ -91,14 +99,14 @@ def probe(
         match = next(_by_treeinfo(search), None) or next(_by_layout(search), None)
         if kernel and initrd:
             match = _override(search, match, kernel, initrd)
-        if match is None:
-            raise _not_found(search)
+        elif match is None:
+            raise _no_tree(search)
         return _tree(search, match)
 
 
-def show(tree: Tree) -> model.TreeDetail:
+def show(tree: Tree) -> TreeDetail:
     """Return a tree's details for output, without passwords."""
-    return model.TreeDetail(
+    return TreeDetail(
         location=tree.location,
         kind=tree.kind,
         arch=tree.arch,
@@ -106,7 +114,7 @@ def show(tree: Tree) -> model.TreeDetail:
         kernel=tree.kernel,
         initrd=tree.initrd,
         arguments=tuple(_redacted(argument) for argument in tree.arguments),
-        attempts=tuple(model.Attempt(a.url, str(a.status)) for a in tree.attempts),
+        attempts=tree.attempts,
     )
 
 
@@ -244,9 +252,13 @@ def _debian_sums(search: Probe, kernel: str) -> str:
     return f"{images[1]}SHA256SUMS" if images else ""
 
 
-def _override(search: Probe, match: _Match | None, kernel: str, initrd: str) -> _Match | None:
+def _override(search: Probe, match: _Match | None, kernel: str, initrd: str) -> _Match:
     if not search.has(kernel, initrd):
-        return None
+        tried = search.summary(only=(kernel, initrd))
+        raise InvalidInput(
+            f"cannot use kernel and initrd at {redact(search.base)}: {tried}; check the paths",
+            field="location",
+        )
     if match is None:
         # The download checks the kernel's header for x86.
         return _Match("kernel", "x86", kernel, initrd, "as requested", {})
@@ -271,10 +283,11 @@ def _tree(search: Probe, match: _Match) -> Tree:
     )
 
 
-def _not_found(search: Probe) -> InvalidInput:
+def _no_tree(search: Probe) -> NoTree:
     doubts = "".join(f"{doubt}; " for doubt in dict.fromkeys(search.doubts))
-    return InvalidInput(
-        f"no installation tree at {redact(search.base)}: {doubts}tried {search.summary()}; give the"
-        " directory that holds the tree, or kernel and initrd as paths below it",
-        field="location",
+    problem = f"no installation tree at {redact(search.base)}: {doubts}"
+    remedy = "give the directory that contains the tree, or kernel and initrd as paths below it"
+    return NoTree(
+        f"{problem}{search.summary()}; {remedy}; 'shctl trees probe' shows every file tried",
+        f"{problem}{search.summary(len(search.attempts))}; {remedy}",
     )

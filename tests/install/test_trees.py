@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from shctl.common.errors import InstallFailed, InvalidInput, ShctlError
+from shctl.common.model import Attempt
 from shctl.install.fetch import TreeClient
 from shctl.install.http.results import Limits
-from shctl.install.probe import Attempt
-from shctl.install.trees import arguments, probe
+from shctl.install.trees import NoTree, arguments, probe
 from tests.install import treeserver
 from tests.install.treeparts import Case
 from tests.install.treeserver import INITRD, KERNEL, TreeServer
@@ -56,7 +56,7 @@ def test_tree(case: Case, server: TreeServer) -> None:
     assert tree.arguments == ((f"{case.argument}={slashed}",) if case.argument else ())
     checksum = tree.checksums.get(tree.kernel)
     assert (checksum.algorithm if checksum else "") == case.sums
-    assert Attempt(tree.url(tree.kernel), 200) in tree.attempts
+    assert Attempt(tree.url(tree.kernel), "200") in tree.attempts
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
@@ -167,7 +167,7 @@ BAD_OVERRIDES = [
     ("file:///etc/passwd", "i", "below the location"),
     ("k\n", "i", "below the location"),
     ("a//b", "i", "below the location"),
-    ("missing", "i", "404 for .* missing"),
+    ("missing", "i", "404 for missing; check the paths"),
 ]
 
 
@@ -213,6 +213,20 @@ def test_bad_location(location: str) -> None:
 def test_bad_local_location(location: str) -> None:
     with pytest.raises(InvalidInput):
         probe(location, local=True)
+
+
+def test_message_of_a_location_without_tree_is_short_and_the_full_one_lists_all(
+    server: TreeServer,
+) -> None:
+    with pytest.raises(NoTree) as caught:
+        probe(f"{server.url}/nowhere")
+    short, full = caught.value.detail, caught.value.full
+    listed = full.partition("404 for ")[2].partition(";")[0].split()
+    assert short.startswith(f"no installation tree at {server.url}/nowhere/: 404 for .treeinfo ")
+    assert f" and {len(listed) - 3} more; " in short
+    assert "'shctl trees probe' shows every file tried" in short
+    assert listed[-1] == "linux"
+    assert len(listed) > 20
 
 
 def test_failing_server_says_what_was_tried(server: TreeServer) -> None:

@@ -59,7 +59,7 @@ def refused(name: str, location: str, *more: str) -> Done:
     assert run("hosts", "show", name).code == 3
     assert not (VOLUMES / f"{name}-sda").exists()
     assert not (BOOT / name).exists()
-    assert not [path for path in CACHE.iterdir() if path.suffix == ".part"]
+    assert not list(CACHE.glob("*.part"))
     new = {path.name for path in CACHE.glob("*.data")} - cached
     assert not any(b"tag" in (CACHE / name).read_bytes() for name in new)
     return done
