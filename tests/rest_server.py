@@ -1,4 +1,4 @@
-"""A server that runs, and clients of it over its Unix socket and over TLS."""
+"""Run a server, and send requests over its Unix socket and over TLS."""
 
 import http.client
 import json
@@ -22,7 +22,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server answered; the names of headers are in small letters."""
+    """A response; the names of headers are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -34,11 +34,12 @@ class Reply:
 
     @property
     def is_problem(self) -> bool:
-        """Tell whether this is a failure in the form that all failures have."""
+        """Whether this is an error in the form of RFC 9457."""
         if self.headers.get("content-type") != "application/problem+json":
             return False
-        told = self.json
-        return told["status"] == self.status and bool(told["title"]) and bool(told["detail"])
+        problem = self.json
+        texts = bool(problem["title"]) and bool(problem["detail"])
+        return problem["status"] == self.status and texts
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -56,7 +57,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 @dataclass(frozen=True)
 class Client:
-    """Somebody who sends requests, each over a connection of its own."""
+    """Sends requests, each over a new connection."""
 
     address: Path | int
     context: ssl.SSLContext | None = None
@@ -82,7 +83,7 @@ class Client:
         headers: dict[str, str] | None = None,
         timeout: float = HANG,
     ) -> Reply:
-        """Send a request; a body that is no bytes is sent as JSON."""
+        """Send a request; a body other than bytes is sent as JSON."""
         sent = dict(headers or {})
         if body is not None and not isinstance(body, bytes):
             body, sent = json.dumps(body).encode(), {**JSON, **sent}
@@ -92,13 +93,13 @@ class Client:
         try:
             connection.request(method, path, body, sent)
             answer = connection.getresponse()
-            told = {name.lower(): value for name, value in answer.getheaders()}
-            return Reply(answer.status, told, answer.read())
+            received = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(answer.status, received, answer.read())
         finally:
             connection.close()
 
     def ok(self, method: str, path: str, body: Any = None) -> Any:
-        """Send a request that has to succeed; return its data."""
+        """Send a request that must succeed; return its data."""
         reply = self.ask(method, path, body)
         assert reply.status in (200, 201, 204), reply
         return reply.json if reply.body else None
@@ -106,7 +107,7 @@ class Client:
 
 @dataclass
 class Running:
-    """A server process; `log` is what it writes down."""
+    """A server process, with its socket and the file of its log."""
 
     process: "subprocess.Popen[bytes]"
     socket: Path
@@ -123,7 +124,7 @@ class Running:
         return [line for line in found if not log or line["log"] == log]
 
     def stop(self) -> int:
-        """Ask the server to end; return its exit status."""
+        """Stop the server; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(HANG)
 
@@ -175,7 +176,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def make_token(name: str, scope: str, *more: str) -> str:
-    """Make a token; return its secret."""
+    """Create a token; return its secret."""
     done = run("-o", "json", "tokens", "create", name, "--scope", scope, *more)
     assert done.code == 0, done
     return str(done.json["token"])
@@ -196,7 +197,7 @@ class Certificates:
         return "--tls-cert", str(self.certificate), "--tls-key", str(self.key)
 
     def context(self, *, with_client: bool = False) -> ssl.SSLContext:
-        """Return what a client uses that trusts the authority."""
+        """Return a client's TLS context that trusts the authority."""
         context = ssl.create_default_context(cafile=str(self.authority))
         if with_client:
             context.load_cert_chain(self.client_certificate, self.client_key)
@@ -204,7 +205,7 @@ class Certificates:
 
 
 def make_certificates(directory: Path) -> Certificates:
-    """Make an authority with a certificate for localhost and one for a client."""
+    """Create an authority with a certificate for localhost and one for a client."""
     # Python 3.13 is strict: who says to be an authority has to say what for, and others not to be.
     may_sign = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
     may_not = "basicConstraints=critical,CA:FALSE"

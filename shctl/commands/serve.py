@@ -80,6 +80,7 @@ def serve(
     """
     from shctl.commands.settings import show
 
+    # Optional dependencies, and the slowest import of the command line.
     try:
         from shctl import server
     except ModuleNotFoundError as error:

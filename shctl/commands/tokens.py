@@ -58,6 +58,7 @@ def create_token(session: Session, name: str, scope: str, expires: int | None) -
     from shctl.common import token_file
     from shctl.common.signals import deferred
 
+    # A signal between the two lines would leave a token whose secret nobody has.
     with deferred():
         made = token_file.create(name, scope, expires)
         session.undo_unprinted = lambda: _revoke(name)

@@ -1,1 +1,1 @@
-"""What the REST server is made of, by subject."""
+"""The REST server: from a request to its command and back; shctl/server.py has the routes."""

@@ -15,6 +15,7 @@ from shctl.commands.types import CheckedName
 from shctl.rest.exchange import Exchange
 
 Fields = Mapping[str, Any]
+# These are in the audit log even for requests that change nothing.
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 
 
@@ -39,6 +40,7 @@ def log_request(exchange: Exchange) -> None:
 
 def log_aborted(exchanges: Iterable[Exchange]) -> None:
     """Log the requests that were still running when the server stopped."""
+    # A copy, because requests may still end while this runs.
     for exchange in list(exchanges):
         exchange.status = HTTPStatus.SERVICE_UNAVAILABLE
         log_request(exchange)
@@ -51,6 +53,7 @@ def log_refused_upgrade(client: str, path: str) -> None:
 
 
 def _write(log: str, fields: Fields) -> None:
+    # logs.JsonFormatter writes the fields; there is no message.
     logging.getLogger(log).info("", extra={"fields": fields})
 
 
@@ -65,5 +68,6 @@ def redact_parameters(params: Mapping[str, click.Parameter], values: Fields) -> 
 
 
 def _is_plain(param: click.Parameter) -> bool:
+    # Names, choices and numbers cannot hold a secret; all other texts may.
     kinds = (CheckedName, click.Choice, click.IntRange, click.FloatRange)
     return isinstance(param.type, kinds) or (isinstance(param, click.Option) and param.is_flag)

@@ -83,7 +83,7 @@ class LogWriter:
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all lines are written; return False after so many seconds."""
+        """Wait until all lines are written; return whether that took less than `seconds`."""
         with self._changed:
             return self._changed.wait_for(lambda: self._idle, seconds)
 

@@ -20,6 +20,7 @@ class Metrics:
 
     def __init__(self, hypervisor: Hypervisor) -> None:
         self._registry = CollectorRegistry()
+        # By route, not by path: clients could create any number of labels.
         self._requests = Counter(
             "shctl_requests", "Requests answered", ["method", "route", "status"],
             registry=self._registry,

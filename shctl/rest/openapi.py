@@ -13,12 +13,13 @@ from shctl import __version__
 from shctl.common import model, rows
 from shctl.rest import parameters
 from shctl.rest.access import PUBLIC
+from shctl.rest.parameters import Schema
 from shctl.rest.route import Page, Route
 
-Schema = dict[str, Any]
 Params = Callable[[Route], Mapping[str, click.Parameter]]
 Find = Callable[[str], tuple[click.Command, click.Context]]
 
+# Statuses that any route may have.
 _ALWAYS = (400, 401, 403, 429, 500, 503, 504)
 _TEXT = {"type": "string"}
 _PLAIN: dict[object, Schema] = {

@@ -33,6 +33,7 @@ def read_body(body: bytes) -> dict[str, Any]:
     if not body:
         return {}
     try:
+        # Python would accept the last of equal keys, NaN and Infinity, and turn 1e999 into inf.
         data = json.loads(
             body.decode("utf-8"),
             object_pairs_hook=_object,
@@ -91,6 +92,7 @@ def read_query(query: str) -> dict[str, str]:
     """Return the parameters of a query string."""
     found: dict[str, str] = {}
     for part in query.split("&") if query else ():
+        # Not parse_qsl, which drops parameters without a value and decodes with replacements.
         name, sign, value = (_decoded(text) for text in part.partition("="))
         if not sign or not name:
             raise InvalidInput(f"{printable(part)!r} in the query is not NAME=VALUE")

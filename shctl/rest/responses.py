@@ -17,6 +17,7 @@ from shctl.rest.route import Route
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 TEXT = "text/plain; charset=utf-8"
+# For browsers: never store, render or embed a response, whatever its content.
 _PROTECTION = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -51,6 +52,7 @@ def success(route: Route, name: str, value: Any) -> bottle.HTTPResponse:
     """Return the response of a route whose command succeeded."""
     if plan := _as_plan(value):
         return data(HTTPStatus.OK, plan)
+    # Their commands return a result for people to read, which REST leaves out.
     if route.status == HTTPStatus.NO_CONTENT:
         return bottle.HTTPResponse("", 204, dict(_PROTECTION))
     existed = isinstance(value, Existing)
@@ -77,6 +79,7 @@ def problem(
     response = reply(error.status, body, PROBLEM, **headers)
     for name, value in more.items():
         response.set_header(name, value)
+    # Most of these pass quickly: a full queue, or libvirtd restarting.
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.set_header("Retry-After", "1")
     return response

@@ -1,4 +1,4 @@
-"""What both faces have in common: a command, the name of a thing, parameters; data or a failure."""
+"""Run commands through the command line or REST: command, name and parameters; data or an error."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ EXITS = {400: 2, 404: 3, 409: 4, 504: 5, 503: 6, 502: 7, 507: 8, 500: 1}
 
 @dataclass(frozen=True)
 class Answer:
-    """Data, or the problem that stood in its way; `field` names the parameter at fault."""
+    """Data, or an error; `field` names the invalid parameter."""
 
     data: Any = None
     status: int = 200
@@ -26,11 +26,11 @@ class Answer:
         return self.status == 200
 
 
-class Face(Protocol):
+class Frontend(Protocol):
     """A way to run a command."""
 
     def run(self, command: str, name: str | None = None, /, **given: Any) -> Answer:
-        """Run "hosts create" and so on; parameters have the names that JSON has for them."""
+        """Run "hosts create" and so on; parameters have their JSON keys."""
 
 
 def _failed(problem: dict[str, Any]) -> Answer:
@@ -38,7 +38,7 @@ def _failed(problem: dict[str, Any]) -> Answer:
 
 
 class CommandLine:
-    """The command line, with JSON on both its outputs."""
+    """The command line, with JSON on stdout and stderr."""
 
     options: ClassVar = {"disks": "disk", "networks": "network", "for": "for"}
 
@@ -46,7 +46,7 @@ class CommandLine:
         """Run a process."""
         words = [word for key, value in given.items() for word in self._words(key, value)]
         end = [] if name is None else ["--", name]
-        # A request says by itself that it is meant.
+        # REST asks for no confirmation.
         words += ["--yes"] if command.endswith(" delete") else []
         done = run("-o", "json", *command.split(), *words, *end)
         if done.code == 0:
@@ -65,7 +65,7 @@ class CommandLine:
 
 
 class Rest:
-    """The server, by a table of its own, so that the server's is held to something."""
+    """The REST server, with a table of routes that is independent of the server's own."""
 
     requests: ClassVar = {
         "hosts list": "GET /hosts",

@@ -18,7 +18,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def client(server: Running) -> Client:
-    """Return a client of it, who may do everything."""
+    """Return a client of the server, with full access."""
     return server.client
 
 

@@ -1,4 +1,4 @@
-"""R35 and R36: who may do what, what browsers may do, and what is kept secret."""
+"""R35 and R36: scopes of tokens, requests from browsers, and secrets in logs."""
 
 import http.client
 import json
@@ -57,7 +57,7 @@ def tokens() -> Iterator[dict[str, str]]:
 def server(
     tmp_path_factory: pytest.TempPathFactory, certificates: Certificates, tokens: dict[str, str]
 ) -> Iterator[Running]:
-    """Run a server on TCP with TLS as well, under a umask that protects nothing."""
+    """Run a server that also listens on TCP with TLS, under umask 000."""
     del tokens
     prepare()
     before = os.umask(0)
@@ -89,7 +89,7 @@ def targets() -> Iterator[tuple[str, str, str]]:
         yield row.method, path, row.scope
 
 
-# Who may what, written down a second time.
+# The scopes of routes, independent of the server's table.
 LEAST = {"GET": "read", "PUT": "power", "POST": "admin", "DELETE": "admin"}
 OTHERWISE = {
     "/hosts/nobody/log": "admin", "/trees": "admin",
@@ -117,7 +117,7 @@ def test_r35_every_route_with_every_kind_of_credentials(
         assert scope == declared, (method, path)
         for kind, secret in kinds.items():
             cases += 1
-            # Each from an address of its own, which has failed never before and need not wait.
+            # Each from an address of its own, which has no failures yet.
             source = (f"127.0.{cases // 250 + 1}.{cases % 250 + 1}", 0)
             reply = replace(with_token(tls, secret), source=source).ask(method, path)
             if reply.status not in expected(scope, kind):
@@ -127,7 +127,7 @@ def test_r35_every_route_with_every_kind_of_credentials(
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/hosts/nobody/nothing", "/openapi"])
-def test_r35_strangers_do_not_learn_which_paths_exist(tls: Client, path: str) -> None:
+def test_r35_unknown_paths_are_not_revealed_without_a_token(tls: Client, path: str) -> None:
     assert tls.ask("GET", path).status in (401, 429)
     assert tls.ask("PATCH", "/hosts").status in (401, 429)
 
@@ -155,7 +155,7 @@ def test_r35_a_deletion_counts_at_once(tls: Client) -> None:
 
 
 def test_r35_every_change_of_the_file_counts_at_once(tmp_path: Path) -> None:
-    """Also one that keeps its size, and comes within the same tick of the file system's clock."""
+    """Also one that keeps the file's size, within the same tick of the file system's clock."""
     file = tmp_path / "tokens.json"
     for number in range(20):
         token = token_file.create(f"t{number:02}", "read", path=file).token
@@ -185,7 +185,7 @@ def test_r35_eleventh_failure_has_to_wait(tls: Client, tokens: dict[str, str]) -
     assert statuses[-1] == 429
     reply = tls.ask("GET", "/hosts")
     assert 1 <= int(reply.headers["retry-after"]) <= 60
-    # Whoever has a token is not kept out by others who have none.
+    # Failures do not lock out clients with a valid token.
     assert with_token(tls, tokens["read"]).ask("GET", "/hosts").status == 200
     assert tls.ask("GET", "/healthz").status == 200
 
@@ -257,7 +257,7 @@ def test_r36_modes_of_files_under_umask_000(server: Running, tokens: dict[str, s
 
 
 def test_r36_secrets_are_nowhere(server: Running, tls: Client, tokens: dict[str, str]) -> None:
-    """They are in no log, in no list of processes, and not in the file either."""
+    """Neither the log, nor the process list, nor the file contains them."""
     password = "hunter2-of-the-root-user"
     client = with_token(tls, tokens["admin"])
     body = {
@@ -310,7 +310,9 @@ def test_token_file_that_others_may_read_is_refused(
     assert (done.code, "chmod 600" in done.err) == (1, True)
 
 
-def test_stranger_learns_nothing_of_files(tls: Client, tokens: dict[str, str]) -> None:
+def test_paths_of_files_are_not_revealed_without_a_token(
+    tls: Client, tokens: dict[str, str]
+) -> None:
     whole = TOKENS.read_text()
     TOKENS.write_text("{")
     try:
@@ -322,7 +324,7 @@ def test_stranger_learns_nothing_of_files(tls: Client, tokens: dict[str, str]) -
     assert reply.headers["x-request-id"] in reply.json["detail"]
 
 
-def test_refused_upgrade_is_written_down(server: Running, tls: Client) -> None:
+def test_refused_upgrade_is_logged(server: Running, tls: Client) -> None:
     key = {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", **key}
     assert tls.ask("GET", "/hosts/upgraded", headers=upgrade).status == 403

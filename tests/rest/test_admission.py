@@ -1,4 +1,4 @@
-"""R42: what a request's header decides costs neither its body nor a thread."""
+"""R42: requests that are refused by their headers use no thread, and their bodies are not read."""
 
 import socket
 import time
@@ -34,7 +34,7 @@ def dial() -> socket.socket:
 
 
 def head(method: str, path: str, *lines: str) -> bytes:
-    """Return a header that announces more of a body than will come."""
+    """Return a header that announces a longer body than is sent."""
     all_lines = ("Host: localhost", "Content-Length: 6000", *lines)
     return "\r\n".join([f"{method} {path} HTTP/1.1", *all_lines, "", '{"half":']).encode()
 
@@ -56,7 +56,7 @@ def status(connection: socket.socket) -> int:
 def test_r42_half_a_body_without_credentials(
     server: Running, method: str, path: str, lines: list[str], expected: set[int]
 ) -> None:
-    """The answer comes while the body is still announced."""
+    """The response comes before the announced body."""
     del server
     with dial() as connection:
         connection.sendall(head(method, path, *lines))
@@ -84,7 +84,7 @@ def test_r42_half_a_body_that_is_refused_anyway(
 def test_r42_half_bodies_do_not_hold_up_others(
     server: Running, admin: str, figures: Figures
 ) -> None:
-    """Without a token none of them counts among the bodies that may be on their way."""
+    """Without a token they do not count in the limit of arriving bodies."""
     client = Client(PORT, token=admin)
     number = rounds(200, 150)
     tasks = Path(f"/proc/{server.process.pid}/task")
@@ -102,7 +102,7 @@ def test_r42_half_bodies_do_not_hold_up_others(
 
 
 def test_r42_bodies_of_one_caller_are_bounded(server: Running, admin: str) -> None:
-    """Whoever begins many bodies gets 503; other callers go on."""
+    """A caller with many unfinished bodies gets 503; other callers are served."""
     lines = (f"Authorization: Bearer {admin}", "Content-Type: application/json")
     with ExitStack() as connections:
         for _ in range(32):
@@ -124,7 +124,7 @@ def test_r42_bodies_of_one_caller_are_bounded(server: Running, admin: str) -> No
 
 
 def test_a_refusal_reaches_clients_that_send_first(server: Running) -> None:
-    """They see the answer and no broken connection."""
+    """Clients get the response and no reset connection."""
     del server
     for _ in range(20):
         with dial() as connection:

@@ -20,7 +20,7 @@ from tests.support import HANG
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
+    """Skip the check for leftovers, because no test here uses the hypervisor."""
 
 
 def test_r42_supervision_survives_every_exception(
@@ -51,7 +51,7 @@ def test_r42_one_host_does_not_keep_others_waiting(monkeypatch: pytest.MonkeyPat
     failed: list[tuple[str, str]] = []
 
     def advance(_: Any, name: str, *, timeout: float) -> None:
-        assert timeout == 0, "somebody may be at work on it for long"
+        assert timeout == 0, "another process may hold its lock for long"
         if name == "b":
             raise ValueError("its XML is strange")
         advanced.append(name)
@@ -85,7 +85,7 @@ def test_r42_events_of_libvirt_survive_failures(
 
 
 def test_r42_heartbeat_outlives_a_lack_of_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its end would have systemd kill a server that still answers."""
+    """Without heartbeats, systemd would kill a server that still works."""
     tried: list[object] = []
 
     def refuse(*arguments: object) -> socket.socket:

@@ -1,4 +1,4 @@
-"""The interface's description: true of the server, complete, and made from the commands."""
+"""The OpenAPI description matches the server, is complete, and comes from the commands."""
 
 import json
 import re
@@ -53,14 +53,14 @@ main()
 
 def test_the_file_in_docs_is_what_the_server_tells(client: Client) -> None:
     kept = json.loads((ROOT / "docs" / "openapi.json").read_text())
-    assert client.ok("GET", "/openapi.json") == kept, "tools/openapi.py writes it anew"
+    assert client.ok("GET", "/openapi.json") == kept, "run 'make man' to update it"
 
 
 def test_it_has_every_route_and_no_other(client: Client) -> None:
     paths = client.ok("GET", "/openapi.json")["paths"]
-    told = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     there = {(row.method, re.sub("<(.*?)>", r"{\1}", row.path)) for row in (*ROUTES, *PAGES)}
-    assert told == there
+    assert described == there
 
 
 def test_answers_have_the_fields_that_it_names(client: Client) -> None:
@@ -87,7 +87,7 @@ def test_parameters_say_what_they_are(client: Client) -> None:
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """Run a server whose commands have options that this file has added."""
+    """Run a server with options that this file adds to its commands."""
     prepare()
     directory = tmp_path_factory.mktemp("extended")
     with serving(directory, command=(sys.executable, "-c", EXTENDED)) as running:
@@ -115,13 +115,13 @@ def test_a_new_option_is_in_rest_and_openapi_by_itself(extended: Client) -> None
 
 @pytest.fixture
 def loopback(tmp_path: Path) -> Iterator[Running]:
-    """Run a server that listens on loopback without TLS as well."""
+    """Run a server that also listens on loopback, without TLS."""
     with serving(tmp_path, "--listen", "127.0.0.1:8420") as running:
         yield running
 
 
 def test_docs_in_a_browser(loopback: Running, tmp_path: Path) -> None:
-    """A real browser shows every route, and finds nothing that it would have to load."""
+    """A real browser shows every route, and loads nothing else."""
     page = call(*CHROMIUM, f"--user-data-dir={tmp_path / 'chromium'}", "http://127.0.0.1:8420/docs")
     text = re.sub(r"\s+", " ", re.sub("<[^>]*>", "", page))
     for row in (*ROUTES, *PAGES):
@@ -137,7 +137,7 @@ def test_docs_in_a_browser(loopback: Running, tmp_path: Path) -> None:
 def test_random_requests_after_the_description(
     loopback: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing fails inside, and nothing is answered that the description does not have."""
+    """No request causes a 500, and every response is in the description."""
     token = make_token("fuzz", "admin")
     (tmp_path / "schemathesis.toml").write_text(
         'headers = { Authorization = "Bearer ${SHCTL_TEST_TOKEN}" }\n'

@@ -1,4 +1,4 @@
-"""Failures are counted by address, of which there may be very many."""
+"""Authentication failures are counted by address, for a limited number of addresses."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from shctl.rest.access import MAX_FAILURES, Failures
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
+    """Skip the check for leftovers, because no test here uses the hypervisor."""
 
 
 def test_too_many_failures_of_one_address() -> None:

@@ -20,7 +20,7 @@ FILES = {"late.tgz": BINARY, "nocloud/user-data": TEXT.encode(), "latin.cfg": LA
 
 
 def archive() -> bytes:
-    """Return the archive that was added to the initrd of the host, which goes."""
+    """Return the archive that was added to a host's initrd, and delete the host."""
     content = (BOOT / "injected" / "initrd").read_bytes()
     ok("hosts", "delete", "--yes", "injected")
     assert content.startswith(INITRD)

@@ -1,4 +1,4 @@
-"""The limits of concurrent commands, which count none for longer than it runs."""
+"""Limits of concurrent commands."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from shctl.rest.limits import ConcurrencyLimit
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
+    """Skip the check for leftovers, because no test here uses the hypervisor."""
 
 
 def test_r44_failed_start_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

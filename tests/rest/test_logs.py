@@ -1,4 +1,4 @@
-"""R45: a log that nobody reads costs lines and nothing else, and all of its lines are JSON."""
+"""R45: an unread log loses lines and never blocks the server; all lines are JSON."""
 
 import fcntl
 import json
@@ -28,7 +28,7 @@ LONG = "a" * 15_000  # a path of many bytes, so that few requests fill a queue
 
 @dataclass
 class Piped:
-    """A server whose standard error is a pipe, and the end of it that nobody reads yet."""
+    """A server whose standard error is a pipe that is not read yet."""
 
     process: "subprocess.Popen[bytes]"
     client: Client
@@ -76,7 +76,7 @@ def piped(directory: Path) -> Iterator[Piped]:
 
 
 def test_r45_a_log_that_nobody_reads(tmp_path: Path, figures: Figures) -> None:
-    """All requests are answered; later the log has every change, and the number that is missing."""
+    """All requests succeed; later the log has every change, and the number of dropped lines."""
     many, changes = rounds(3000, 320), 20
     with piped(tmp_path) as running:
         for _ in range(many):
@@ -169,7 +169,7 @@ def test_r45_audit_lines_that_do_not_fit_are_counted() -> None:
 
 
 def test_a_descriptor_that_does_not_block() -> None:
-    """Others may have made the log's file description so."""
+    """Another process may have set O_NONBLOCK on the open file description."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     writer = LogWriter(writing)

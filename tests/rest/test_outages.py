@@ -1,4 +1,4 @@
-"""R14 to R16 and R23: libvirt killed or hung, a QEMU hung, and the server told to stop."""
+"""R14 to R16 and R23: libvirt killed or hung, a QEMU hung, and the server stopped meanwhile."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ CLEAN = {200, 201, 204, 503, 504}
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Let a process do nothing for the block."""
+    """Stop a process with SIGSTOP for the block."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -36,13 +36,13 @@ def libvirtd() -> int:
 
 
 def defined() -> list[str]:
-    """Return the names of all domains as libvirt itself has them."""
+    """Return the names of all domains from libvirt."""
     with connected() as connection:
         return sorted(domain.name() for domain in connection.listAllDomains())
 
 
 class Load:
-    """Clients that ask without a pause until the block ends."""
+    """Run clients that send requests without a pause until the block ends."""
 
     def __init__(self, *asks: Callable[[], int]) -> None:
         self._asks = asks
@@ -101,7 +101,7 @@ def test_r14_libvirtd_killed_under_load(client: Client, figures: Figures) -> Non
 
 
 def test_r15_libvirtd_hangs_for_ten_seconds(client: Client, figures: Figures) -> None:
-    """Requests get their 504 in time, the server itself goes on, and all is well afterwards."""
+    """Requests get 504 in time, the server keeps running, and later requests succeed."""
     with stopped(libvirtd()):
         begin = time.monotonic()
         with ThreadPoolExecutor(8) as pool:
@@ -119,7 +119,7 @@ def test_r15_libvirtd_hangs_for_ten_seconds(client: Client, figures: Figures) ->
 
 
 def test_waits_of_one_client_leave_room_for_others(client: Client) -> None:
-    """Whoever waits for a place has a thread as well, and there are no more than so many."""
+    """Waiting requests have a thread too, and the number of threads is limited."""
     done: list[int] = []
 
     def wait(number: int) -> None:
@@ -130,12 +130,12 @@ def test_waits_of_one_client_leave_room_for_others(client: Client) -> None:
         waits = [pool.submit(wait, number) for number in range(300)]
         eventually(lambda: done.count(429) > 200)
         assert client.ask("GET", "/").status == 200
-        assert len(done) < 300, "somebody still waits"
+        assert len(done) < 300, "requests still wait"
     assert {wait.result() for wait in waits} == {None}
 
 
 def test_r16_one_qemu_hangs(client: Client, figures: Figures) -> None:
-    """Lists stay quick however much is asked about that host; its deletion ends within 30 s."""
+    """Lists stay quick during many requests for that host; its deletion ends within 30 s."""
     client.ok("POST", "/hosts/hangs", {**HOST, "start": True})
     client.ok("POST", "/hosts/works", {**HOST, "start": True})
     times = []
@@ -165,7 +165,7 @@ def test_r16_one_qemu_hangs(client: Client, figures: Figures) -> None:
 
 
 def test_r19_switch_hangs(server: Running, client: Client, figures: Figures) -> None:
-    """What needs the switch fails in time, and no thread of the server stays in its hands."""
+    """Requests that need the switch fail in time, and no thread keeps waiting for it."""
     client.ok("GET", "/hosts")
     before = _threads(server)
     switch = int(Path("/run/openvswitch/ovsdb-server.pid").read_text())
@@ -190,7 +190,7 @@ def mortal(tmp_path: Path) -> Iterator[Running]:
 
 
 def test_r23_sigterm_with_requests_in_flight(mortal: Running, figures: Figures) -> None:
-    """Five answers are still given, guests go on, and the server is gone within 10 s."""
+    """Five requests are still completed, guests keep running, and the server ends within 10 s."""
     client = mortal.client
     client.ok("POST", "/hosts/stays", {**HOST, "start": True})
     pid = qemu_pid("stays")
@@ -216,7 +216,7 @@ def _threads(server: Running) -> int:
 
 
 def test_r23_sigterm_while_a_request_hangs(mortal: Running, figures: Figures) -> None:
-    """What cannot be waited for is left: the server is gone within 10 s all the same."""
+    """The server ends within 10 s, even if calls hang."""
     client = mortal.client
     assert client.ask("GET", "/hosts").status == 200
     before = _threads(mortal)

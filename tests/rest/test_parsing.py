@@ -1,4 +1,4 @@
-"""R33 and R34: bodies that could be misunderstood, and values that would like to be commands."""
+"""R33 and R34: ambiguous bodies, and values that look like options or shell commands."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ CANARY = Path("/tmp/shctl-canary")
 
 
 def with_memory(text: str) -> bytes:
-    """Return a body that is right but for its memory."""
+    """Return a body that is valid except for its memory."""
     return f'{{"memory":{text},"disks":[1],"networks":["vlan10"]}}'.encode()
 
 
@@ -169,7 +169,7 @@ def test_a_body_that_is_said_to_be_as_it_is(client: Client) -> None:
 
 
 def test_content_types_that_are_right(client: Client) -> None:
-    by_itself = "application/x-www-form-urlencoded"  # curl's, for whatever follows -d
+    by_itself = "application/x-www-form-urlencoded"  # curl's default with -d
     quoted = 'application/json; charset="utf-8"'
     for content_type in ("application/json", "Application/JSON;charset=UTF-8", quoted, by_itself):
         headers = {"Content-Type": content_type}
@@ -253,7 +253,7 @@ def test_r34_injections_in_names_and_locations(client: Client, figures: Figures)
 
 
 def heavy(field: str, value: str, number: int = 60_000) -> bytes:
-    """Return a body that is right but for one field, which has as many values as fit in."""
+    """Return a body that is valid except for one field with as many values as fit."""
     values = f"{value}," * (number // (len(value) + 1))
     rest = ",".join(f'"{key}":{json.dumps(v)}' for key, v in GOOD.items() if key != field)
     return f'{{{rest},"{field}":[{values}{value}]}}'.encode()
@@ -290,7 +290,7 @@ WORST = {
 
 
 def test_r43_bodies_that_are_worst_for_their_parser(client: Client, figures: Figures) -> None:
-    """Other requests are answered meanwhile as ever, and each of these is refused."""
+    """Each is refused, and other requests are served as usual meanwhile."""
     over, times, wrong = threading.Event(), [0.0], []
 
     def others() -> None:

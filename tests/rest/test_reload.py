@@ -1,4 +1,4 @@
-"""SIGHUP reads the TLS files again; HTTP/2 clients that leave early leave nothing in the log."""
+"""SIGHUP reloads the TLS files; HTTP/2 clients that disconnect early cause no traceback."""
 
 import shutil
 import signal
@@ -33,7 +33,7 @@ def install(given: Certificates, used: Certificates) -> None:
 
 @pytest.fixture
 def used(both: tuple[Certificates, Certificates], tmp_path: Path) -> Certificates:
-    """Return the files that the server is started with: copies of the old ones."""
+    """Return the TLS files that the server uses: copies of the old ones."""
     (tmp_path / "used").mkdir()
     names = {field: tmp_path / "used" / field for field in ("authority", "certificate", "key")}
     files = replace(both[0], **names)
@@ -42,7 +42,7 @@ def used(both: tuple[Certificates, Certificates], tmp_path: Path) -> Certificate
 
 
 def connects(context: ssl.SSLContext, name: str | None) -> bool:
-    """Return whether a client gets through to an answer, with a name of the server or without."""
+    """Return whether a client gets a response, with the server's name in SNI or without."""
     context.check_hostname = name is not None
     try:
         with (
@@ -56,7 +56,7 @@ def connects(context: ssl.SSLContext, name: str | None) -> bool:
 
 
 def reloaded(running: Running, number: int) -> None:
-    """Ask for a reload, and wait until it was logged for so many times."""
+    """Ask for a reload, and wait until the log has this number of them."""
     running.process.send_signal(signal.SIGHUP)
 
     def logged() -> bool:
@@ -69,7 +69,7 @@ def reloaded(running: Running, number: int) -> None:
 def test_reload(
     both: tuple[Certificates, Certificates], used: Certificates, tmp_path: Path
 ) -> None:
-    """Connections to come get the new certificate and need one of the new authority."""
+    """New connections get the new certificate and need one of the new authority."""
     prepare()
     old, new = both
     options = ("--listen", f"127.0.0.1:{PORT}", *used.options, "--client-ca", str(used.authority))
@@ -119,7 +119,7 @@ def test_http2_answers_without_a_body_leave_no_traceback(
         for _ in range(5):
             done = subprocess.run(argv, input=config, capture_output=True, text=True, check=True)
             assert done.stdout == "2 204"
-        for _ in range(60):  # enough to have garbage looked for
+        for _ in range(60):  # enough for a garbage collection
             assert running.client.ask("GET", "/openapi.json").status == 200
         tasks = Path(f"/proc/{running.process.pid}/fd")
         eventually(lambda: not [x for x in tasks.iterdir() if _is_tcp_client(x)])

@@ -1,4 +1,4 @@
-"""Creating what is there already: 201 says that something was made, 200 that it was not."""
+"""Creating what already exists: 201 for a creation, 200 for no change."""
 
 from collections.abc import Iterator
 from typing import Any

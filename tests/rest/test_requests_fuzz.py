@@ -1,4 +1,4 @@
-"""Bodies and queries that nobody thought of."""
+"""Random bodies and queries."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The replaced daemon's requests as its document has them, and what HTTP says about all routes."""
+"""Requests from the documentation of the replaced daemon, and HTTP's rules for all routes."""
 
 import json
 import socket
@@ -47,7 +47,7 @@ NETWORK_EXAMPLE = b"""\
 
 
 class Mirror(TreeServer):
-    """What stands for the mirror of the example: the same name and port, on this machine."""
+    """Serve the mirror of the example, under the same name and port, on this machine."""
 
     def server_bind(self) -> None:
         self.server_address = ("127.0.0.1", 80)
@@ -80,14 +80,14 @@ def mirror() -> Iterator[Mirror]:
 def test_the_replaced_daemons_requests(
     client: Client, mirror: Mirror, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each documented request with each documented status, in the order of somebody's day."""
+    """Each documented request with each documented status, in a realistic order."""
     del mirror
-    told: list[tuple[str, str, int]] = []
+    results: list[tuple[str, str, int]] = []
 
     def ask(line: str, status: int, body: bytes | None = None) -> Reply:
         method, _, path = line.removesuffix(" HTTP/1.1").partition(" ")
         reply = client.ask(method, path, body)
-        told.append((line, body.decode().replace("\n", "") if body else "", reply.status))
+        results.append((line, body.decode().replace("\n", "") if body else "", reply.status))
         assert reply.status == status, reply
         return reply
 
@@ -121,7 +121,7 @@ def test_the_replaced_daemons_requests(
     ask(f"DELETE {network}", 204)
     ask(f"DELETE {network}", 404)
     ask("DELETE /networks/managment-network", 204)
-    lines = [f"  {status}  {line} {body}"[:118] for line, body, status in told]
+    lines = [f"  {status}  {line} {body}"[:118] for line, body, status in results]
     with capsys.disabled():
         print("\n\nrequests of the replaced daemon's document", *lines, sep="\n")  # noqa: T201
 
@@ -214,11 +214,11 @@ def test_a_whole_url_as_if_to_a_proxy(client: Client) -> None:
     assert client.ask("GET", "HTTP://localhost").json["name"] == "shctl"
 
 
-def test_messages_speak_of_keys(client: Client) -> None:
-    """Commands that they name stay whole: some have no request that does the same."""
-    told = client.ask("POST", "/networks/vlan10", {"bridge": "br0", "vlan": 10}).json["detail"]
-    assert "if_not_exists keeps it" in told
-    assert "--" not in told
+def test_messages_name_json_keys(client: Client) -> None:
+    """Commands in messages keep their form; some have no equivalent request."""
+    detail = client.ask("POST", "/networks/vlan10", {"bridge": "br0", "vlan": 10}).json["detail"]
+    assert "if_not_exists keeps it" in detail
+    assert "--" not in detail
     described = json.dumps(client.ask("GET", "/openapi.json").json)
     assert "--" not in described
 
@@ -267,14 +267,14 @@ def test_health_and_numbers(client: Client) -> None:
 
 
 def test_both_versions_of_http(server: Running) -> None:
-    """The connection's preface of HTTP/2 (RFC 9113) is answered by its settings."""
+    """The server responds to HTTP/2's connection preface with its settings (RFC 9113)."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(server.socket))
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
         assert connection.recv(9)[3] == 4
 
 
-def test_journal(server: Running, client: Client) -> None:
+def test_request_is_logged(server: Running, client: Client) -> None:
     reply = client.ask("DELETE", "/hosts/nobody")
 
     def written(log: str) -> list[dict[str, object]]:
@@ -293,7 +293,7 @@ def routed() -> Iterator[tuple[Route, list[click.Parameter]]]:
 
 
 def test_every_command_has_a_route_or_is_for_terminals() -> None:
-    """What REST leaves out is left out on purpose."""
+    """All commands that REST leaves out are listed here."""
     there = {route.command for route in ROUTES}
     runner = CommandRunner(click.Context(root), "test:///default")
     for name in root.list_commands(click.Context(root)):

@@ -1,4 +1,4 @@
-"""R37: clients that never finish, never end, or lie about how much they send."""
+"""R37: clients that send slowly, endlessly, or less than they announce."""
 
 import contextlib
 import re
@@ -19,7 +19,7 @@ GOOD = b'{"bridge":"br0","vlan":12}'
 
 
 def memory(server: Running) -> float:
-    """Return what a server occupies, in MB."""
+    """Return the resident memory of a server, in MB."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
 
@@ -109,7 +109,7 @@ def test_r37_honest_clients_do_not_notice(
 
 
 def test_r37_half_a_body_is_not_acted_on(server: Running, client: Client) -> None:
-    """The announced length is not reached, though what has come is whole JSON."""
+    """The body is shorter than announced, although it is valid JSON."""
     with liars(server):
         pass
     client.ok("GET", "/hosts")
@@ -130,14 +130,14 @@ def test_r37_endless_header(server: Running) -> None:
 
 
 def exchange(server: Running, *parts: bytes) -> bytes:
-    """Send a request in raw bytes; return the beginning of the answer."""
+    """Send a request in raw bytes; return the start of the response."""
     with dial(server) as connection:
         connection.sendall(b"".join(parts))
         return connection.recv(65536)
 
 
 def test_r37_bodies_with_two_lengths(server: Running) -> None:
-    """What two servers could cut apart differently is not taken."""
+    """Requests that another server could split differently are refused (request smuggling)."""
     head = b"POST /networks/n12 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     for lengths in (
         b"Content-Length: 5\r\nContent-Length: 6\r\n",

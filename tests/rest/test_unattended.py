@@ -1,4 +1,4 @@
-"""R24 to R28 in the server: installations end by themselves, with nobody asking."""
+"""R24 to R28 in the server: installations complete without further requests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,13 +32,13 @@ def begin(client: Client, location: str, **more: object) -> None:
 
 
 def stored_phase() -> str:
-    """Return the phase as libvirt has stored it; shctl would bring the installation further."""
+    """Return the phase that libvirt stores; a shctl command would advance the installation."""
     xml = installations.virsh("dumpxml", "--inactive", "web1")
     return next(p for p in ("finishing", "installing", "installed", "failed") if f'"{p}"' in xml)
 
 
 def finishes(trees: Trees, directory: Path, end: End) -> None:
-    """Install a host, and look only from outside until it runs from its disk."""
+    """Install a host, and only watch the domain until it runs from its disk."""
     with serving(directory) as running:
         begin(running.client, installer(trees, end))
         eventually(lambda: installations.boots_from_disk("web1") == 1)

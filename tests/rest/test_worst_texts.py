@@ -1,4 +1,4 @@
-"""Scoreboard R43: others are answered while the server reads a hostile tree."""
+"""Scoreboard R43: the server serves other clients while it reads a hostile tree."""
 
 import time
 from collections.abc import Iterator

@@ -18,7 +18,7 @@ from hypercorn.protocol.h2 import H2Protocol
 
 # Streams that a client may reset, and one more for each second of its connection.
 _MAX_RESETS = 100
-_CHUNK = 4096  # bytes; frames of so many bytes take about 20 ms, then other connections run
+_CHUNK = 4096  # bytes; their frames take about 20 ms to handle, then other connections have a turn
 
 
 class _H2Protocol(H2Protocol):

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 Environ = dict[str, Any]
-Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+WsgiCallable = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 _ORIGIN = re.compile(r"^https?://[^/]*", re.IGNORECASE)
 
 
@@ -59,13 +59,13 @@ def _headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-def call(application: Application, given: Environ, body: bytes) -> Response:
+def call(application: WsgiCallable, environ: Environ, body: bytes) -> Response:
     """Run an application in the current thread and return its whole response."""
     started: list[tuple[int, list[tuple[str, str]]]] = []
 
     def start(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
         started.append((int(status[:3]), headers))
 
-    whole = b"".join(application({**given, "wsgi.input": BytesIO(body)}, start))
+    whole = b"".join(application({**environ, "wsgi.input": BytesIO(body)}, start))
     # An application may call start again when it fails; the last call counts.
     return Response(*started[-1], whole)

@@ -41,7 +41,7 @@ def reader() -> Iterator[str]:
 
 @contextmanager
 def idle(number: int, port: int, *parts: bytes) -> Iterator[None]:
-    """Keep connections on which nothing comes but these parts of a request."""
+    """Keep connections open that send only these parts of a request."""
     with ExitStack() as kept:
         for _ in range(number):
             with contextlib.suppress(OSError):

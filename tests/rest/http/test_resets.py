@@ -28,7 +28,7 @@ HEADERS = [
 
 
 def resets(number: int) -> bytes:
-    """Return what a client sends that opens and resets so many streams."""
+    """Return what a client sends that opens and resets this number of streams."""
     client = H2Connection(H2Configuration(header_encoding="utf-8"))
     client.initiate_connection()
     for stream in range(1, 2 * number, 2):
@@ -39,7 +39,7 @@ def resets(number: int) -> bytes:
 
 
 def last_error(connection: socket.socket) -> object:
-    """Read until the server ends the connection, and return the reason that it gave."""
+    """Read until the server ends the connection; return its error code."""
     client = H2Connection(H2Configuration())
     client.initiate_connection()
     errors: list[object] = []
@@ -52,7 +52,7 @@ def last_error(connection: socket.socket) -> object:
 
 @contextmanager
 def longest(client: Client) -> Iterator[list[float]]:
-    """Ask for the server's health without a pause, and note how long an answer took at most."""
+    """Request /healthz without a pause, and record the longest response time."""
     took, over = [0.0], threading.Event()
 
     def ask() -> None:
@@ -72,7 +72,7 @@ def longest(client: Client) -> Iterator[list[float]]:
 
 @pytest.mark.parametrize("listener", ["unix", "tcp"])
 def test_r42_streams_that_are_reset(tmp_path: Path, listener: str, figures: Figures) -> None:
-    """The connection ends, others are answered meanwhile, and the log has no traceback."""
+    """The connection ends, other clients are served meanwhile, and the log has no traceback."""
     prepare()
     make_token("reader", "read")
     flood = resets(STREAMS)
@@ -90,7 +90,7 @@ def test_r42_streams_that_are_reset(tmp_path: Path, listener: str, figures: Figu
 
 
 def attacker(running: Running, listener: str) -> socket.socket:
-    """Connect as somebody who may do everything, or as somebody without a token."""
+    """Connect as a client with full access, or as one without a token."""
     if listener == "tcp":
         return socket.create_connection(("127.0.0.1", PORT), HANG)
     connection = socket.socket(socket.AF_UNIX)

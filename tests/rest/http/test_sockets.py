@@ -1,4 +1,4 @@
-"""What the server listens on, and what it refuses to."""
+"""The sockets that the server opens, gets from systemd, or refuses to open."""
 
 import socket
 import stat
@@ -14,7 +14,7 @@ from shctl.rest.http.sockets import split
 from tests.rest_server import Certificates, Client, Running, make_certificates, serving
 from tests.support import HANG, SHCTL, Done, call, environment, run
 
-# Stands for systemd: opens a socket as descriptor 3 and becomes the server.
+# Acts as systemd: opens a socket as descriptor 3 and becomes the server.
 ACTIVATED = """
 import os, socket, sys
 listener = socket.socket(socket.AF_UNIX)
@@ -33,7 +33,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 def refused(*options: str, **env: str) -> Done:
-    """Run a server that is expected to give up at once."""
+    """Run a server that is expected to fail at its start."""
     done = run("serve", *options, **env)
     assert done.code != 0
     assert done.err.count("\n") == 1
@@ -51,9 +51,9 @@ def test_addresses() -> None:
 
 
 def test_every_address_of_a_name(tmp_path: Path) -> None:
-    wanted = {row[4][0] for row in socket.getaddrinfo("localhost", 8420)}
+    addresses = {row[4][0] for row in socket.getaddrinfo("localhost", 8420)}
     with serving(tmp_path, "--listen", "localhost:8420"):
-        for address in wanted:
+        for address in addresses:
             socket.create_connection((address, 8420), HANG).close()
 
 
@@ -88,7 +88,7 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_group_of_the_socket(tmp_path: Path) -> None:
-    """The throw-away hypervisor has an /etc of its own, and so a group of its own."""
+    """The throw-away hypervisor has its own /etc, and so its own groups."""
     call("groupadd", "--system", "--force", "shctl")
     try:
         with serving(tmp_path) as running:
@@ -143,7 +143,7 @@ def test_options_that_do_not_go_together(
 
 @pytest.fixture
 def activated(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """Run a server on a socket that it was given; return that and the one that it leaves alone."""
+    """Run a server on a socket from systemd; return that path and the unused one of --socket."""
     given, unused = tmp_path / "given.sock", tmp_path / "unused.sock"
     argv = [sys.executable, "-c", ACTIVATED, str(given), "serve", "--socket", str(unused)]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
@@ -166,13 +166,13 @@ def test_socket_of_systemd(activated: tuple[Path, Path]) -> None:
     assert not unused.exists()
 
 
-def test_sockets_of_another_process_are_not_ours(tmp_path: Path) -> None:
+def test_sockets_for_another_process_are_ignored(tmp_path: Path) -> None:
     with serving(tmp_path, LISTEN_PID="1", LISTEN_FDS="1") as running:
         assert running.client.ask("GET", "/hosts").status == 200
 
 
 def test_without_the_servers_libraries(tmp_path: Path) -> None:
-    """The command line is installed without them, and says what is missing."""
+    """Without these libraries, serve names what to install."""
     (tmp_path / "bottle.py").write_text("raise ModuleNotFoundError('No module named bottle')")
     paths = f"{tmp_path}:{environment()['PYTHONPATH']}"
     done = subprocess.run(
