@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.clock import Run, Work, alternate, call, peak, process, ratio, wait_for, wall
 from benchmarks.rack import NETWORK, SHCTL, VIRT_TYPE, Rack
 from benchmarks.table import Row, ms, times
-from shctl.install.cache import DIRECTORY
+from shctl.common import paths
 
 _PORT = 8000
 # Where Debian's mirrors have the installer that its package unpacks.
@@ -130,7 +130,7 @@ def _served(directory: Path) -> Iterator[str]:
 
 
 def _uncached(install: Callable[[str], Run], name: str) -> Run:
-    shutil.rmtree(DIRECTORY, ignore_errors=True)
+    shutil.rmtree(paths.tree_cache(), ignore_errors=True)
     return install(name)
 
 

@@ -138,7 +138,7 @@ def ours(modules: set[str]) -> set[str]:
 CLI = {
     "cli", "cli.main", "cli.streams", "commands", "commands.base", "commands.completion",
     "commands.session", "commands.settings", "commands.types", "common", "common.errors",
-    "common.names", "common.signals", "common.text",
+    "common.names", "common.paths", "common.signals", "common.text",
 }  # fmt: skip
 
 

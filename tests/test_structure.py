@@ -1,6 +1,7 @@
 """The structure of docs/architecture.md, by the syntax trees of all modules."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,20 @@ def test_imports_go_round_in_no_circle() -> None:
     while ends := {name for name, others in left.items() if not others}:
         left = {name: others - ends for name, others in left.items() if name not in ends}
     assert left == {}
+
+
+PATH = re.compile("/(etc|run|var/(lib|cache|log)|tmp/shctl)")
+
+
+@pytest.mark.parametrize("name", [n for n in TREES if n != "common.paths"])
+def test_one_module_names_directories(name: str) -> None:
+    """Tests relocate what is in common/paths.py. Paths within longer texts are help."""
+    found = [
+        node.value
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and PATH.match(node.value)
+    ]
+    assert found == []
 
 
 def test_one_module_imports_libvirt() -> None:

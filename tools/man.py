@@ -21,7 +21,7 @@ from shctl import __version__
 from shctl.cli.main import root
 from shctl.commands import settings
 from shctl.commands.base import Command
-from shctl.common import errors
+from shctl.common import errors, paths
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = ROOT / "man" / "text"
@@ -112,7 +112,7 @@ def _root_sections() -> Sections:
 def _file_sections() -> Sections:
     return {
         "NAME": "shctl.toml \\- settings of shctl\n",
-        "SYNOPSIS": f".I {_roff(settings.DEFAULT_PATH)}\n",
+        "SYNOPSIS": f".I {_roff(paths.config_file())}\n",
         "SETTINGS": "".join(_setting(key) for key in settings.KEYS),
         "SEE ALSO": _see_also(["shctl(1)", "shctl-config-show(1)", "shctl-serve(8)"]),
     }

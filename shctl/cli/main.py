@@ -13,7 +13,7 @@ from shctl import __version__
 from shctl.cli import streams
 from shctl.commands.base import OUTPUTS, LazyGroup, set_output
 from shctl.commands.session import DEFAULT_URI, Session
-from shctl.common import signals
+from shctl.common import paths, signals
 from shctl.common.errors import Interrupted, Several, ShctlError
 from shctl.common.text import clean, clean_lines
 
@@ -194,9 +194,9 @@ def _check_uri(uri: str) -> str:
 
 def _configure(ctx: click.Context, path: str | None) -> ShctlError | None:
     """Load the settings file; return its error, since the output format is not known yet."""
-    from shctl.commands.settings import DEFAULT_PATH, META, load
+    from shctl.commands.settings import META, load
 
-    ctx.meta[META] = path or DEFAULT_PATH
+    ctx.meta[META] = path or paths.config_file()
     try:
         ctx.default_map = load(path)
     except ShctlError as error:

@@ -8,6 +8,7 @@ import click
 
 from shctl.commands.base import LocalCommand
 from shctl.commands.session import Session
+from shctl.common import paths
 
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
@@ -30,7 +31,7 @@ _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
     "--socket",
     "path",
     metavar="PATH",
-    default="/run/shctl/shctl.sock",
+    default=str(paths.socket()),
     show_default=True,
     type=click.Path(path_type=Path),
     help="Unix socket, for root and the group shctl.",

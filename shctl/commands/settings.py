@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from shctl.common import paths
 from shctl.common.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from shctl.commands.session import Session
     from shctl.common.model import Setting
 
-DEFAULT_PATH = "/etc/shctl/shctl.toml"
 # Key in the root context's meta of the path of the settings file.
 META = "shctl.commands.settings"
 # Key: its types in TOML, and the path of the option whose default it sets.
@@ -49,7 +49,7 @@ def load(path: str | None) -> dict[str, Any]:
 
     Raises InvalidInput, which names the file and the line or key.
     """
-    file = path if path is not None else DEFAULT_PATH
+    file = path if path is not None else paths.config_file()
     # Most machines have no file, and importing a TOML parser would slow down every command.
     if path is None and not _may_exist(file):
         return {}

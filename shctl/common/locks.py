@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+from shctl.common import paths
 from shctl.common.errors import Conflict, NoSpace, ShctlError
 
 TIMEOUT = 30.0  # seconds
@@ -32,7 +33,7 @@ class Unlockable(ShctlError):
 def directory() -> Path:
     """Return the directory of the lock files, made if need be; raise NoSpace or Unlockable."""
     uid = os.getuid()
-    path = Path("/run/shctl/locks" if uid == 0 else f"/tmp/shctl-{uid}/locks")  # noqa: S108
+    path = paths.locks()
     with _explained(path):
         # Others must not be able to put something in its place, whatever the umask.
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

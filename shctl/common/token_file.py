@@ -12,13 +12,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from shctl.common import locks
+from shctl.common import locks, paths
 from shctl.common.atomic import write_atomically
 from shctl.common.clock import now
 from shctl.common.errors import Conflict, InstallFailed, NotFound, ShctlError
 from shctl.common.model import NewToken, Outcome, Token
 
-PATH = Path("/var/lib/shctl/tokens.json")
 PREFIX = "shctl_"  # lets scanners for leaked secrets identify it
 
 
@@ -42,45 +41,45 @@ class StoredToken:
         return Token(name, self.scope, state, self.created, self.expires)
 
 
-def create(name: str, scope: str, days: int | None = None, path: Path = PATH) -> NewToken:
+def create(name: str, scope: str, days: int | None = None, path: Path | None = None) -> NewToken:
     """Create a token that expires after `days`, or never; raise Conflict if its name exists."""
     secret = PREFIX + secrets.token_urlsafe(32)
     expires = now(days * 86400) if days else None
     with locks.hold("file", "tokens"):
-        stored = load(path)
+        stored = load(path or paths.tokens())
         if name in stored:
             raise Conflict(
                 f"token {name!r} already exists; 'shctl tokens delete {name}' removes it"
             )
         stored[name] = StoredToken(scope, now(), expires, digest(secret))
-        _write(path, stored)
+        _write(path or paths.tokens(), stored)
     return NewToken(name, scope, expires, secret)
 
 
-def delete(name: str, path: Path = PATH, *, if_exists: bool = False) -> Outcome:
+def delete(name: str, path: Path | None = None, *, if_exists: bool = False) -> Outcome:
     """Revoke a token; raise NotFound."""
     with locks.hold("file", "tokens"):
-        stored = load(path)
+        stored = load(path or paths.tokens())
         if name not in stored and if_exists:
             return Outcome(name, "does not exist")
         if name not in stored:
             raise NotFound(f"no token {name!r}; 'shctl tokens list' shows all")
         del stored[name]
-        _write(path, stored)
+        _write(path or paths.tokens(), stored)
     return Outcome(name, "deleted")
 
 
-def preview(name: str, path: Path = PATH, *, if_exists: bool = False) -> str | None:
+def preview(name: str, path: Path | None = None, *, if_exists: bool = False) -> str | None:
     """Return a text for the token to delete, or None; raise NotFound without `if_exists`."""
-    token = load(path).get(name)
+    token = load(path or paths.tokens()).get(name)
     if token is None and not if_exists:
         raise NotFound(f"no token {name!r}; 'shctl tokens list' shows all")
     return f"{name}: scope {token.scope}" if token else None
 
 
-def tokens(path: Path = PATH) -> list[Token]:
+def tokens(path: Path | None = None) -> list[Token]:
     """Return all tokens, sorted by name, without their secrets."""
-    return [stored.named(name) for name, stored in sorted(load(path).items())]
+    return [stored.named(name) for name, stored in sorted(load(path or paths.tokens()).items())]
 
 
 def digest(secret: str) -> str:

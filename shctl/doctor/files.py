@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from shctl.common import files, locks, names, token_file
+from shctl.common import files, locks, names, paths
 from shctl.common.errors import ShctlError
 from shctl.common.model import Finding
 from shctl.doctor.snapshot import Found, fix_locked, recheck_locked, take_snapshot
@@ -16,7 +16,6 @@ from shctl.hypervisor.connection import Hypervisor
 from shctl.install import boot_files
 from shctl.install.cache import Cache, is_own_name
 from shctl.storage import usage
-from shctl.storage.volumes import DEFAULT_PATH
 
 _LOG = re.compile(r".*/(.+)\.log(?:\.[0-9]+)?")
 
@@ -30,7 +29,7 @@ def orphaned_files(hypervisor: Hypervisor) -> Found:
         "these boot files belong to no open installation",
         lambda path: boot_files.remove_boot_files(path.name),
     )
-    parts = map(_LOG.fullmatch, map(str, files.children(console_log.LOGS)))
+    parts = map(_LOG.fullmatch, map(str, files.children(paths.console_logs())))
     logged = {Path(match[0]): match[1] for match in parts if match}
     logged = {path: host for path, host in logged.items() if files.is_regular(path)}
     yield from _orphaned(
@@ -42,11 +41,11 @@ def orphaned_files(hypervisor: Hypervisor) -> Found:
 
 
 def _boot_directories() -> list[Path]:
-    """Return the directories with shctl's boot files; none if BOOT is a symbolic link."""
-    if boot_files.BOOT.is_symlink():
+    """Return the directories with shctl's boot files; none if their parent is a symbolic link."""
+    if paths.boot_files().is_symlink():
         return []
-    paths = [path for path in files.children(boot_files.BOOT) if names.is_host(path.name)]
-    return [path for path in paths if boot_files.is_boot_directory(path)]
+    found = [path for path in files.children(paths.boot_files()) if names.is_host(path.name)]
+    return [path for path in found if boot_files.is_boot_directory(path)]
 
 
 def _without_host(hypervisor: Hypervisor, hosts: set[str]) -> set[str]:
@@ -83,17 +82,17 @@ def _orphaned(
 
 def wrong_modes(hypervisor: Hypervisor) -> Found:
     """Find shctl's files and directories with a mode that is too permissive."""
-    volumes = Path(DEFAULT_PATH)
+    volumes = paths.volumes()
     modes = {
-        console_log.LOGS: 0o700,
+        paths.console_logs(): 0o700,
         volumes: 0o711,
-        boot_files.BOOT: 0o755,
+        paths.boot_files(): 0o755,
         locks.directory(): 0o700,
     }
     disks = dict(_disks(hypervisor, volumes))
     for path in (
-        *filter(files.is_regular, files.children(console_log.LOGS)),
-        token_file.PATH,
+        *filter(files.is_regular, files.children(paths.console_logs())),
+        paths.tokens(),
         *disks,
     ):
         modes[path] = 0o600

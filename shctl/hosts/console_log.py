@@ -14,7 +14,7 @@ from io import IncrementalNewlineDecoder
 from pathlib import Path
 from typing import BinaryIO
 
-from shctl.common import files, names
+from shctl.common import files, names, paths
 from shctl.common.atomic import FULL
 from shctl.common.errors import Conflict, InvalidInput, NoSpace, NotFound, Unreachable
 from shctl.common.text import clean_lines
@@ -23,12 +23,10 @@ from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.xml import disks, domain
 
-LOGS = logfile.LOGS
 MAX_READ = 16 * 2**20  # bytes, twice what virtlogd keeps of a log
 _INTERVAL = 0.1  # seconds between reads of a log that is followed
 _CHUNK = 2**16  # bytes
 # Where libvirt stores its XML of domains, and of running ones.
-_STORED, _RUNNING = Path("/etc/libvirt/qemu"), Path("/run/libvirt/qemu")
 _MAX_XML = 4 * 2**20  # bytes; usually about 20,000
 
 
@@ -37,7 +35,7 @@ def log_path(host: str) -> Path:
 
     Raise InvalidInput for a name that is a path to somewhere else.
     """
-    return LOGS / f"{names.file_name(host)}.log"
+    return paths.console_logs() / f"{names.file_name(host)}.log"
 
 
 def prepare_log(path: Path) -> None:
@@ -93,9 +91,9 @@ def _may_log_while_hung(host: str, file: str) -> bool:
     """
     try:
         name = f"{names.file_name(host)}.xml"
-        contents = [_read_xml(_RUNNING / name)]
+        contents = [_read_xml(paths.running_hosts() / name)]
         with suppress(FileNotFoundError):  # a transient host is not stored
-            contents.append(_read_xml(_STORED / name))
+            contents.append(_read_xml(paths.stored_hosts() / name))
     except (OSError, InvalidInput):
         return True
     return any(len(content) > _MAX_XML or file.encode() in content for content in contents)

@@ -5,11 +5,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from shctl.common import files, locks, names
+from shctl.common import files, locks, names, paths
 from shctl.common.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
 from shctl.common.model import Outcome
 from shctl.hosts import nvram
-from shctl.hosts.console_log import LOGS, log_path, may_log_to, remove_log
+from shctl.hosts.console_log import log_path, may_log_to, remove_log
 from shctl.hosts.owned_disks import Disks, OwnedDisk, owned_disks
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
@@ -241,7 +241,11 @@ def _remove(
 def _remove_old_log(hypervisor: Hypervisor, host: Domain, console: str | None) -> None:
     """Remove the log of a renamed host, which still has the host's old name."""
     path = Path(console or "")
-    in_logs = path.parent == LOGS and path.suffix == ".log" and names.is_file_name(path.stem)
+    in_logs = (
+        path.parent == paths.console_logs()
+        and path.suffix == ".log"
+        and names.is_file_name(path.stem)
+    )
     if in_logs and path.stem != host.name and hypervisor.find_domain(path.stem) is None:
         _remove_log(hypervisor, host, path)
 

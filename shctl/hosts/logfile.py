@@ -6,21 +6,21 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from shctl.common import paths
 from shctl.common.errors import Conflict
 
-LOGS = Path("/var/log/shctl/console")
-# shctl's own directory, and the one where libvirt's default rules allow <serial type='file'>.
-_DIRECTORIES = (LOGS, Path("/var/log/libvirt"))
 # O_NONBLOCK: opening a FIFO must not block. O_NOCTTY: nor may a terminal become this process's.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def resolve(path: Path, host: str) -> Path:
-    """Return a log's path, its directory resolved; raise Conflict outside of _DIRECTORIES."""
+    """Return a log's path, its directory resolved; raise Conflict outside of the allowed ones."""
+    # shctl's own, and the one where libvirt's default rules allow <serial type='file'>.
+    directories = (paths.console_logs(), paths.libvirt_logs())
     # Not Path.resolve(), which raises RuntimeError for symbolic link loops before Python 3.13.
     resolved = Path(os.path.realpath(path.parent)) / path.name
-    if not any(resolved.is_relative_to(os.path.realpath(allowed)) for allowed in _DIRECTORIES):
-        allowed = " and ".join(map(str, _DIRECTORIES))
+    if not any(resolved.is_relative_to(os.path.realpath(allowed)) for allowed in directories):
+        allowed = " and ".join(map(str, directories))
         raise Conflict(f"the log of host {host!r} is {path}; shctl reads logs only below {allowed}")
     return resolved
 

@@ -1,21 +1,17 @@
 """Check the file of a host's UEFI variables, which libvirt removes with the domain."""
 
 from contextlib import suppress
-from pathlib import Path
 
-from shctl.common import files
+from shctl.common import files, paths
 from shctl.common.errors import Conflict, NotFound
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.xml import domain
 
-# In libvirt's source: qemuDomainNVRAMPathFormat in src/qemu/qemu_domain.c.
-_DIRECTORY = Path("/var/lib/libvirt/qemu/nvram")
-
 
 def default(host: str) -> str:
     """Return the path that libvirt chooses for a host whose XML has none."""
-    return str(_DIRECTORY / f"{host}_VARS.fd")
+    return str(paths.nvram() / f"{host}_VARS.fd")
 
 
 def path_of(xml: str) -> str | None:

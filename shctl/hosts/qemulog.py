@@ -4,10 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from shctl.common import names
+from shctl.common import names, paths
 from shctl.common.states import Reason
 
-LOGS = Path("/var/log/libvirt/qemu")
 # Bytes read from the end of the log: four times virtlogd's default max_size. Without virtlogd,
 # nothing limits what QEMU writes there.
 MAX_BYTES = 8 * 2**20
@@ -21,7 +20,7 @@ _END = re.compile(
 
 def path(host: str) -> Path:
     """Return the path of a host's QEMU log; raise InvalidInput for a name with a slash."""
-    return LOGS / f"{names.file_name(host)}.log"
+    return paths.qemu_logs() / f"{names.file_name(host)}.log"
 
 
 def first_ending(host: str, uuid: str) -> str | None:

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lxml import etree
 
+from shctl.common import paths
 from shctl.common.errors import Conflict
 
 if TYPE_CHECKING:
     from shctl.hypervisor.connection import Hypervisor
 
-_CONF = Path("/etc/libvirt/qemu.conf")
 _MAX_CONF = 1 << 20  # bytes
 _SETTING = re.compile(rb"^[ \t]*dynamic_ownership[ \t]*=[ \t]*([0-9]{1,9})", re.MULTILINE)
 _LABEL = re.compile(r"\+([0-9]{1,10}):\+([0-9]{1,10})")
@@ -42,15 +41,15 @@ def qemu_owner(hypervisor: Hypervisor) -> Owner | None:
     if owner := read_owner(hypervisor.capabilities()):
         return owner
     raise Conflict(
-        f"{_CONF} says dynamic_ownership = 0, and libvirt does not say which user QEMU runs as;"
-        " set dynamic_ownership = 1, or user and group"
+        f"{paths.qemu_conf()} says dynamic_ownership = 0, and libvirt does not say which user QEMU"
+        " runs as; set dynamic_ownership = 1, or user and group"
     )
 
 
 def _libvirt_does_it() -> bool:
     """Tell whether libvirt gives files to QEMU's user; where that cannot be seen, it may not."""
     try:
-        with _CONF.open("rb") as stream:
+        with paths.qemu_conf().open("rb") as stream:
             return is_dynamic(stream.read(_MAX_CONF))
     except FileNotFoundError:
         return True

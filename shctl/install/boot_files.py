@@ -9,12 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from shctl.common import files, names
+from shctl.common import files, names, paths
 from shctl.common.atomic import TEMPORARY, make_directory, write_errors
 from shctl.common.errors import Conflict, ShctlError
 from shctl.hypervisor.ownership import Owner
 
-BOOT = Path("/var/lib/shctl/boot")
 # The files that media.stage() writes, and the temporary file of an initrd.
 _OWN_NAMES = re.compile(rf"kernel|initrd|\.initrd\..+{re.escape(TEMPORARY)}")
 _FICLONE = 0x40049409  # FICLONE in linux/fs.h, see ioctl_ficlone(2)
@@ -25,7 +24,7 @@ def directory(host: str) -> Path:
 
     Raise InvalidInput for a name that is a path to somewhere else.
     """
-    return BOOT / names.file_name(host)
+    return paths.boot_files() / names.file_name(host)
 
 
 def make_boot_directory(host: str) -> Path:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from shctl.common import files, locks
+from shctl.common import files, locks, paths
 from shctl.common.atomic import TEMPORARY, make_directory, write_atomically, write_errors
 from shctl.common.clock import stamp
 from shctl.common.errors import Conflict
@@ -35,7 +35,6 @@ from shctl.install.fetch import Progress, TreeClient
 from shctl.install.http.results import Received
 from shctl.install.http.urls import redact
 
-DIRECTORY = Path("/var/cache/shctl/trees")
 MAX_BYTES = 4 << 30
 MAX_ENTRIES = 32
 KEY_LENGTH = 64
@@ -66,12 +65,12 @@ class Cache:
 
     def __init__(
         self,
-        directory: Path = DIRECTORY,
+        directory: Path | None = None,
         *,
         max_bytes: int = MAX_BYTES,
         max_entries: int = MAX_ENTRIES,
     ) -> None:
-        self.directory = directory
+        self.directory = directory or paths.tree_cache()
         self.max_bytes = max_bytes
         self.max_entries = max_entries
 

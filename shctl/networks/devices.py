@@ -11,12 +11,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from shctl.common import paths
 from shctl.common.errors import TimedOut
 from shctl.common.timeout import run_with_timeout
 
 _TIMEOUT = 5.0  # seconds; a namespace takes 0.1 ms
 _PROC = Path("/proc")
-_NETNS = Path("/run/netns")  # where `ip netns` and container engines mount namespaces
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 
 
@@ -102,7 +102,7 @@ def _mounted() -> list[Path]:
     rows = [line.split(" ") for line in mounts if " - nsfs " in line]
     found = [Path(_unescape(row[4])) for row in rows if row[3].startswith("net:")]
     with suppress(FileNotFoundError):
-        found += _NETNS.iterdir()
+        found += paths.network_namespaces().iterdir()
     return list(dict.fromkeys(found))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from shctl.common import locks
+from shctl.common import locks, paths
 from shctl.common.errors import Conflict
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
@@ -193,5 +193,5 @@ def _deleted() -> list[str]:
 
 
 def _deleted_file() -> Path:
-    # In /run, so lost at boot: a row that a power cut leaves belongs to a host that libvirt knows.
-    return locks.directory().parent / "deleted-hosts"
+    locks.directory()  # creates what it is in, for this user alone
+    return paths.deleted_hosts()

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from lxml import etree
 
+from shctl.common import paths
 from shctl.networks import openvswitch, ports
 
-# From virDomainConfigFile and virDomainObjSave in libvirt's src/conf/domain_conf.c.
-STORED, RUNNING = Path("/etc/libvirt/qemu"), Path("/run/libvirt/qemu")
 _MAX_SIZE = 4 * 2**20  # bytes; a host's file has about 20,000
 
 
@@ -32,10 +31,10 @@ def inactive_hosts() -> set[str]:
     be read, any host may run, so the result is empty.
     """
     try:
-        running = {_uuid(file) for file in _files(RUNNING)}
+        running = {_uuid(file) for file in _files(paths.running_hosts())}
     except (OSError, ValueError):
         return set()
-    return _readable(STORED) - running
+    return _readable(paths.stored_hosts()) - running
 
 
 def _readable(directory: Path) -> set[str]:

@@ -11,7 +11,7 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import Any
 
-from shctl.common import token_file
+from shctl.common import paths, token_file
 from shctl.common.errors import ShctlError
 from shctl.common.model import Token
 from shctl.common.token_file import StoredToken
@@ -140,13 +140,13 @@ def authorize(caller: Caller, scope: str) -> None:
         )
 
 
-def find_token(secret: str, path: Path = token_file.PATH) -> Token | None:
+def find_token(secret: str, path: Path | None = None) -> Token | None:
     """Return the token of a secret, or None if it is unknown or has expired.
 
     The file's status is checked each time, so that a deletion takes effect at once.
     """
     digest, found = token_file.digest(secret), None
-    for name, stored in _load_tokens(path).items():
+    for name, stored in _load_tokens(path or paths.tokens()).items():
         # Constant time: every token is compared.
         if compare_digest(stored.sha256, digest) and not stored.has_expired:
             found = stored.named(name)

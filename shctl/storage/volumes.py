@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from lxml import etree
 
-from shctl.common import locks
+from shctl.common import locks, paths
 from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.ownership import Owner
@@ -13,7 +13,6 @@ from shctl.hypervisor.pools import Pool, Volume
 from shctl.xml.domain import Ceph, Source
 
 DEFAULT_POOL = "shctl"
-DEFAULT_PATH = "/var/lib/shctl/volumes"
 
 
 def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
@@ -55,7 +54,7 @@ def _make_default(hypervisor: Hypervisor) -> Pool:
     _check_directory_free(hypervisor)
     # Two first creations may meet here: the second finds what the first has made.
     with suppress(Conflict):
-        return hypervisor.define_pool(_pool_xml(DEFAULT_POOL, DEFAULT_PATH))
+        return hypervisor.define_pool(_pool_xml(DEFAULT_POOL, str(paths.volumes())))
     return hypervisor.pool(DEFAULT_POOL)
 
 
@@ -65,9 +64,9 @@ def _check_directory_free(hypervisor: Hypervisor) -> None:
         with suppress(NotFound):  # gone in the meantime
             root = etree.fromstring(hypervisor.pool(name).xml())
             path = root.findtext("target/path") or ""
-            if name != DEFAULT_POOL and os.path.realpath(path) == os.path.realpath(DEFAULT_PATH):
+            if name != DEFAULT_POOL and os.path.realpath(path) == os.path.realpath(paths.volumes()):
                 raise Conflict(
-                    f"pool: the directory of the default pool, {DEFAULT_PATH}, is that of pool"
+                    f"pool: the directory of the default pool, {paths.volumes()}, is that of pool"
                     f" {name!r} already; --pool {name} uses it",
                     field="pool",
                 )

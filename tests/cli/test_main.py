@@ -15,10 +15,10 @@ import pytest
 from shctl.cli.main import MEMBERS, root
 from shctl.commands.base import Command
 from shctl.commands.types import Duration
+from shctl.common import paths
 from shctl.hosts import stopping, waiting
 from shctl.install import media
 from shctl.rest import access
-from shctl.rest.http import sockets
 from tests.support import SHCTL, Done, call, environment, modules_after, ok, run
 
 TEST = ("-c", "test:///default")
@@ -79,7 +79,7 @@ def test_declarations_say_what_the_modules_do_that_they_are_too_early_to_import(
     assert seconds("hosts wait", "timeout") == waiting.TIMEOUT
     assert seconds("hosts create", "install_timeout") == media.InstallOptions.timeout
     assert f"[default: {stopping.STOP_TIMEOUT:g}]" in option("hosts stop", "timeout").help
-    assert option("serve", "path").default == str(sockets.DEFAULT_PATH)
+    assert option("serve", "path").default == str(paths.socket())
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)

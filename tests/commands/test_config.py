@@ -131,8 +131,8 @@ def test_no_file_means_no_parser() -> None:
     import sys
 
     code = (
-        "import sys; from shctl.commands import settings;"
-        "settings.DEFAULT_PATH = '/nonexistent/shctl.toml'; settings.load(None);"
+        "import sys; from shctl.commands import settings; from shctl.common import paths;"
+        "paths.config_file = lambda: '/nonexistent/shctl.toml'; settings.load(None);"
         "sys.exit('tomllib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

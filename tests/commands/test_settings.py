@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from shctl.commands import settings
+from shctl.common import paths
 from shctl.common.errors import InvalidInput
 
 
@@ -27,12 +28,13 @@ def test_keys_become_defaults_of_options(tmp_path: Path) -> None:
 
 
 def test_default_file_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(settings, "DEFAULT_PATH", str(tmp_path / "none.toml"))
+    monkeypatch.setattr(paths, "config_file", lambda: str(tmp_path / "none.toml"))
     assert settings.load(None) == {}
 
 
 def test_default_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(settings, "DEFAULT_PATH", write(tmp_path, 'output = "name"'))
+    file = write(tmp_path, 'output = "name"')
+    monkeypatch.setattr(paths, "config_file", lambda: file)
     assert settings.load(None) == {"output": "name"}
 
 

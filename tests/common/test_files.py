@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shctl.commands import settings
-from shctl.common import files
+from shctl.common import files, paths
 from shctl.common.errors import InvalidInput
 from shctl.install.cache import Cache
 from shctl.install.http import results, urls
@@ -104,10 +104,10 @@ def test_r40_local_tree_that_cannot_be_seen_is_not_called_missing(loop: Path) ->
 def test_r40_settings_that_cannot_be_seen_are_not_called_absent(
     loop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "DEFAULT_PATH", str(loop))
+    monkeypatch.setattr(paths, "config_file", lambda: str(loop))
     with pytest.raises(InvalidInput, match="cannot read"):
         settings.load(None)
-    monkeypatch.setattr(settings, "DEFAULT_PATH", str(loop.parent / "nothing"))
+    monkeypatch.setattr(paths, "config_file", lambda: str(loop.parent / "nothing"))
     assert settings.load(None) == {}
 
 

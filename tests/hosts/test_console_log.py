@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from shctl.common import paths
 from shctl.hosts import console_log
 from shctl.hypervisor.connection import Hypervisor
 from tests.guests import End, boot_sector
@@ -383,10 +384,10 @@ def test_log_of_a_hung_host_stands_in_libvirts_files(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, content in (("_RUNNING", running), ("_STORED", stored)):
+    for name, content in (("running_hosts", running), ("stored_hosts", stored)):
         directory = tmp_path / name
         directory.mkdir()
-        monkeypatch.setattr(console_log, name, directory)
+        monkeypatch.setattr(paths, name, lambda path=directory: path)
         if content is not None:
             (directory / "b.xml").write_bytes(content)
     hung = SimpleNamespace(name="b", hung=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shctl.common import locks
+from shctl.common import locks, paths
 from shctl.hosts import installation, qemulog
 from shctl.hypervisor.connection import Hypervisor
 from shctl.xml import metadata
@@ -186,7 +186,7 @@ LC_ALL=C /usr/bin/qemu-system-x86_64 -uuid eeee \\
 def test_first_ending(
     uuid: str, ending: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(qemulog, "LOGS", tmp_path)
+    monkeypatch.setattr(paths, "qemu_logs", lambda: tmp_path)
     (tmp_path / "web1.log").write_text(LOG)
     assert qemulog.first_ending("web1", uuid) == ending
     assert qemulog.first_ending("web2", uuid) is None
@@ -196,7 +196,7 @@ def test_only_the_end_of_a_long_log_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What stands before counts as not there, and libvirt's own word holds."""
-    monkeypatch.setattr(qemulog, "LOGS", tmp_path)
+    monkeypatch.setattr(paths, "qemu_logs", lambda: tmp_path)
     monkeypatch.setattr(qemulog, "MAX_BYTES", len(LOG))
     log = tmp_path / "web1.log"
     log.write_text(LOG)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from shctl.common import paths
 from shctl.common.errors import Conflict
-from shctl.hypervisor import ownership
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.ownership import Owner, is_dynamic, qemu_owner, read_owner
 
@@ -57,13 +57,13 @@ class Libvirt(Hypervisor):
 def test_libvirt_that_does_it_is_asked_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "_CONF", tmp_path / "qemu.conf")
+    monkeypatch.setattr(paths, "qemu_conf", lambda: tmp_path / "qemu.conf")
     assert qemu_owner(Libvirt("qemu:///system")) is None
 
 
 def test_owner_that_nobody_names_is_a_conflict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "_CONF", tmp_path)  # a directory: it cannot be read
+    monkeypatch.setattr(paths, "qemu_conf", lambda: tmp_path)  # a directory cannot be read
     with pytest.raises(Conflict, match="does not say which user"):
         qemu_owner(Libvirt("qemu:///system"))

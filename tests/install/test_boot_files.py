@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shctl.common import paths
 from shctl.common.errors import Conflict, InvalidInput, NoSpace
 from shctl.install import boot_files, media
 from shctl.install.media import InstallOptions, Media
@@ -22,7 +23,7 @@ def umask_077() -> Iterator[None]:
 @pytest.fixture
 def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a directory with a kernel and an initrd, on the file system of the boot files."""
-    monkeypatch.setattr(boot_files, "BOOT", tmp_path / "boot")
+    monkeypatch.setattr(paths, "boot_files", lambda: tmp_path / "boot")
     for name in ("kernel", "initrd"):
         (tmp_path / name).write_bytes(name.encode())
         (tmp_path / name).chmod(0o644)
@@ -93,7 +94,7 @@ def test_what_another_host_of_the_name_left_goes(cached: Path) -> None:
 
 
 def test_link_in_place_of_boot_files_stays(cached: Path) -> None:
-    boot_files.BOOT.mkdir()
+    paths.boot_files().mkdir()
     boot_files.directory("web1").symlink_to(cached)
     boot_files.remove_boot_files("web1")
     with pytest.raises(Conflict, match="web1 contains files that shctl did not make"):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from shctl.common import paths
 from shctl.hypervisor.connection import Hypervisor
 from shctl.networks import devices, openvswitch, ports, stale_ports
 from shctl.networks.choice import switch_of
@@ -275,8 +276,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     stored.mkdir()
     (stored / "a.xml").write_text(STORED)
     (stored / "networks").mkdir()
-    monkeypatch.setattr(stale_ports, "STORED", stored)
-    monkeypatch.setattr(stale_ports, "RUNNING", running)
+    monkeypatch.setattr(paths, "stored_hosts", lambda: stored)
+    monkeypatch.setattr(paths, "running_hosts", lambda: running)
     return stored, running
 
 

@@ -10,6 +10,7 @@ from shutil import copy
 import pytest
 
 from shctl import __version__
+from shctl.common import paths
 from shctl.rest import daemon, logs
 from shctl.rest.http import sockets
 from tests.support import ROOT
@@ -42,7 +43,7 @@ def test_server_package_has_what_the_server_needs() -> None:
 
 def test_socket_is_the_one_that_the_server_would_open() -> None:
     socket = unit("socket")["Socket"]
-    assert socket["ListenStream"] == str(sockets.DEFAULT_PATH)
+    assert socket["ListenStream"] == str(paths.socket())
     assert socket["SocketGroup"] == sockets.GROUP
     assert int(socket["SocketMode"], 8) == sockets.MODE
     assert (DEBIAN / "shctl-server.sysusers").read_text().split() == ["g", sockets.GROUP, "-", "-"]

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 
 import pytest
 
+from shctl.common import paths
 from shctl.common.errors import NotFound
 from shctl.hosts import deletion
-from shctl.hosts.console_log import LOGS
 from shctl.hypervisor.connection import Hypervisor
 from tests.rest_server import Client, serving
 from tests.scoreboard import rounds
@@ -337,15 +337,15 @@ def test_r06_a_host_that_goes_meanwhile_keeps_no_log(monkeypatch: pytest.MonkeyP
     hypervisor: Any = SimpleNamespace(domains=lambda: [gone], find_domain=lambda _: None)
     removed: list[Path] = []
     monkeypatch.setattr(deletion, "remove_log", removed.append)
-    deletion._remove_old_log(hypervisor, host, str(LOGS / "old.log"))
-    assert removed == [LOGS / "old.log"]
+    deletion._remove_old_log(hypervisor, host, str(paths.console_logs() / "old.log"))
+    assert removed == [paths.console_logs() / "old.log"]
 
 
 @pytest.mark.usefixtures("_other")
 def test_r06_log_that_a_copy_writes_to_stays() -> None:
     """virt-clone copies where the console is logged."""
     create("x", "--start")
-    log = LOGS / "x.log"
+    log = paths.console_logs() / "x.log"
     eventually(log.exists)
     serial = f"<serial type='pty'><log file='{log}'/></serial>"
     define(OTHER.format(serial))

@@ -14,6 +14,7 @@ import pytest
 from lxml import etree
 
 from shctl import doctor
+from shctl.common import paths
 from shctl.common.errors import InvalidInput
 from shctl.hosts import deletion, details, installation, qemulog
 from shctl.hosts.console_log import log_path
@@ -205,11 +206,11 @@ def test_r39_modes_of_foreign_files_stay(tmp_path: Path) -> None:
 @pytest.fixture
 def booted() -> Iterator[None]:
     """Leave what an installation has at all times: boot files of its own."""
-    (boot_files.BOOT / "web1").mkdir(parents=True)
-    (boot_files.BOOT / "web1" / "kernel").touch()
+    (paths.boot_files() / "web1").mkdir(parents=True)
+    (paths.boot_files() / "web1" / "kernel").touch()
     yield
-    (boot_files.BOOT / "web1" / "kernel").unlink()
-    (boot_files.BOOT / "web1").rmdir()
+    (paths.boot_files() / "web1" / "kernel").unlink()
+    (paths.boot_files() / "web1").rmdir()
 
 
 @pytest.mark.usefixtures("booted")
@@ -494,29 +495,34 @@ def test_r39_doctor_leaves_what_others_keep_where_shctl_works(tmp_path: Path) ->
     (logs / "archive.log").mkdir(0o755)
     # A host that is gone has these, and they go.
     (logs / "gone.log").touch(0o600)
-    boot_files.BOOT.mkdir(exist_ok=True)
-    for path in (boot_files.BOOT / "lost+found", boot_files.BOOT / "docs", tmp_path / "a"):
+    paths.boot_files().mkdir(exist_ok=True)
+    for path in (paths.boot_files() / "lost+found", paths.boot_files() / "docs", tmp_path / "a"):
         path.mkdir()
         (path / "#12").touch()
-    (boot_files.BOOT / "gone").mkdir()
-    (boot_files.BOOT / "gone" / "kernel").touch()
-    before = facts(logs / "printer.log", logs / "archive.log", boot_files.BOOT / "docs", tmp_path)
+    (paths.boot_files() / "gone").mkdir()
+    (paths.boot_files() / "gone" / "kernel").touch()
+    before = facts(
+        logs / "printer.log", logs / "archive.log", paths.boot_files() / "docs", tmp_path
+    )
     try:
         assert run("doctor", "--fix").out.count("fixed") == 2
-        assert (boot_files.BOOT / "lost+found" / "#12").exists()
+        assert (paths.boot_files() / "lost+found" / "#12").exists()
         assert not (logs / "gone.log").exists()
-        assert not (boot_files.BOOT / "gone").exists()
-        boot_files.BOOT.rename(away := boot_files.BOOT.with_name("boot.away"))
-        boot_files.BOOT.symlink_to(tmp_path)
+        assert not (paths.boot_files() / "gone").exists()
+        paths.boot_files().rename(away := paths.boot_files().with_name("boot.away"))
+        paths.boot_files().symlink_to(tmp_path)
         ok("doctor", "--fix")
-        boot_files.BOOT.unlink()
-        away.rename(boot_files.BOOT)
+        paths.boot_files().unlink()
+        away.rename(paths.boot_files())
         after = facts(
-            logs / "printer.log", logs / "archive.log", boot_files.BOOT / "docs", tmp_path
+            logs / "printer.log", logs / "archive.log", paths.boot_files() / "docs", tmp_path
         )
         assert after == before
     finally:
-        for path in (boot_files.BOOT / "lost+found" / "#12", boot_files.BOOT / "docs" / "#12"):
+        for path in (
+            paths.boot_files() / "lost+found" / "#12",
+            paths.boot_files() / "docs" / "#12",
+        ):
             path.unlink(missing_ok=True)
             path.parent.rmdir()
         (logs / "archive.log").rmdir()

@@ -3,12 +3,12 @@
 import logging
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hypercorn.config import Config, Sockets
 
-from shctl.common import files, token_file
+from shctl.common import files, paths, token_file
 from shctl.common.errors import InvalidInput
 from shctl.rest.http import connections, sockets
 
@@ -18,7 +18,7 @@ class Options:
     """The options of serve; `names` are additional names of this server, see Authenticator."""
 
     listen: str | None = None
-    socket: Path = sockets.DEFAULT_PATH
+    socket: Path = field(default_factory=paths.socket)
     tls_cert: Path | None = None
     tls_key: Path | None = None
     client_ca: Path | None = None
@@ -95,8 +95,8 @@ def check_files(options: Options) -> None:
         raise InvalidInput("--tls-cert and --tls-key must be given together")
     if options.client_ca and not options.tls:
         raise InvalidInput("--client-ca requires --tls-cert and --tls-key")
-    if files.exists(token_file.PATH):
-        token_file.check_private(token_file.PATH)
+    if files.exists(paths.tokens()):
+        token_file.check_private(paths.tokens())
     if options.tls_key:
         token_file.check_private(options.tls_key)
 

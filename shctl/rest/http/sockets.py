@@ -16,7 +16,6 @@ from shctl.common.atomic import make_directory
 from shctl.common.errors import Conflict, InvalidInput, ShctlError
 from shctl.rest.http.connections import Listener
 
-DEFAULT_PATH = Path("/run/shctl/shctl.sock")
 DEFAULT_PORT = 8420
 GROUP = "shctl"
 MODE = 0o660
