@@ -166,16 +166,26 @@ def _ask(question: str) -> bool:
     callback=lambda ctx, _param, value: _configure(ctx, value),
     help="Settings file to read instead of /etc/shctl/shctl.toml.",
 )  # fmt: skip
-@click.option("--debug", is_flag=True, envvar="SHCTL_DEBUG", help="Show where an error came from.")
+@click.option("--verbose", is_flag=True, envvar="SHCTL_VERBOSE", help="Show each step on stderr.")
+@click.option(
+    "--debug", is_flag=True, envvar="SHCTL_DEBUG",
+    help="Show steps, calls to other programs, and where an error came from, on stderr.",
+)  # fmt: skip
 @click.version_option(__version__, prog_name="shctl")
 @click.pass_obj
-def root(session: Session, connect: str, config: ShctlError | None, debug: bool) -> None:
+def root(
+    session: Session, connect: str, config: ShctlError | None, verbose: bool, debug: bool
+) -> None:
     """Turn one staging hypervisor into a rack of disposable machines.
 
     Hosts are libvirt domains. Networks are VLANs on Open vSwitch bridges.
     """
     signals.install()
     session.uri, session.debug = connect, debug
+    if verbose or debug:
+        from shctl.cli import verbosity
+
+        verbosity.start(debug=debug)
     if config:
         raise config
     session.local = True

@@ -1,14 +1,13 @@
 """Plans of changes: steps that are printed or run in order, and rolled back on failure."""
 
-import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from shctl.common import calls
 from shctl.common.rollback import Rollback
 from shctl.common.signals import deferred
 
-_LOG = logging.getLogger(__name__)
 C = TypeVar("C")
 T = TypeVar("T")
 
@@ -44,7 +43,7 @@ def run(steps: Iterable[Step[C]], context: C) -> None:
     """
     with Rollback() as undo:
         for step in steps:
-            _LOG.info("%s", step.description)
+            calls.progress(__name__, step.description)
             _run(step, context, undo)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import libvirt as api
 
+from shctl.common import calls
 from shctl.common.errors import (
     Conflict,
     InvalidInput,
@@ -132,6 +133,10 @@ def prepare() -> None:
 
     Keepalive is the only thing that ends a call to a daemon that hangs.
     """
+    if calls.is_logged("shctl.hypervisor"):
+        from shctl.hypervisor.call_log import LoggedModule
+
+        api.libvirtmod = LoggedModule(api.libvirtmod)
     api.registerErrorHandler(lambda *_: None, None)
     api.virEventRegisterDefaultImpl()
     threading.Thread(target=_run_event_loop, name="libvirt-events", daemon=True).start()

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from shctl.common import calls
 from shctl.common.errors import NotFound, ShctlError, Unreachable
 from shctl.networks.switch import PortRow
 
@@ -121,9 +122,18 @@ def _vsctl(*arguments: str, timeout: int = TIMEOUT) -> str:
     # The error that is raised has the message; without this, ovs-vsctl logs it to syslog as well.
     quiet = "--verbose=syslog:off"
     argv = ["ovs-vsctl", f"--timeout={timeout}", quiet, "--format=json", *arguments]
+    with calls.logged(__name__, " ".join(argv)) as call:
+        done = _run(argv)
+        call.result = f"status {done.returncode}"
+    if done.returncode:
+        raise _failure(argv, done)
+    return done.stdout
+
+
+def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:
     try:
         # The outer timeout only matters if ovs-vsctl itself hangs or is not scheduled.
-        done = subprocess.run(
+        return subprocess.run(
             argv, capture_output=True, encoding="utf-8", errors="replace", timeout=TIMEOUT + 2,
             check=False, shell=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
@@ -131,9 +141,6 @@ def _vsctl(*arguments: str, timeout: int = TIMEOUT) -> str:
         raise Unreachable("ovs-vsctl is not installed; install openvswitch-switch") from error
     except subprocess.TimeoutExpired as error:
         raise Unreachable(f"Open vSwitch does not answer within {TIMEOUT + 2} s") from error
-    if done.returncode:
-        raise _failure(argv, done)
-    return done.stdout
 
 
 def _failure(argv: list[str], done: subprocess.CompletedProcess[str]) -> ShctlError:

@@ -4,12 +4,11 @@ import json
 import os
 import stat
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from shctl.common import files
+from shctl.common import calls, files
 from shctl.common.errors import Conflict
 from shctl.xml.disks import RAW
 
@@ -107,9 +106,6 @@ def _information(path: str, kind: str | None) -> dict[str, Any]:
 
 
 def _run(argv: list[str], path: str) -> str:
-    from logging import getLogger  # 5 ms, for what is seldom needed
-
-    begin = time.monotonic()
     try:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -120,16 +116,15 @@ def _run(argv: list[str], path: str) -> str:
             f"qemu-img cannot be run ({error.strerror}); install qemu-utils"
         ) from error
     try:
-        output, errors = process.communicate(timeout=TIMEOUT)
+        with calls.logged(__name__, " ".join(argv)) as call:
+            output, errors = process.communicate(timeout=TIMEOUT)
+            call.result = f"status {process.returncode}"
     except subprocess.TimeoutExpired as error:
         process.kill()
         # What hangs in the kernel, as over NFS, does not even die.
         with suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=1)
         raise Unresolved(f"qemu-img does not answer about {path} in {TIMEOUT} s") from error
-    finally:
-        seconds = time.monotonic() - begin
-        getLogger("images").debug("%s: %s, %.3f s", argv, process.returncode, seconds)
     if process.returncode:
         words = errors.strip().removeprefix("qemu-img: ")
         raise Unresolved(f"qemu-img cannot read {path}: {words[:300]}")

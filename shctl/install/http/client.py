@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from shctl.common import calls
 from shctl.install.http.errors import explain
 from shctl.install.http.results import FetchFailed, Limits
 from shctl.install.http.urls import follow, redact
@@ -86,10 +87,14 @@ class HttpClient:
         """Send a GET request and follow redirects; raise FetchFailed, also for status 5xx."""
         current, limit = url, self.limits.redirects
         for hop in range(limit + 1):
-            with self._translated(current):
+            with (
+                calls.logged(__name__, f"GET {redact(current)}") as call,
+                self._translated(current),
+            ):
                 raw = self._transport.open(
                     current, headers or {}, self._timeout, redirected=hop > 0
                 )
+                call.result = f"status {raw.status}"
             response = Response(current, raw, self._transport.proxy)
             self._check_status(response)
             target = raw.get_redirect_location()
