@@ -34,8 +34,9 @@ def create(
             keep()
             return existing
         _check_trunk(spec)
-        xml = network.build(spec)
-        _check_bridge(switch_of(hypervisor), network.read(xml))
+        switch = switch_of(hypervisor)
+        xml = network.build(spec, switch.VIRTUALPORT)
+        _check_bridge(switch, network.read(xml))
         return detail(hypervisor, _define(hypervisor, spec.name, xml))
 
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from shctl.xml.domain import InterfaceRow
     from shctl.xml.network import NetworkInfo
 
+VIRTUALPORT: str | None = "openvswitch"  # the same XML as on a real hypervisor
+
 
 def check() -> None:
     """Do nothing: there is no switch that could fail."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shctl.xml.domain import InterfaceRow
     from shctl.xml.network import NetworkInfo
 
+VIRTUALPORT: str | None = "openvswitch"
 TIMEOUT = 3  # seconds; a call that works takes 4 ms
 
 

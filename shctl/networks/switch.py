@@ -33,7 +33,12 @@ class PortRow:
 
 
 class Switch(Protocol):
-    """A virtual switch. Every function raises Unreachable if it does not answer."""
+    """A virtual switch. Every function raises Unreachable if it does not answer.
+
+    `VIRTUALPORT` is the type of the virtualport in the XML of its networks, None without one.
+    """
+
+    VIRTUALPORT: str | None
 
     def check(self) -> None:
         """Raise Unreachable unless the switch answers."""

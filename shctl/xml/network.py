@@ -30,13 +30,14 @@ class NetworkInfo:
 Tags = tuple[int | None, tuple[int, ...]]  # the access or native tag, and the trunk's others
 
 
-def build(spec: Spec) -> str:
-    """Return the XML of a network of tagged ports on an Open vSwitch bridge."""
+def build(spec: Spec, virtualport: str | None = "openvswitch") -> str:
+    """Return the XML of a network of tagged ports on a bridge, of Open vSwitch by default."""
     root = etree.Element("network")
     etree.SubElement(root, "name").text = spec.name
     etree.SubElement(root, "forward", mode="bridge")
     etree.SubElement(root, "bridge", name=spec.bridge)
-    etree.SubElement(root, "virtualport", type="openvswitch")
+    if virtualport:
+        etree.SubElement(root, "virtualport", type=virtualport)
     vlan = etree.SubElement(root, "vlan")
     native = etree.SubElement(vlan, "tag", id=str(spec.vlan))
     if spec.trunk:
