@@ -44,25 +44,37 @@ def is_stuck(host: Domain) -> bool:
 def find(hypervisor: Hypervisor, host: Domain) -> Stall | None:
     """Return why a host's guest does not run; None if it runs, or without QEMU."""
     state, reason = host.state_and_reason
-    start = f"'shctl hosts start {host.name}'"
-    off = f"'shctl hosts stop {host.name} --force' powers it off"
-    is_fault, cause = reason in _FAULTS, reason or "reason unknown"
     if (state, reason) == (DomainState.PAUSED, Reason.IO_ERROR):
-        return _failed_disk(hypervisor, host, start)
+        return _failed_disk(hypervisor, host)
+    # libvirt also reports "crashed" for a host whose QEMU has crashed.
+    if state == DomainState.CRASHED and not host.active:
+        return None
+    return explain(host.name, state, reason)
+
+
+def explain(name: str, state: str, reason: str | None) -> Stall | None:
+    """Return why the guest of a host with QEMU does not run, by its state; None if it runs."""
+    start = _start(name)
+    off = f"'shctl hosts stop {name} --force' powers it off"
+    cause = reason or "reason unknown"
+    is_fault = reason in _FAULTS
     if state == DomainState.PMSUSPENDED:
         return Stall("is asleep (pmsuspended)", f"{start} wakes it, {off}")
-    # libvirt also reports "crashed" for a host whose QEMU has crashed.
-    crashed = state == DomainState.CRASHED and host.active
-    if crashed or (state, reason) == (DomainState.PAUSED, Reason.CRASHED):
+    if state == DomainState.CRASHED or (state, reason) == (DomainState.PAUSED, Reason.CRASHED):
         return Stall(f"does not run: its guest has crashed ({cause})", off, is_fault=is_fault)
-    if state == DomainState.PAUSED:
-        wait = "wait until that operation ends"
-        remedy = wait if reason in _TEMPORARY else f"{start} resumes it"
-        return Stall(f"is paused ({cause})", remedy, is_fault=is_fault)
-    return None
+    if state != DomainState.PAUSED:
+        return None
+    if reason in _TEMPORARY:
+        return Stall(f"is paused ({cause})", "wait until that operation ends")
+    return Stall(f"is paused ({cause})", f"{start} resumes it", is_fault=is_fault)
 
 
-def _failed_disk(hypervisor: Hypervisor, host: Domain, start: str) -> Stall:
+def _start(name: str) -> str:
+    return f"'shctl hosts start {name}'"
+
+
+def _failed_disk(hypervisor: Hypervisor, host: Domain) -> Stall:
+    start = _start(host.name)
     errors = _disk_errors(host)
     full = [disk for disk, lacks_space in errors.items() if lacks_space]
     named = ", ".join(_names(hypervisor, host, full or list(errors))) or "a disk"

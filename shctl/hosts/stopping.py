@@ -28,16 +28,18 @@ def stop(
     host = hypervisor.domain(name)
     if not host.active:
         return Outcome(name, "already shut off")
-    if install := _installation(host):
-        if install.open:
-            return _stop_installer(host, force=force)
-        if install.late:
-            _clear_cause(host)
+    install = _running_installation(host)
+    if install and install.open:
+        return _stop_installer(host, force=force)
+    if install and install.late:
+        _clear_cause(host)
+    # --force --timeout 0 powers the host off at once, as --force alone does.
     if not force or timeout:
-        _shut_down(host, force=force, seconds=STOP_TIMEOUT if timeout is None else timeout)
-    if not _is_off(host):
-        return _power_off(host)
-    return Outcome(name, DomainState.SHUT_OFF)
+        seconds = STOP_TIMEOUT if timeout is None else timeout
+        _shut_down(host, force=force, seconds=seconds)
+    if _is_off(host):
+        return Outcome(name, DomainState.SHUT_OFF)
+    return _power_off(host)
 
 
 def _power_off(host: Domain) -> Outcome:
@@ -47,7 +49,7 @@ def _power_off(host: Domain) -> Outcome:
     return Outcome(host.name, "powered off")
 
 
-def _installation(host: Domain) -> Installation | None:
+def _running_installation(host: Domain) -> Installation | None:
     """Return the installation whose installer the host runs now."""
     info = domain.read(host.xml())
     return info.metadata.install if info.installer and info.metadata else None
@@ -80,9 +82,10 @@ def _shut_down(host: Domain, *, force: bool, seconds: float) -> None:
     end = time.monotonic() + seconds
     with suppress(TimedOut):  # QEMU hangs
         ask_qemu(host, host.shut_down, seconds)
-    # With force, power it off even if the caller has disconnected.
     left = end - time.monotonic()
-    if not wait_until(lambda: _is_off(host), left, cancellable=not force) and not force:
+    # With force, it is powered off afterwards even if the caller has disconnected.
+    is_off = wait_until(lambda: _is_off(host), left, cancellable=not force)
+    if not is_off and not force:
         raise TimedOut(
             f"host {host.name!r} is still {host.state} after {seconds:g} s;"
             " --force powers it off, --timeout waits longer"
@@ -101,19 +104,24 @@ def reboot(hypervisor: Hypervisor, name: str, *, force: bool = False) -> Outcome
     host = hypervisor.domain(name)
     if not host.active:
         raise Conflict(f"host {name!r} is {host.state}; 'shctl hosts start {name}' starts it")
-    if install := _installation(host):
-        raise Conflict(
-            f"host {name!r} is being installed; its installer reboots it"
-            if install.open
-            else f"host {name!r} still runs its installer, which has failed;"
-            f" 'shctl hosts stop {name} --force' stops it"
-        )
+    _check_no_installer(host)
     if force and host.state != DomainState.PMSUSPENDED:  # a reset would leave it half asleep
         ask_qemu(host, host.reset)
         return Outcome(name, "reset")
     _check_awake(host)
     ask_qemu(host, host.reboot)
     return Outcome(name, "rebooting")
+
+
+def _check_no_installer(host: Domain) -> None:
+    install = _running_installation(host)
+    if install and install.open:
+        raise Conflict(f"host {host.name!r} is being installed; its installer reboots it")
+    if install:
+        raise Conflict(
+            f"host {host.name!r} still runs its installer, which has failed;"
+            f" 'shctl hosts stop {host.name} --force' stops it"
+        )
 
 
 def _check_awake(host: Domain) -> None:

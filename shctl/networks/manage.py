@@ -29,31 +29,19 @@ def create(
     """
     names.check_network(spec.name)
     hypervisor.check_writable()
+    switch = switch_of(hypervisor)
     with locks.hold("network", spec.name):
-        if existing := _existing(hypervisor, spec, if_not_exists=if_not_exists):
+        if existing := _find_existing(hypervisor, spec, if_not_exists=if_not_exists):
             keep()
             return existing
-        _check_trunk(spec)
-        switch = switch_of(hypervisor)
         xml = network.build(spec, switch.VIRTUALPORT)
+        _check_trunk(spec)
         _check_bridge(switch, network.read(xml))
-        return detail(hypervisor, _define(hypervisor, spec.name, xml))
+        handle = _define(hypervisor, spec.name, xml)
+        return detail(hypervisor, handle)
 
 
-def _define(hypervisor: Hypervisor, name: str, xml: str) -> Network:
-    """Define a network, set autostart and start it; roll back if a step fails."""
-    with Rollback() as undo:
-        handle = undo.make(
-            f"network {name}", lambda: hypervisor.define_network(xml), Network.undefine
-        )
-        handle.set_autostart()
-        # Pushed before the start: stop() accepts an inactive network.
-        undo.push(f"running network {name}", handle.stop)
-        handle.start()
-    return handle
-
-
-def _existing(
+def _find_existing(
     hypervisor: Hypervisor, spec: network.Spec, *, if_not_exists: bool
 ) -> NetworkDetail | None:
     try:
@@ -95,6 +83,19 @@ def _check_bridge(switch: Switch, info: network.NetworkInfo) -> None:
             f" existing bridges: {', '.join(known) or 'none'}",
             field="bridge",
         )
+
+
+def _define(hypervisor: Hypervisor, name: str, xml: str) -> Network:
+    """Define a network, set autostart and start it; roll back if a step fails."""
+    with Rollback() as undo:
+        handle = undo.make(
+            f"network {name}", lambda: hypervisor.define_network(xml), Network.undefine
+        )
+        handle.set_autostart()
+        # Pushed before the start: stop() accepts an inactive network.
+        undo.push(f"running network {name}", handle.stop)
+        handle.start()
+    return handle
 
 
 def show(hypervisor: Hypervisor, name: str) -> NetworkDetail:
@@ -164,7 +165,7 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
     """
     hypervisor.check_writable()
     with locks.hold("network", name):
-        handle = _deletable(hypervisor, name, if_exists=if_exists)
+        handle = _find_deletable(hypervisor, name, if_exists=if_exists)
         if handle is None:
             return Outcome(name, "does not exist")
         handle.stop()
@@ -175,14 +176,14 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
 def preview(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> str | None:
     """Describe what a deletion would remove; None for nothing. Raises the errors of delete()."""
     hypervisor.check_writable()
-    handle = _deletable(hypervisor, name, if_exists=if_exists)
+    handle = _find_deletable(hypervisor, name, if_exists=if_exists)
     if handle is None:
         return None
     info = network.read(handle.xml())
     return f"{name}: VLAN {info.vlan} on {info.bridge}"
 
 
-def _deletable(hypervisor: Hypervisor, name: str, *, if_exists: bool) -> Network | None:
+def _find_deletable(hypervisor: Hypervisor, name: str, *, if_exists: bool) -> Network | None:
     try:
         handle = hypervisor.network(name)
     except NotFound:

@@ -1,0 +1,56 @@
+"""Why the guest of a host does not run, by its state alone."""
+
+import pytest
+
+from shctl.common.errors import Conflict
+from shctl.common.states import DomainState, Reason
+from shctl.hosts import stalls
+from shctl.hosts.stalls import Stall
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Skip the check for leftovers: these tests use no hypervisor."""
+
+
+START = "'shctl hosts start web1' resumes it"
+OFF = "'shctl hosts stop web1 --force' powers it off"
+
+
+@pytest.mark.parametrize("state", [DomainState.RUNNING, DomainState.IDLE, DomainState.SHUT_OFF])
+def test_guest_that_runs_or_is_off(state: DomainState) -> None:
+    assert stalls.explain("web1", state, "booted") is None
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "expected"),
+    [
+        (DomainState.PAUSED, "user", Stall("is paused (user)", START)),
+        (DomainState.PAUSED, None, Stall("is paused (reason unknown)", START)),
+        (DomainState.PAUSED, "watchdog", Stall("is paused (watchdog)", START, is_fault=True)),
+        (
+            DomainState.PAUSED, "migrating",
+            Stall("is paused (migrating)", "wait until that operation ends"),
+        ),
+        (
+            DomainState.PMSUSPENDED, None,
+            Stall("is asleep (pmsuspended)", f"'shctl hosts start web1' wakes it, {OFF}"),
+        ),
+        (
+            DomainState.CRASHED, "panicked",
+            Stall("does not run: its guest has crashed (panicked)", OFF, is_fault=True),
+        ),
+        (
+            DomainState.PAUSED, Reason.CRASHED,
+            Stall("does not run: its guest has crashed (crashed)", OFF, is_fault=True),
+        ),
+    ],
+)  # fmt: skip
+def test_guest_that_does_not_run(state: str, reason: str | None, expected: Stall) -> None:
+    assert stalls.explain("web1", state, reason) == expected
+
+
+def test_error_names_the_host_and_what_to_do() -> None:
+    error = Stall("is paused (user)", START).error("web1")
+    assert type(error) is Conflict
+    assert str(error) == f"host 'web1' is paused (user); {START}"
