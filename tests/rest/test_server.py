@@ -148,6 +148,7 @@ def test_wrong_method(client: Client, method: str, path: str, allowed: set[str])
     reply = client.ask(method, path)
     assert reply.status == 405
     assert reply.is_problem
+    assert reply.json["detail"].endswith("; GET /openapi.json lists the routes")
     head = {"HEAD"} if "GET" in allowed else set()
     assert set(reply.headers["allow"].replace(" ", "").split(",")) == allowed | head
 
@@ -159,6 +160,7 @@ def test_no_such_path(client: Client, path: str) -> None:
     reply = client.ask("GET", path)
     assert reply.status == 404
     assert reply.is_problem
+    assert reply.json["detail"] == "there is no such path; GET /openapi.json lists the routes"
 
 
 def test_every_answer_says_how_it_may_be_used(client: Client) -> None:

@@ -1,0 +1,75 @@
+"""From a request to its command line, and to the limit that counts it."""
+
+from typing import Any
+
+import click
+import pytest
+
+from shctl.commands.types import Duration
+from shctl.common.errors import InvalidInput
+from shctl.rest import runner
+from shctl.rest.route import Route
+
+STOP = Route("PUT", "/hosts/<name>/stop", "hosts stop", 204, "power", 60, 300, limit="stop")
+LIST = Route("GET", "/hosts", "hosts list", 200, "read", 8, cpu_bound=True, limit="read")
+DOCTOR = Route("GET", "/doctor", "doctor", 200, "read", 60, limit="read")
+TIMEOUT = click.Option(["--timeout"], type=Duration(0, 3600), default=600)
+FORCE = click.Option(["--force"], is_flag=True)
+KNOWN: dict[str, click.Parameter] = {"timeout": TIMEOUT, "force": FORCE}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "stop"),
+        ({"force": False}, "stop"),
+        ({"force": True}, "change"),
+        ({"force": True, "timeout": 5}, "stop"),
+    ],
+)
+def test_only_stops_that_wait_count_as_stops(given: dict[str, Any], expected: str) -> None:
+    assert runner.limit_name(STOP, given) == expected
+
+
+def test_resources() -> None:
+    assert runner.resource(STOP, "web1") == "hosts/web1"
+    assert runner.resource(DOCTOR, "") == "doctor"
+    assert runner.resource(LIST, "") == ""
+
+
+def test_build_argv() -> None:
+    argv = runner.build_argv(KNOWN, {"force": True, "timeout": 5}, "-web1")
+    assert argv == ["--force", "--timeout=5", "--", "-web1"]
+
+
+def test_a_longer_default_is_capped() -> None:
+    given: dict[str, Any] = {}
+    runner.cap_timeout(STOP, KNOWN, given)
+    assert given == {"timeout": "300"}
+
+
+def test_a_longer_timeout_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="timeout: must be at most 300 s") as caught:
+        runner.cap_timeout(STOP, KNOWN, {"timeout": 301})
+    assert caught.value.field == "timeout"
+
+
+@pytest.mark.parametrize("timeout", [0, 300, "5m"])
+def test_other_timeouts_stay(timeout: object) -> None:
+    given = {"timeout": timeout}
+    runner.cap_timeout(STOP, KNOWN, given)
+    assert given == {"timeout": timeout}
+
+
+@pytest.mark.parametrize(
+    ("query", "body"), [("force=true", b""), ("", b"[]"), ("", b'{"force": 1}'), ("", b'{"x": 1}')]
+)
+def test_invalid_parameters(query: str, body: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        runner.read_parameters(STOP, KNOWN, query, "application/json", body)
+
+
+def test_valid_parameters() -> None:
+    body = b'{"force": true, "timeout": "5m"}'
+    given = runner.read_parameters(STOP, KNOWN, "", "application/json", body)
+    assert given == {"force": True, "timeout": "5m"}
