@@ -7,7 +7,7 @@ from contextlib import suppress
 from shctl.common import files
 from shctl.common.errors import Conflict, NotFound
 from shctl.common.model import HostDetail
-from shctl.hosts import console_log, details, power
+from shctl.hosts import console_log, nvram
 from shctl.hosts.request import Request
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
@@ -17,22 +17,14 @@ from shctl.xml import domain
 from shctl.xml.metadata import Metadata, OwnedVolume
 
 
-def existing(hypervisor: Hypervisor, request: Request) -> Domain | None:
-    """Return an existing host that satisfies the request, or None; raise Conflict otherwise."""
-    host = hypervisor.find_domain(request.name)
-    if host is None:
-        return None
-    power.check_complete(host)
-    if request.if_not_exists:
-        _check_same(details.detail(hypervisor, host), request)
-        return host
-    raise Conflict(
-        f"host {host.name!r} exists already; delete it with 'shctl hosts delete {host.name}', or"
-        " use --if-not-exists to keep it"
-    )
+def check_files_free(hypervisor: Hypervisor, spec: domain.Spec) -> None:
+    """Raise Conflict when another host may use a file that a new host would own."""
+    _check_log_free(hypervisor, spec.name)
+    if spec.hardware.firmware == "uefi":
+        nvram.check_free(hypervisor, spec.name)
 
 
-def _check_same(existing: HostDetail, request: Request) -> None:
+def check_same(existing: HostDetail, request: Request) -> None:
     """Raise Conflict when the existing host differs from the request."""
     have = {
         "memory": existing.max_memory,
@@ -64,7 +56,7 @@ def check_volumes_free(hypervisor: Hypervisor, pool: Pool, data: Metadata) -> No
             )
 
 
-def check_log_free(hypervisor: Hypervisor, name: str) -> None:
+def _check_log_free(hypervisor: Hypervisor, name: str) -> None:
     """Raise Conflict when another host, such as a copy, writes to the new host's console log."""
     path = console_log.log_path(name)
     if not files.exists(path):

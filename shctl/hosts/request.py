@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shctl.common import names
 from shctl.xml.domain import Hardware
 
 if TYPE_CHECKING:
@@ -33,3 +34,13 @@ class Request:
     def starts(self) -> bool:
         """Return whether the creation starts the host or its installer."""
         return bool(self.start or self.install)
+
+    @property
+    def predefined_values(self) -> dict[str, str]:
+        """Return the values that answers may use without --value.
+
+        DISK is the first disk by its WWN: which of several disks Linux calls sda is not defined.
+        """
+        wwn = names.wwn(self.name, names.disk_target(0))
+        mac = names.mac(self.name, 0)
+        return {"HOSTNAME": self.name, "MAC": mac, "DISK": f"/dev/disk/by-id/wwn-0x{wwn}"}

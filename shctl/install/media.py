@@ -78,16 +78,7 @@ def borrow(
         yield None
         return
     with TreeClient() as client:
-        tree = trees.probe(
-            options.location,
-            kernel=options.kernel,
-            initrd=options.initrd,
-            local=options.local,
-            client=client,
-        )
-        known = {**values, "LOCATION": tree.base, **options.values}
-        answers = {name: render(content, known) for name, content in options.inject.items()}
-        line = _cmdline(tree, options.cmdline)
+        tree, answers, line = _probe(client, options.location, options, values)
         with (
             _borrowed(client, tree, tree.kernel, progress, kernel=True) as kernel,
             _borrowed(client, tree, tree.initrd, progress, kernel=False) as initrd,
@@ -95,6 +86,24 @@ def borrow(
             if answers:
                 check_initrd(initrd, tree.initrd)
             yield Media(kernel, initrd, line, answers, tree.location)
+
+
+def check_location(options: InstallOptions, values: Mapping[str, str]) -> str:
+    """Return the tree's location; raise what borrow() raises before it downloads a kernel."""
+    with TreeClient() as client:
+        return _probe(client, options.location or "", options, values)[0].location
+
+
+def _probe(
+    client: TreeClient, location: str, options: InstallOptions, values: Mapping[str, str]
+) -> tuple[trees.Tree, dict[str, bytes], str]:
+    """Return the tree, the answers with all values inserted, and the command line."""
+    tree = trees.probe(
+        location, kernel=options.kernel, initrd=options.initrd, local=options.local, client=client
+    )
+    known = {**values, "LOCATION": tree.base, **options.values}
+    answers = {name: render(content, known) for name, content in options.inject.items()}
+    return tree, answers, _cmdline(tree, options.cmdline)
 
 
 @contextmanager

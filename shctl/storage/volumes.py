@@ -32,11 +32,24 @@ def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
     if pool.active:
         return pool
     if name != DEFAULT_POOL or _type(pool) != "dir":
-        raise InvalidInput(
-            f"pool: pool {name!r} is inactive; 'virsh pool-start {name}' starts it", field="pool"
-        )
+        raise inactive_pool(name)
     _start(pool)
     return pool
+
+
+def inactive_pool(name: str) -> InvalidInput:
+    """Return the error for a pool that is not active and may not be started."""
+    return InvalidInput(
+        f"pool: pool {name!r} is inactive; start it with 'virsh pool-start {name}'", field="pool"
+    )
+
+
+def check_default_pool(hypervisor: Hypervisor, *, exists: bool) -> None:
+    """Raise the error that open_pool would raise for a default pool that is not active."""
+    if not exists:
+        _check_directory_free(hypervisor)
+    elif _type(hypervisor.pool(DEFAULT_POOL)) != "dir":
+        raise inactive_pool(DEFAULT_POOL)
 
 
 def _type(pool: Pool) -> str | None:
