@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shctl.commands.base import (
+    DRY_RUN,
     Group,
     LocalCommand,
     LocalOption,
@@ -30,7 +31,7 @@ from shctl.common.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shctl.common.model import HostDetail, Outcome
+    from shctl.common.model import CreationPlan, HostDetail, Outcome
     from shctl.common.rows import Host
     from shctl.install.media import InstallOptions
     from shctl.xml.domain import Hardware
@@ -107,6 +108,7 @@ def show_host(session: Session, name: str) -> HostDetail:
 @click.option(
     "--wait", cls=LocalOption, is_flag=True, help="Wait until the host is installed, or running."
 )
+@DRY_RUN
 @click.pass_obj
 def create_host(
     session: Session,
@@ -120,14 +122,16 @@ def create_host(
     if_not_exists: bool,
     overcommit: bool,
     install: InstallOptions | None,
-    wait: bool = False,
-) -> HostDetail:
+    wait: bool,
+    dry_run: bool,
+) -> HostDetail | CreationPlan:
     """Create a host, and install an operating system with --install.
 
     Without --install its disks are blank, and it boots from the first disk, then from the network.
     With --install the installer boots once; when it has ended, the host boots from its disk.
+    With --dry-run all checks are made and the steps are printed; nothing is changed or downloaded.
     """
-    from shctl.hosts import creation, waiting
+    from shctl.hosts import creation, creation_preview, waiting
     from shctl.hosts.request import Request
 
     request = Request(
@@ -135,6 +139,8 @@ def create_host(
     )
     if wait and not request.starts:
         raise InvalidInput("wait: requires --start or --install", field="wait")
+    if dry_run:
+        return creation_preview.preview(session.hypervisor, request)
     host = creation.create(session.hypervisor, request, session.progress, session.note_kept)
     if not wait:
         return host

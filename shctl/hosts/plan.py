@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from shctl.common import names
+from shctl.common import names, paths
 from shctl.common.errors import Conflict, InvalidInput
 from shctl.common.steps import Plan, Step
 from shctl.hosts import capacity, conflicts, console_log
@@ -137,7 +137,7 @@ def _pool_steps(name: str, state: HypervisorState) -> Iterator[BuildStep]:
         error = not_found("pool", name, state.pools)
         raise InvalidInput(f"pool: {error}; list all with 'virsh pool-list --all'", field="pool")
     action = "start" if name in state.pools else "create"
-    text = f"{action.capitalize()} pool {name!r} in {volumes.DEFAULT_PATH}."
+    text = f"{action.capitalize()} pool {name!r} in {paths.volumes()}."
     yield Step(action, f"pool {name}", text, Building.open_pool)
 
 

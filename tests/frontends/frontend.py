@@ -93,6 +93,7 @@ class Rest:
         method, _, path = self.requests[command].partition(" ")
         path, body = path.format(quote(name or "", safe="")), None
         if method in ("POST", "PUT"):
+            path += "?dry_run=true" if given.pop("dry_run", False) else ""
             body = given
         elif given:
             path += "?" + urlencode({key: _text(value) for key, value in given.items()})

@@ -59,6 +59,52 @@ def test_a_name_is_taken_once(frontend: Frontend, web1: Answer) -> None:
     assert kept.data == web1.data
 
 
+def test_dry_run_of_a_creation_changes_nothing(
+    frontend: Frontend, look: Callable[[], set[tuple[str, str]]]
+) -> None:
+    before, host = look(), {**HOST, "disks": [1, 2]}
+    planned = frontend.run("hosts create", "dry", **host, start=True, dry_run=True)
+    assert planned.ok
+    assert look() == before
+    assert planned.data["name"] == "dry"
+    steps = [(step["action"], step["target"]) for step in planned.data["steps"]]
+    assert steps[0] == ("define", "host dry")
+    assert ("create", "volume dry-sdb in pool shctl") in steps
+    assert steps[-2:] == [("start", "running host dry"), ("complete", "host dry")]
+    assert all(step["description"].endswith(".") for step in planned.data["steps"])
+    assert [disk["size"] for disk in planned.data["disks"]] == [1, 2]
+    (interface,) = planned.data["interfaces"]
+    made = frontend.run("hosts create", "dry", **host)
+    assert interface["mac"] == made.data["interfaces"][0]["mac"]
+    assert (interface["network"], interface["vlan"]) == ("vlan10", 10)
+    assert frontend.run("hosts create", "dry", **HOST, dry_run=True).status == 409
+    kept = frontend.run("hosts create", "dry", **host, dry_run=True, if_not_exists=True)
+    assert kept.data["steps"] == []
+    assert frontend.run("hosts delete", "dry").ok
+
+
+def test_dry_run_reports_what_a_creation_reports(frontend: Frontend) -> None:
+    for change in ({"networks": ["nowhere"]}, {"pool": "nowhere"}, {"memory": 2**24}):
+        planned = frontend.run("hosts create", "dry", **{**HOST, **change}, dry_run=True)
+        assert planned == frontend.run("hosts create", "dry", **{**HOST, **change})
+        assert planned.status in (400, 507)
+
+
+def test_dry_run_of_an_installation_downloads_nothing(frontend: Frontend) -> None:
+    with installations.serving() as trees:
+        location = trees.of(End.SPIN)
+        planned = frontend.run(
+            "hosts create", "dry", **HOST, install=True, location=location, dry_run=True
+        )
+        assert planned.ok, planned
+        assert planned.data["steps"][0]["action"] == "download"
+        missing = frontend.run(
+            "hosts create", "dry", **HOST, install=True, location=f"{location}/none", dry_run=True
+        )
+        assert (missing.status, missing.field) == (400, "location")
+    assert frontend.run("hosts show", "dry").status == 404
+
+
 @pytest.mark.parametrize(
     ("field", "change"),
     [
