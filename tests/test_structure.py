@@ -136,6 +136,12 @@ def test_web_framework_stays_in_the_server() -> None:
     assert {package(name) for name in importers(*WEB) - {"commands.serve"}} <= {"rest", "server"}
 
 
+@pytest.mark.parametrize("name", [name for name in TREES if name.startswith("rest.http.")])
+def test_http_of_the_server_knows_no_command(name: str) -> None:
+    above = {"rest", "server", "commands"}
+    assert not {n for n in ours(name) if package(n) in above and not n.startswith("rest.http")}
+
+
 def calls(tree: ast.AST) -> list[ast.Call]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
 

@@ -13,6 +13,7 @@ from shctl.common.errors import InvalidInput, ShctlError
 from shctl.rest import parsing
 from shctl.rest.access import Authenticator, authorize
 from shctl.rest.exchange import Exchange
+from shctl.rest.http.bodies import MAX_BODY
 from shctl.rest.route import Page, Route
 
 Row = Route | Page
@@ -93,5 +94,5 @@ def _check_body(environ: dict[str, Any]) -> None:
     if not length.isdecimal() or not int(length):
         return
     parsing.check_content_type(environ.get("CONTENT_TYPE", ""))
-    if int(length) > parsing.MAX_BODY:
-        raise InvalidInput(f"the body is too long; the limit is {parsing.MAX_BODY} bytes")
+    if int(length) > MAX_BODY:
+        raise InvalidInput(f"the body is too long; the limit is {MAX_BODY} bytes")

@@ -9,8 +9,8 @@ from urllib.parse import unquote_to_bytes
 
 from shctl.common.errors import InvalidInput
 from shctl.common.text import clean
+from shctl.rest.http.bodies import MAX_BODY
 
-MAX_BODY = 64 * 1024  # bytes
 _FORM = "application/x-www-form-urlencoded"
 _JSON_TYPES = ("application/json", "application/json; charset=utf-8", "", _FORM)
 
@@ -23,7 +23,7 @@ def check_content_type(content_type: str) -> None:
     """
     parts = content_type.lower().replace('"', "").split(";")
     if "; ".join(part.strip() for part in parts) not in _JSON_TYPES:
-        raise InvalidInput("the body must be application/json", field="Content-Type")
+        raise InvalidInput("Content-Type: must be application/json", field="Content-Type")
 
 
 def read_body(body: bytes) -> dict[str, Any]:
@@ -107,4 +107,4 @@ def _decoded(text: str) -> str:
     try:
         return unquote_to_bytes(text.replace("+", " ")).decode("utf-8")
     except UnicodeDecodeError:
-        raise InvalidInput("the query is not UTF-8") from None
+        raise InvalidInput("the query is not percent-encoded UTF-8") from None

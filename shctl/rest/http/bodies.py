@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Any
 
 from shctl.common.errors import ShctlError, Unreachable
-from shctl.rest.parsing import MAX_BODY
 
+MAX_BODY = 64 * 1024  # bytes
 MAX_DISCARDED = 4 * 2**20  # bytes
 BODY_TIMEOUT = 30.0  # seconds in which a body has to arrive
 DRAIN_TIMEOUT = 2.0  # the same for a body that has to be empty, or whose request was refused
@@ -73,7 +73,9 @@ async def _read_within(seconds: float, receive: Receive, limit: int) -> bytes:
     try:
         return await asyncio.wait_for(_read(receive, limit), seconds)
     except TimeoutError:
-        raise BodyTimeout(f"the body did not arrive within {seconds:g} s") from None
+        raise BodyTimeout(
+            f"the body did not arrive within {seconds:g} s; send the request again"
+        ) from None
 
 
 async def _read(receive: Receive, limit: int) -> bytes:

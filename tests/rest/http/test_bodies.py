@@ -7,8 +7,7 @@ import pytest
 
 from shctl.common.errors import Unreachable
 from shctl.rest.http import bodies
-from shctl.rest.http.bodies import BodyReader, BodyTimeout, ClientDisconnected, Receive
-from shctl.rest.parsing import MAX_BODY
+from shctl.rest.http.bodies import MAX_BODY, BodyReader, BodyTimeout, ClientDisconnected, Receive
 
 
 def sends(*messages: dict[str, Any]) -> Receive:
