@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Write docs/openapi.json, which describes the REST interface, from the commands and routes.
+"""Generate docs/openapi.json from the commands and routes.
 
 tools/openapi.py [FILE]
 """
@@ -19,7 +19,7 @@ FILE = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 
 
 def text() -> str:
-    """Return the document as it is kept."""
+    """Return the OpenAPI document as JSON text."""
     document = describe(CommandRunner(click.Context(root), DEFAULT_URI))
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

@@ -1,7 +1,7 @@
 # fish completion for shctl
 #
-# shctl itself says what fits: it is asked with the line in its environment, in the protocol of
-# Python's click, and answers "kind,value", a tab and help, one a line.
+# This calls shctl with the command line in its environment, in click's protocol for fish; it prints
+# "kind,value", a tab and help, one per line.
 
 function __shctl_complete
     set -l answer (env _SHCTL_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) \

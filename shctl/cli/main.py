@@ -25,7 +25,7 @@ MEMBERS = {
         "shctl.commands.doctor:doctor",
         "Find problems that interrupted commands and other tools left behind.",
     ),
-    "trees": ("shctl.commands.trees:trees", "Look into installation trees."),
+    "trees": ("shctl.commands.trees:trees", "Examine installation trees."),
     "tokens": (
         "shctl.commands.tokens:tokens",
         "Create, list and delete access tokens for the REST server.",

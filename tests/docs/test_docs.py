@@ -131,8 +131,8 @@ def test_messages_in_the_troubleshooting_exist() -> None:
     table = (ROOT / "docs" / "operating.md").read_text().partition("by message")[2]
     cells = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
     assert len(cells) > 10
-    told = [part for cell in cells for part in re.findall("`([^`]+)`", cell)]
-    assert [part for part in told if part not in plain] == []
+    quoted = [part for cell in cells for part in re.findall("`([^`]+)`", cell)]
+    assert [part for part in quoted if part not in plain] == []
 
 
 def test_statuses_and_paths_of_the_old_interface_are_routes() -> None:
@@ -147,7 +147,7 @@ def test_statuses_and_paths_of_the_old_interface_are_routes() -> None:
 
 def test_paths_that_are_named_exist_in_the_program() -> None:
     source = " ".join(file.read_text() for file in (ROOT / "shctl").rglob("*.py"))
-    table = (ROOT / "docs" / "operating.md").read_text().partition("stored where")[2]
-    named = re.findall(r"^\| `(/\S*shctl/\S+)`", table.partition("## Back-up")[0], re.MULTILINE)
+    table = (ROOT / "docs" / "operating.md").read_text().partition("## Files")[2]
+    named = re.findall(r"^\| `(/\S*shctl/\S+)`", table.partition("## Backup")[0], re.MULTILINE)
     assert named
     assert [path for path in named if path not in source] == []

@@ -262,7 +262,7 @@ def test_purge_leaves_nothing_but_disks(root: Root) -> None:
     assert {"etc/shctl", "etc/shctl/shctl.toml", "var/lib/shctl", "var/log/shctl"} <= left
     done = root.attempt("apt-get", "-qq", "-y", "purge", "shctl", "shctl-server")
     assert done.returncode == 0
-    assert "/var/lib/shctl/volumes holds disks of hosts" in done.stderr + done.stdout
+    assert "/var/lib/shctl/volumes contains disks of hosts" in done.stderr + done.stdout
     assert (root.path / DISK).exists()
     assert root.files("shctl") == {"var/lib/shctl"}
     assert root.attempt("getent", "group", "shctl").returncode != 0
