@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shctl.common.model import NetworkDetail, Outcome
     from shctl.common.rows import Network
 
-TAG = Number(1, 4094)
+TAG = Number(1, 4094)  # IEEE 802.1Q reserves 0 and 4095
 
 
 @click.group(cls=Group)
@@ -81,8 +81,8 @@ def create_network(
 def _ask_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> str:
     from shctl.networks.manage import preview
 
-    going = check_each(names, lambda name: preview(session.hypervisor, name, if_exists=if_exists))
-    return f"Delete {count(len(going), 'network')} ({', '.join(going)}) for good?" if going else ""
+    found = check_each(names, lambda name: preview(session.hypervisor, name, if_exists=if_exists))
+    return f"Delete {count(len(found), 'network')} ({', '.join(found)}) for good?" if found else ""
 
 
 @networks.command("delete", examples=["shctl networks delete vlan10 vlan20 --yes"])

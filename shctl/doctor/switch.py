@@ -28,9 +28,9 @@ def stale_ports(hypervisor: Hypervisor) -> Found:
 
 def possibly_stale_ports(hypervisor: Hypervisor) -> Found:
     """Find rows that may be stale, and that libvirt may reuse for a new port."""
-    for row in ports.unclear(hypervisor):
+    for row in ports.possibly_stale(hypervisor):
         # Checked again: a host that stops between the two reads takes its rows with it.
-        if row in ports.unclear(hypervisor):
+        if row in ports.possibly_stale(hypervisor):
             problem = f"its row in Open vSwitch ({_place(row)}) may be stale"
             remedy = (
                 "run 'shctl doctor --fix' as root; if the row remains and nothing uses it, run"
@@ -46,6 +46,7 @@ def _place(row: PortRow) -> str:
 def _is_stale(hypervisor: Hypervisor, row: PortRow) -> bool:
     """Check a row again: a host that stopped between the two reads took its rows with it."""
 
+    # With the host's lock, so that no other shctl starts or stops it meanwhile.
     def still() -> bool:
         return row in ports.stale(hypervisor)
 
@@ -56,7 +57,7 @@ def _is_stale(hypervisor: Hypervisor, row: PortRow) -> bool:
 def wrong_ports(hypervisor: Hypervisor) -> Found:
     """Find running hosts with a port that does not match their network."""
     for host, _ in take_snapshot(hypervisor).hosts:
-        with suppress(NotFound):
+        with suppress(NotFound):  # deleted meanwhile
             wrong = _wrong_port(hypervisor, host)
             if wrong and recheck_locked(host.name, partial(_has_wrong_port, hypervisor, host)):
                 yield Finding("host", host.name, wrong, "stop it and start it again"), None
@@ -73,9 +74,9 @@ def _has_wrong_port(hypervisor: Hypervisor, host: Domain) -> bool:
 def networks(hypervisor: Hypervisor) -> Found:
     """Find networks without their bridge, and inactive ones."""
     switch = switch_of(hypervisor)
-    known = switch.bridges()
+    known = switch.bridges()  # once: each ovs-vsctl takes 4 ms
     for row in hypervisor.networks():
-        with suppress(NotFound):
+        with suppress(NotFound):  # deleted meanwhile
             info = network.read(hypervisor.network(row.name).xml())
             if not switch.carries(info):
                 continue

@@ -39,6 +39,7 @@ def _first_device(root: etree._Element) -> str:
     devices = root.findall("os/boot")
     if devices:
         return str(devices[0].get("dev"))
+    # libvirt accepts either <os><boot> or the devices' own <boot order=...>, not both.
     ordered = [e for e in root.iterfind("devices/*[boot]") if order(e)]
     if not ordered:
         return "hd"  # libvirt's default

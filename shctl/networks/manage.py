@@ -56,6 +56,7 @@ def _find_existing(
 
 def _check_same(existing: NetworkDetail, spec: network.Spec) -> None:
     """Raise Conflict unless the networks are the same: hosts would start on a wrong VLAN."""
+    # Sets: the order of the tags in a trunk has no effect.
     found = (existing.bridge, existing.vlan, set(existing.trunk))
     if found != (spec.bridge, spec.vlan, set(spec.trunk)):
         trunk = f", trunk {','.join(map(str, existing.trunk))}" if existing.trunk else ""
@@ -129,8 +130,8 @@ def _uses(host: Domain, name: str) -> bool:
     with suppress(NotFound):  # deleted meanwhile
         return any(
             row.network == name
-            for xml in {host.xml(), host.xml(stored=True)}
-            if domain.mentions(xml, name)
+            for xml in {host.xml(), host.xml(stored=True)}  # a set: equal if the host is off
+            if domain.mentions(xml, name)  # parsing takes longest
             for row in domain.read(xml).interfaces
         )
     return False
@@ -164,6 +165,7 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
     Raises NotFound, and Conflict if a host uses it or it is not on Open vSwitch.
     """
     hypervisor.check_writable()
+    # Exclusive: a creation of a host holds the locks of its networks shared.
     with locks.hold("network", name):
         handle = _find_deletable(hypervisor, name, if_exists=if_exists)
         if handle is None:
@@ -195,6 +197,7 @@ def _find_deletable(hypervisor: Hypervisor, name: str, *, if_exists: bool) -> Ne
             f"network {name!r} is not on Open vSwitch, so shctl does not delete it;"
             f" use 'virsh net-undefine {name}'"
         )
+    # libvirt would delete it while hosts use it, and they would not start again.
     _check_unused(hypervisor, name)
     return handle
 

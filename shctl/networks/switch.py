@@ -22,12 +22,12 @@ class PortRow:
     have exactly one Interface of the same name.
     """
 
-    uuid: str
+    uuid: str  # the row's in the database
     name: str
     bridge: str
-    tag: int | None
-    trunk: tuple[int, ...]
-    vlan_mode: str | None
+    tag: int | None  # the VLAN of an access port, or the native VLAN of a trunk
+    trunk: tuple[int, ...]  # sorted; the native VLAN may be in it
+    vlan_mode: str | None  # None: "access" with a tag, "trunk" without
     domain: str | None
     type: str = ""
 

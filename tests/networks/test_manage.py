@@ -1,4 +1,4 @@
-"""`shctl networks` against the real libvirt and Open vSwitch."""
+"""`shctl networks` with real libvirt and Open vSwitch."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ def _rack() -> None:
 
 @pytest.fixture
 def net() -> Iterator[str]:
-    """Give a name, and remove the network of that name afterwards."""
+    """Yield a name; remove the network of that name afterwards."""
     yield "net_1.A-b"
     run("networks", "delete", "--yes", "net_1.A-b", "--if-exists")
 
@@ -63,7 +63,7 @@ def test_r21_vlan_out_of_range(vlan: str, net: str) -> None:
 
 
 def test_r21_fake_bridge(net: str) -> None:
-    """No host on it could start, since its port would stand on the bridge below."""
+    """No host could start on it: its port would be on the parent bridge."""
     call("ovs-vsctl", "--no-wait", "add-br", "fake", "br0", "50")
     try:
         done = run("networks", "create", net, "--vlan", "5", "--bridge", "fake")
@@ -80,7 +80,7 @@ def test_r21_missing_bridge(bridge: str, net: str) -> None:
     assert "br0" in done.err or "cannot be a name" in done.err
 
 
-def test_port_is_no_bridge(net: str) -> None:
+def test_port_is_not_a_bridge(net: str) -> None:
     call("ovs-vsctl", "--no-wait", "add-port", "br0", "notabridge")
     try:
         assert run("networks", "create", net, "--vlan=5", "--bridge=notabridge").code == 2
@@ -89,12 +89,12 @@ def test_port_is_no_bridge(net: str) -> None:
 
 
 @pytest.mark.parametrize("trunk", [["5"], ["6", "6"], ["0"], ["4095"], ["x"]])
-def test_trunk_that_makes_no_sense(trunk: list[str], net: str) -> None:
+def test_invalid_trunk(trunk: list[str], net: str) -> None:
     tags = [word for tag in trunk for word in ("--trunk", tag)]
     assert run("networks", "create", net, "--bridge=br0", "--vlan=5", *tags).code == 2
 
 
-def test_twice_is_a_conflict_unless_asked_for(net: str) -> None:
+def test_create_twice_is_a_conflict_without_if_not_exists(net: str) -> None:
     first = make(net, "--vlan", "5")
     again = run("networks", "create", net, "--bridge", "br0", "--vlan", "6")
     assert again.code == 4
@@ -103,8 +103,8 @@ def test_twice_is_a_conflict_unless_asked_for(net: str) -> None:
 
 
 @pytest.mark.parametrize("other", [["--vlan=6"], ["--vlan=5", "--trunk=7"]])
-def test_another_network_of_the_name_is_not_kept(other: list[str], net: str) -> None:
-    """Hosts would come up on its VLAN."""
+def test_different_network_of_the_same_name_is_a_conflict(other: list[str], net: str) -> None:
+    """Hosts would start on its VLAN."""
     make(net, "--vlan", "5")
     done = run("networks", "create", net, "--bridge=br0", *other, "--if-not-exists")
     assert (done.code, done.err.count("\n")) == (4, 1)
@@ -153,7 +153,7 @@ def test_r07_network_in_use_is_kept(net: str) -> None:
 
 
 def test_r07_use_that_only_the_running_host_has(net: str) -> None:
-    """The stored host has moved to another network already; the running one has not."""
+    """The stored definition has another network already; the running one does not."""
     make(net, "--vlan", "5")
     create("moved", "--start", network=net)
     with connected() as connection:
@@ -163,7 +163,7 @@ def test_r07_use_that_only_the_running_host_has(net: str) -> None:
     ok("hosts", "delete", "--yes", "moved")
 
 
-def test_network_that_somebody_stopped_is_deleted_and_not_used(net: str) -> None:
+def test_inactive_network_is_deleted_and_not_used(net: str) -> None:
     make(net, "--vlan", "5")
     call("virsh", "net-destroy", net)
     refused = run("hosts", "create", "x", "--memory=64", "--disk=1", "--network", net)
@@ -172,6 +172,6 @@ def test_network_that_somebody_stopped_is_deleted_and_not_used(net: str) -> None
     ok("networks", "delete", "--yes", net)
 
 
-def test_simulation_needs_no_switch() -> None:
+def test_simulated_hypervisor_needs_no_switch() -> None:
     made = run("-c", "test:///default", *"networks create x --bridge any --vlan 7 -o json".split())
     assert made.json["bridge"] == "any"

@@ -1,4 +1,4 @@
-"""Open vSwitch through ovs-vsctl, the real one."""
+"""Open vSwitch, read and changed by the real ovs-vsctl."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"
 
 @pytest.fixture
 def rows() -> Iterator[None]:
-    """Plant an access port, a trunk with a native tag, and a row as libvirt leaves it.
+    """Plant an access port, a trunk with a native tag, and a row as libvirt creates it.
 
     They have no device, like stale rows.
     """

@@ -1,4 +1,4 @@
-"""Which rows of ports are stale, and which devices other namespaces have."""
+"""Stale rows of ports, the VLAN check, and the devices of other namespaces."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ LOOK = (
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
+    """Skip the check for leftovers: these tests use no hypervisor."""
 
 
 def row(name: str = "vnet3", domain: str | None = UUID, kind: str = "") -> PortRow:
@@ -62,7 +62,7 @@ def test_find_stale(
     assert ports.find_stale([it], lambda: {UUID, ""}) == ([it] if is_stale else [])
 
 
-def test_what_costs_time_is_asked_only_about_suspects(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_calls_are_made_only_if_a_row_may_be_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     def never() -> Devices:
         pytest.fail("asked for nothing")
 
@@ -202,7 +202,7 @@ def named(name: str) -> Iterator[str]:
 
 @contextmanager
 def unnamed() -> Iterator[str]:
-    """Give a process a namespace that has no name."""
+    """Start a process in a network namespace that is not mounted."""
     script = "ip link add in-unnamed type veth && echo ready && exec sleep 60"
     argv = ["unshare", "--net", "bash", "-c", script]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
@@ -213,7 +213,7 @@ def unnamed() -> Iterator[str]:
 
 
 def look(*as_whom: str) -> tuple[bool, set[str]]:
-    """Look at all devices in a process of its own."""
+    """Read all devices in a process of its own; return `complete` and the names."""
     complete, *names = call(*as_whom, "python3", "-c", LOOK).split()
     return complete == "True", set(names)
 
@@ -245,7 +245,7 @@ def test_service_without_rights_sees_processes_but_enters_no_namespace() -> None
 
 
 def test_hidden_processes_are_not_absent_ones() -> None:
-    """hidepid=invisible, the unit's ProtectProc=, hides nothing from the group root."""
+    """hidepid=invisible, as the unit's ProtectProc= sets it, hides nothing from group root."""
     hiding = ["unshare", "--mount", "--propagation=private", "bash", "-c"]
     with unnamed() as device:
         script = 'mount -t proc -o hidepid=ptraceable proc /proc && exec "$@"'
@@ -299,7 +299,7 @@ BAD = {"empty": "", "cut": "<domain>", "bare": "<domain/>", "other": "<a/>", "bo
 
 @pytest.mark.parametrize("text", [*BAD.values(), LONG], ids=[*BAD, "long"])
 def test_file_that_describes_no_host(text: str, files: tuple[Path, Path]) -> None:
-    """One of a running host makes everything uncertain."""
+    """With such a file of a running host, no host is known to be off."""
     stored, running = files
     (stored / "b.xml").write_text(text)
     assert stale_ports.inactive_hosts() == {UUID}

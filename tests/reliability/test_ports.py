@@ -1,4 +1,4 @@
-"""Scoreboard R41: ports of other owners, whatever they are called and whatever ids they bear."""
+"""Scoreboard R41: ports of other owners are kept, under any name and with any ids."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def _rack() -> None:
 
 @pytest.fixture
 def off() -> Iterator[str]:
-    """Return the UUID of a host that is off, in whose name ports are forged."""
+    """Return the UUID of a host that is off, as the vm-id of ports that are not its own."""
     create("off")
     yield str(run("-o", "json", "hosts", "show", "off").json["id"])
     ok("hosts", "delete", "--yes", "off")
@@ -41,7 +41,7 @@ def off() -> Iterator[str]:
 
 @pytest.fixture
 def guest() -> Iterator[str]:
-    """Return the name of a network namespace."""
+    """Create a network namespace; return its name."""
     call("ip", "netns", "add", "guest")
     yield "guest"
     call("ip", "netns", "delete", "guest")
@@ -61,7 +61,7 @@ def move(device: str, namespace: str) -> None:
 
 
 def plant_others(uuid: str, guest: str) -> set[str]:
-    """Plant ports of every kind of owner, with ids of a host; return their names."""
+    """Plant a port of each kind of owner, with the ids of a host; return their names."""
     # As OVN and container engines have them: internal, and moved into the guest's namespace.
     plant("ovn0", uuid, "type=internal", wait=True)
     move("ovn0", guest)
@@ -95,7 +95,7 @@ def remove(ports: set[str]) -> None:
 
 
 def test_r41_ports_of_others_stay(off: str, guest: str) -> None:
-    """Beside them a row that is left over goes each time."""
+    """A stale row is removed each time, the others are kept."""
     others = plant_others(off, guest) | plant_unknown()
     try:
         for command in (
@@ -109,14 +109,14 @@ def test_r41_ports_of_others_stay(off: str, guest: str) -> None:
             assert "vnet901" not in port_rows(), command
             ok("hosts", "stop", "off", "--force")
         assert set(port_rows()) >= others
-        told = run("-o", "json", "doctor").json
-        assert [(row["kind"], row["name"]) for row in told] == [("port", "vnet900")]
+        findings = run("-o", "json", "doctor").json
+        assert [(row["kind"], row["name"]) for row in findings] == [("port", "vnet900")]
     finally:
         remove(others)
 
 
 def test_r41_boot_without_libvirtd(off: str, guest: str) -> None:
-    """libvirt's files say which hosts there are: `runs` is not among those that are off."""
+    """The hosts and their states are read from libvirt's files; `runs` is not off."""
     create("runs", "--start")
     running = str(run("-o", "json", "hosts", "show", "runs").json["id"])
     others = plant_others(off, guest) | plant_unknown()
@@ -135,7 +135,7 @@ def test_r41_boot_without_libvirtd(off: str, guest: str) -> None:
 
 
 def test_r41_service_leaves_what_it_cannot_see(off: str) -> None:
-    """It enters no namespace; where there is none with a name it sees all there is."""
+    """The unit may not enter namespaces; without mounted ones, it reads all devices."""
     plant("vnet901", off)
     call("ip", "netns", "add", "closed")
     try:
@@ -150,7 +150,7 @@ def test_r41_service_leaves_what_it_cannot_see(off: str) -> None:
 
 @pytest.fixture
 def next_port() -> str:
-    """Return the name that libvirt gives its next port; it counts them up."""
+    """Return the name that libvirt gives its next port: the highest number plus one."""
     create("probe", "--start")
     used = int(port_of("probe").removeprefix("vnet"))
     ok("hosts", "delete", "--yes", "probe")
@@ -159,7 +159,7 @@ def next_port() -> str:
 
 @pytest.mark.parametrize("uuid", ["of a host that is off", UNKNOWN])
 def test_r41_port_whose_name_is_next(uuid: str, off: str, guest: str, next_port: str) -> None:
-    """libvirt would take it for its own, and remove it when the host stops."""
+    """libvirt would reuse it, and remove it when the host stops."""
     plant(next_port, UNKNOWN if uuid == UNKNOWN else off, "type=internal", wait=True)
     move(next_port, guest)
     try:
@@ -217,7 +217,7 @@ input()
 
 
 def test_r41_namespaces_without_a_process_or_a_name(off: str, tmp_path: Path) -> None:
-    """Mounted where an engine likes, of one thread alone, or merely open."""
+    """A namespace may be mounted anywhere, belong to one thread, or only be held open."""
     mounted = tmp_path / "name space"
     call("unshare", "-n", "sh", "-ec", BOUND.format("hidden0", f"'{mounted}'"))
     holders = [
