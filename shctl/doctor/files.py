@@ -11,7 +11,7 @@ from shctl.common import files, locks, names, paths
 from shctl.common.errors import ShctlError
 from shctl.common.model import Finding
 from shctl.doctor.snapshot import Found, fix_locked, recheck_locked, take_snapshot
-from shctl.hosts import console_log
+from shctl.hosts import log_writers
 from shctl.hypervisor.connection import Hypervisor
 from shctl.install import boot_files
 from shctl.install.cache import Cache, is_own_name
@@ -54,7 +54,7 @@ def _without_host(hypervisor: Hypervisor, hosts: set[str]) -> set[str]:
     # A hung host cannot report which logs it writes to.
     if not orphaned or any(host.hung for host in hypervisor.domains()):
         return set()
-    written = console_log.files_written(hypervisor)
+    written = log_writers.files_written(hypervisor)
     return {host for host in orphaned if f"{host}.log" not in written}
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from shctl.common import files
 from shctl.common.errors import Conflict, NotFound
 from shctl.common.model import HostDetail
-from shctl.hosts import console_log, nvram
+from shctl.hosts import console_log, log_writers, nvram
 from shctl.hosts.request import Request
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
@@ -62,7 +62,7 @@ def _check_log_free(hypervisor: Hypervisor, name: str) -> None:
     if not files.exists(path):
         return
     for host in hypervisor.domains():
-        if console_log.may_log_to(path, host):
+        if log_writers.may_log_to(path, host):
             raise Conflict(
                 f"the console log of host {name!r} would be {path}, to which host {host.name!r}"
                 f" may write; choose another name, or change that log with 'virsh edit {host.name}'"

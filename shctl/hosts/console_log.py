@@ -16,18 +16,15 @@ from typing import BinaryIO
 
 from shctl.common import files, names, paths
 from shctl.common.atomic import FULL
-from shctl.common.errors import Conflict, InvalidInput, NoSpace, NotFound, Unreachable
+from shctl.common.errors import Conflict, NoSpace, NotFound, Unreachable
 from shctl.common.text import clean_lines
 from shctl.hosts import logfile
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.domain import Domain
-from shctl.xml import disks, domain
+from shctl.xml import domain
 
 MAX_READ = 16 * 2**20  # bytes, twice what virtlogd keeps of a log
 _INTERVAL = 0.1  # seconds between reads of a log that is followed
 _CHUNK = 2**16  # bytes
-# Where libvirt stores its XML of domains, and of running ones.
-_MAX_XML = 4 * 2**20  # bytes; usually about 20,000
 
 
 def log_path(host: str) -> Path:
@@ -49,64 +46,10 @@ def prepare_log(path: Path) -> None:
         _remove_parts(path)
 
 
-def files_written(hypervisor: Hypervisor) -> set[str]:
-    """Return the names, without directories, of all files that hosts may write to."""
-    names_written: set[str] = set()
-    for host in hypervisor.domains():
-        with suppress(NotFound):  # deleted since it was listed
-            for xml in _definitions(host):
-                names_written |= _file_names(xml)
-    return names_written
-
-
-def _file_names(xml: str) -> set[str]:
-    return {Path(path).name for path in disks.other_files(domain.parse(xml))}
-
-
-def _definitions(host: Domain) -> set[str]:
-    """Return a host's stored XML and its running XML."""
-    return {host.xml(stored=True), host.xml()}
-
-
 def remove_log(path: Path) -> None:
     """Remove a log with its rotated parts; raise Conflict, NoSpace."""
     with _translated(path, "remove"):
         _remove_parts(path)
-
-
-def may_log_to(path: Path, host: Domain) -> bool:
-    """Tell whether a host may write to a log; True may also mean "unknown"."""
-    with suppress(NotFound):  # deleted since it was listed
-        if host.hung:
-            return _may_log_while_hung(host.name, path.name)
-        return any(_mentions(xml, path.name) for xml in _definitions(host))
-    return False
-
-
-def _may_log_while_hung(host: str, file: str) -> bool:
-    """Tell whether libvirt's own files of a hung host may contain the name of a log.
-
-    libvirt would wait for QEMU before it returns the XML. It keeps one file of a stored host and
-    one of a running host (virDomainObjSave in src/conf/domain_conf.c).
-    """
-    try:
-        name = f"{names.file_name(host)}.xml"
-        contents = [_read_xml(paths.running_hosts() / name)]
-        with suppress(FileNotFoundError):  # a transient host is not stored
-            contents.append(_read_xml(paths.stored_hosts() / name))
-    except (OSError, InvalidInput):
-        return True
-    return any(len(content) > _MAX_XML or file.encode() in content for content in contents)
-
-
-def _read_xml(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(_MAX_XML + 1)
-
-
-def _mentions(xml: str, file: str) -> bool:
-    # A cheap text search first: parsing costs more, and most hosts do not mention the file.
-    return domain.mentions(xml, file) and file in _file_names(xml)
 
 
 def _remove_parts(path: Path) -> None:

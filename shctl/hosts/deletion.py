@@ -9,7 +9,8 @@ from shctl.common import files, locks, names, paths
 from shctl.common.errors import Conflict, InvalidInput, NoSpace, NotFound, ShctlError, Unreachable
 from shctl.common.model import Outcome
 from shctl.hosts import nvram
-from shctl.hosts.console_log import log_path, may_log_to, remove_log
+from shctl.hosts.console_log import log_path, remove_log
+from shctl.hosts.log_writers import may_log_to
 from shctl.hosts.owned_disks import Disks, OwnedDisk, owned_disks
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain

@@ -10,20 +10,13 @@ from typing import BinaryIO, Self
 
 from shctl.common.atomic import write_atomically
 from shctl.common.errors import InvalidInput
-from shctl.install import text_files
+from shctl.install import local_tree, text_files
 from shctl.install.checksums import Checksum
 from shctl.install.formats import KERNEL_HEAD, initrd_flaw, is_kernel, kernel_length
 from shctl.install.http.client import HttpClient, Response
-from shctl.install.http.results import (
-    Download,
-    FetchFailed,
-    FileResult,
-    Limits,
-    Received,
-    open_local,
-    peek_local,
-    read_local,
-)
+from shctl.install.http.errors import FetchFailed
+from shctl.install.http.limits import Limits
+from shctl.install.http.results import Download, FileResult, Received
 from shctl.install.http.urls import local_path, redact
 
 # The bytes that identify a kernel or initrd, so that a probe does not transfer whole kernels.
@@ -67,7 +60,7 @@ class TreeClient:
         """
         limit = self.limits.text_bytes
         if path := local_path(url):
-            result, encoding = read_local(path, url, limit), ""
+            result, encoding = local_tree.read(path, url, limit), ""
         else:
             result, encoding = self._read(url)
         try:
@@ -78,7 +71,7 @@ class TreeClient:
     def peek(self, url: str) -> FileResult:
         """Return whether a file exists, and its first bytes; raise FetchFailed as read does."""
         if path := local_path(url):
-            return peek_local(path, url, KERNEL_HEAD)
+            return local_tree.peek(path, url, KERNEL_HEAD)
         with self._client().time_limit(self.limits.text_total):
             try:
                 result = self._peek(url, RANGE)
@@ -126,7 +119,7 @@ class TreeClient:
     @contextmanager
     def _source(self, url: str, known: Received | None) -> Iterator[Download | None]:
         if path := local_path(url):
-            with open_local(path, url, known) as source:
+            with local_tree.open_file(path, url, known) as source:
                 yield source
             return
         with (

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 from shctl.common.model import Attempt
 from shctl.install import formats, text_files
 from shctl.install.fetch import TreeClient
-from shctl.install.http.results import FetchFailed, FileResult
+from shctl.install.http.errors import FetchFailed
+from shctl.install.http.results import FileResult
 from shctl.install.http.urls import join, redact
 
 # Returns what is wrong with a file's first bytes, in a few words, or "".

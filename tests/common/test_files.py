@@ -10,8 +10,10 @@ import pytest
 from shctl.commands import settings
 from shctl.common import files, paths
 from shctl.common.errors import InvalidInput
+from shctl.install import local_tree
 from shctl.install.cache import Cache
-from shctl.install.http import results, urls
+from shctl.install.http import urls
+from shctl.install.http.errors import FetchFailed
 from tests.support import environment
 from tests.systemd_unit import HOME, as_service
 
@@ -95,8 +97,8 @@ def loop(tmp_path: Path) -> Path:
 def test_r40_local_tree_that_cannot_be_seen_is_not_called_missing(loop: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
         urls.parse_location(str(loop), local=True)
-    for read in (results.read_local, results.peek_local):
-        with pytest.raises(results.FetchFailed, match="check"):
+    for read in (local_tree.read, local_tree.peek):
+        with pytest.raises(FetchFailed, match="check"):
             read(loop, loop.as_uri(), 100)
         assert read(loop.parent / "nothing", "file:///nothing", 100).status == "missing"
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from shctl.common import paths
-from shctl.hosts import console_log
+from shctl.hosts import console_log, log_writers
 from shctl.hypervisor.connection import Hypervisor
 from tests.guests import End, boot_sector
 from tests.installations import (
@@ -328,7 +328,7 @@ def test_screenshot_on_standard_output(echoing: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     code, screen = Terminal(*line[len(SHCTL) :]).end()
     assert code == 2
-    assert "shctl: standard output is a terminal" in screen
+    assert "shctl: refusing to write binary data to a terminal" in screen
 
 
 def test_screenshot_into_a_full_device_is_an_error(echoing: str) -> None:
@@ -391,4 +391,4 @@ def test_log_of_a_hung_host_stands_in_libvirts_files(
         if content is not None:
             (directory / "b.xml").write_bytes(content)
     hung = SimpleNamespace(name="b", hung=True)
-    assert console_log.may_log_to(Path("/var/log/shctl/console/a.log"), hung) is may  # type: ignore[arg-type]
+    assert log_writers.may_log_to(Path("/var/log/shctl/console/a.log"), hung) is may  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from shctl.install.fetch import TreeClient
-from shctl.install.http.results import Limits
+from shctl.install.http.limits import Limits
 from tests.install import treeserver
 from tests.install.treeserver import KERNEL, TreeServer
 

@@ -12,7 +12,7 @@ from shctl.common.errors import Conflict, InstallFailed
 from shctl.install.cache import TAG, Cache, key_of
 from shctl.install.checksums import parse_checksum
 from shctl.install.fetch import TreeClient
-from shctl.install.http.results import Limits
+from shctl.install.http.limits import Limits
 from tests.install import treeserver
 from tests.install.conftest import QUICK
 from tests.install.treeserver import KERNEL, TreeServer, make_kernel

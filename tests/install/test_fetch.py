@@ -13,7 +13,7 @@ import pytest
 from shctl.common.errors import InstallFailed, NoSpace, ShctlError
 from shctl.install.checksums import Checksum, parse_checksum, parse_sums
 from shctl.install.fetch import TreeClient
-from shctl.install.http.results import FetchFailed
+from shctl.install.http.errors import FetchFailed
 from tests.install import treeserver
 from tests.install.hostile import HOSTILE
 from tests.install.treeserver import KERNEL, TreeServer

@@ -13,7 +13,7 @@ import pytest
 from shctl.common.errors import InstallFailed, InvalidInput, ShctlError
 from shctl.common.model import Attempt
 from shctl.install.fetch import TreeClient
-from shctl.install.http.results import Limits
+from shctl.install.http.limits import Limits
 from shctl.install.trees import NoTree, arguments, probe
 from tests.install import treeserver
 from tests.install.treeparts import Case

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from shctl.common import calls
-from shctl.install.http.errors import explain
-from shctl.install.http.results import FetchFailed, Limits
+from shctl.install.http.errors import FetchFailed, explain
+from shctl.install.http.limits import Limits
 from shctl.install.http.urls import follow, redact
 
 if TYPE_CHECKING:

@@ -1,11 +1,13 @@
-"""Explain the errors of urllib3, TLS and sockets in one line each."""
+"""The error of a failed fetch, and one-line explanations of urllib3's, TLS and socket errors."""
 
 import os
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from shctl.install.http.results import Limits
+from shctl.common.errors import InstallFailed
+from shctl.install.http.limits import Limits
+from shctl.install.http.urls import redact
 
 if TYPE_CHECKING:
     from ssl import SSLCertVerificationError
@@ -22,6 +24,18 @@ CONNECT_ERRORS = {
 # X509_V_ERR_* in OpenSSL's x509_vfy.h: self-signed, or issued by an unknown authority.
 UNKNOWN_AUTHORITY = range(18, 22)
 _CHECK_CERTIFICATE = "check the URL, the server's certificate and this machine's clock"
+
+
+class FetchFailed(InstallFailed):
+    """A file could not be fetched; `summary` is the HTTP status or a few words.
+
+    `reason` is the message without the URL.
+    """
+
+    def __init__(self, url: str, summary: str, reason: str) -> None:
+        super().__init__(f"cannot fetch {redact(url)}: {reason}", field="location")
+        self.summary = summary
+        self.reason = reason
 
 
 def explain(error: BaseException, limits: Limits, proxy: "Proxy | None" = None) -> tuple[str, str]:

@@ -1,0 +1,66 @@
+"""Determine which hosts may write to a log: any host's XML can name any file."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from shctl.common import names, paths
+from shctl.common.errors import InvalidInput, NotFound
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.domain import Domain
+from shctl.xml import disks, domain
+
+_MAX_XML = 4 * 2**20  # bytes; usually about 20,000
+
+
+def files_written(hypervisor: Hypervisor) -> set[str]:
+    """Return the names, without directories, of all files that hosts may write to."""
+    names_written: set[str] = set()
+    for host in hypervisor.domains():
+        with suppress(NotFound):  # deleted since it was listed
+            for xml in _definitions(host):
+                names_written |= _file_names(xml)
+    return names_written
+
+
+def _file_names(xml: str) -> set[str]:
+    return {Path(path).name for path in disks.other_files(domain.parse(xml))}
+
+
+def _definitions(host: Domain) -> set[str]:
+    """Return a host's stored XML and its running XML."""
+    return {host.xml(stored=True), host.xml()}
+
+
+def may_log_to(path: Path, host: Domain) -> bool:
+    """Tell whether a host may write to a log; True may also mean "unknown"."""
+    with suppress(NotFound):  # deleted since it was listed
+        if host.hung:
+            return _may_log_while_hung(host.name, path.name)
+        return any(_mentions(xml, path.name) for xml in _definitions(host))
+    return False
+
+
+def _may_log_while_hung(host: str, file: str) -> bool:
+    """Tell whether libvirt's own files of a hung host may contain the name of a log.
+
+    libvirt would wait for QEMU before it returns the XML. It keeps one file of a stored host and
+    one of a running host (virDomainObjSave in src/conf/domain_conf.c).
+    """
+    try:
+        name = f"{names.file_name(host)}.xml"
+        contents = [_read_xml(paths.running_hosts() / name)]
+        with suppress(FileNotFoundError):  # a transient host is not stored
+            contents.append(_read_xml(paths.stored_hosts() / name))
+    except (OSError, InvalidInput):
+        return True
+    return any(len(content) > _MAX_XML or file.encode() in content for content in contents)
+
+
+def _read_xml(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_MAX_XML + 1)
+
+
+def _mentions(xml: str, file: str) -> bool:
+    # A cheap text search first: parsing costs more, and most hosts do not mention the file.
+    return domain.mentions(xml, file) and file in _file_names(xml)
