@@ -320,7 +320,7 @@ def _ask_hosts(session: Session, names: tuple[str, ...], if_exists: bool) -> str
 @click.pass_obj
 @confirmed(_ask_hosts)
 def delete_hosts(session: Session, names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
-    """Delete hosts in whatever state, with the disks that they own."""
+    """Delete hosts in any state, with the disks that they own."""
     from shctl.hosts.deletion import delete
 
     return for_each(names, lambda name: delete(session.hypervisor, name, if_exists=if_exists))

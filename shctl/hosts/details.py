@@ -109,7 +109,7 @@ def _volume(hypervisor: Hypervisor, row: DiskRow) -> Volume | None:
 
 
 def _is_listed(data: Metadata, volume: Volume, default_name: str) -> bool:
-    """Tell whether the metadata list a volume.
+    """Return whether the metadata list a volume.
 
     Its pool is not compared for a default name, which no other host's volume has: reading the pool
     costs a call to libvirt.

@@ -94,7 +94,7 @@ def advance(
 
 
 def _is_pending(data: Metadata) -> bool:
-    """Tell whether a host has an unfinished installation and is completely created."""
+    """Return whether a host has an unfinished installation and is completely created."""
     return data.complete and data.install is not None and data.install.pending
 
 
@@ -124,7 +124,7 @@ def _can_advance(host: Domain, install: Installation) -> bool:
 
 
 def _is_metadata_lost(host: Domain) -> bool:
-    """Tell whether another program undefined the host, or redefined it without its metadata."""
+    """Return whether another program undefined the host, or redefined it without its metadata."""
     stored = _stored_metadata(host) if host.persistent else None
     return stored is None or not stored.complete
 

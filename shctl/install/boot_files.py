@@ -107,7 +107,7 @@ def remove_boot_files(host: str) -> None:
 
 
 def is_boot_directory(path: Path) -> bool:
-    """Tell whether a path is a directory with boot files only; raise Unreadable."""
+    """Return whether a path is a directory with boot files only; raise Unreadable."""
     facts = files.stat_or_none(path, follow=False)
     if facts is None or not stat.S_ISDIR(facts.st_mode):
         return False

@@ -50,7 +50,7 @@ TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# shctl's cache of ins
 class Entry:
     """A cached file: its redacted URL, size in bytes, and last use in seconds since 1970.
 
-    `valid` tells whether it can be used.
+    `valid` says whether it can be used.
     """
 
     url: str
@@ -233,7 +233,7 @@ def key_of(url: str) -> str:
 
 
 def is_own_name(path: Path) -> bool:
-    """Tell whether a file has a name that the cache uses."""
+    """Return whether a file has a name that the cache uses."""
     return bool(_OWN_NAMES.fullmatch(path.name))
 
 

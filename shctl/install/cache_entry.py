@@ -24,7 +24,7 @@ class Sidecar:
 
 
 def is_untouched(path: Path) -> bool:
-    """Tell whether an entry's files have the owner and mode of write_atomically(), and one link."""
+    """Return whether an entry's files have write_atomically()'s owner and mode, and one link."""
     try:
         facts = [os.lstat(path), os.lstat(path.with_suffix(".json"))]
     except OSError:
@@ -36,7 +36,7 @@ def is_untouched(path: Path) -> bool:
 
 
 def is_intact(path: Path, received: Received, checksum: Checksum | None) -> bool:
-    """Tell whether the data at path is what was received, and matches a checksum."""
+    """Return whether the data at path is what was received, and matches a checksum."""
     try:
         with path.open("rb") as stream:
             if os.fstat(stream.fileno()).st_size != received.length:

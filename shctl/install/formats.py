@@ -1,4 +1,4 @@
-"""Detect kernels and initrds by their first bytes, whatever their names are."""
+"""Detect kernels and initrds by their first bytes, not by their names."""
 
 import struct
 import zlib
@@ -34,7 +34,7 @@ _DOS, _PE_OFFSET, _PE = b"MZ", struct.Struct("<60xI"), b"PE\0\0"
 
 
 def is_kernel(head: bytes) -> bool:
-    """Tell whether a file that starts with head, KERNEL_HEAD bytes, is an x86 Linux kernel."""
+    """Return whether a file that starts with head, KERNEL_HEAD bytes, is an x86 Linux kernel."""
     return all(head[at : at + len(magic)] == magic for at, magic in KERNEL_MAGIC.items())
 
 
@@ -46,7 +46,7 @@ def kernel_length(head: bytes) -> int:
 
 
 def is_efi(head: bytes) -> bool:
-    """Tell whether a file that starts with head is an EFI program, as recent kernels are."""
+    """Return whether a file that starts with head is an EFI program, as recent kernels are."""
     if not head.startswith(_DOS) or len(head) < _PE_OFFSET.size:
         return False
     at: int = _PE_OFFSET.unpack_from(head)[0]
@@ -59,7 +59,7 @@ def compression(head: bytes) -> str | None:
 
 
 def is_initrd(head: bytes) -> bool:
-    """Tell whether Linux can unpack an initrd that starts with head.
+    """Return whether Linux can unpack an initrd that starts with head.
 
     Linux skips NULs before the first archive. It does not support LZ4's frame format.
     """
@@ -94,7 +94,7 @@ def _gunzip(head: bytes) -> bytes:
 
 
 def _is_message(head: bytes) -> bool:
-    """Tell whether head is JSON or text of several words, as a server's error message is."""
+    """Return whether head is JSON or text of several words, as a server's error message is."""
     is_message = len(head.split(maxsplit=1)) > 1 or head.startswith((b"{", b"["))
     return is_message and not head.translate(None, _PRINTABLE)
 

@@ -118,7 +118,7 @@ def find_archs(lines: Iterable[str]) -> set[str]:
 
 
 def is_marked(layout: Layout, lines: Iterable[str]) -> bool:
-    """Tell whether the lines of a layout's marker contain its pattern."""
+    """Return whether the lines of a layout's marker contain its pattern."""
     # Line by line: a regular expression holds the GIL while it searches, and delays the server.
     return any(re.search(layout.pattern, line) for line in lines)
 
@@ -129,5 +129,5 @@ def fill(path: str, arch: str) -> str:
 
 
 def is_arch_in(pair: tuple[str, str]) -> bool:
-    """Tell whether the paths of a pair contain the architecture."""
+    """Return whether the paths of a pair contain the architecture."""
     return "{" in pair[0]

@@ -39,7 +39,7 @@ class Probe:
         return text_files.lines(result.body) if result.found else None
 
     def has(self, kernel: str, initrd: str) -> bool:
-        """Tell whether the tree has both files, in the right formats."""
+        """Return whether the tree has both files, in the right formats."""
         return self._has(kernel, formats.kernel_flaw) and self._has(initrd, formats.initrd_flaw)
 
     def _has(self, path: str, check: Check) -> bool:

@@ -45,7 +45,7 @@ def flaw(body: bytes, max_lines: int = MAX_LINES) -> str:
 
 
 def is_page(body: bytes) -> bool:
-    """Tell whether a body begins like HTML or XML, as no text file of a tree does."""
+    """Return whether a body begins like HTML or XML, as no text file of a tree does."""
     return body.removeprefix(_BOM).lstrip().startswith(b"<")
 
 

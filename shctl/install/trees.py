@@ -47,7 +47,7 @@ class Tree:
     """An installation tree; kernel, initrd and the keys of checksums are relative to `base`.
 
     `base` may contain a password, so repr() omits it; `location` is `base` redacted. `arch` is
-    x86_64, i386, or x86 if only the kernel's header can tell.
+    x86_64, i386, or x86 if only the kernel's header can distinguish them.
     """
 
     location: str

@@ -17,7 +17,7 @@ from shctl.rest.route import Route
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 TEXT = "text/plain; charset=utf-8"
-# For browsers: never store, render or embed a response, whatever its content.
+# For browsers: never store, render or embed a response of any type.
 _PROTECTION = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",

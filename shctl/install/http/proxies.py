@@ -45,7 +45,7 @@ def choose(url: str) -> Proxy | None:
 
 
 def is_bypassed(host: str, port: int) -> bool:
-    """Tell whether no_proxy contains a host's name, domain, address or network."""
+    """Return whether no_proxy contains a host's name, domain, address or network."""
     name = host.rstrip(".").lower()
     return any(_matches(entry, name, port) for entry in _entries(_setting("no_proxy")))
 
@@ -105,7 +105,7 @@ def _split(entry: str) -> tuple[str, str]:
 
 
 def _is_in(entry: str, host: str) -> bool:
-    """Tell whether a host is an address, and the entry that address or a network containing it."""
+    """Return whether the host is an address that equals the entry or is in its network."""
     try:
         return ip_address(host.partition("%")[0]) in ip_network(entry, strict=False)
     except ValueError:

@@ -23,7 +23,7 @@ def redact(url: str) -> str:
 
 
 def has_credentials(url: str) -> bool:
-    """Tell whether a URL contains a user or a password."""
+    """Return whether a URL contains a user or a password."""
     return "@" in urlsplit(url).netloc
 
 
@@ -78,7 +78,7 @@ def follow(url: str, target: str) -> str | None:
 
 
 def is_inside(path: str) -> bool:
-    """Tell whether a path is relative and stays below the directory that it is relative to."""
+    """Return whether a path is relative and stays below the directory that it is relative to."""
     names = path.split("/")
     # Some programs read a backslash as a slash, and what is before a colon as a scheme.
     odd = re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\\]|^[A-Za-z][A-Za-z0-9+.-]*:", path)
