@@ -32,7 +32,7 @@ def _definitions(host: Domain) -> set[str]:
 
 
 def may_log_to(path: Path, host: Domain) -> bool:
-    """Tell whether a host may write to a log; True may also mean "unknown"."""
+    """Return whether a host may write to a log; True may also mean "unknown"."""
     with suppress(NotFound):  # deleted since it was listed
         if host.hung:
             return _may_log_while_hung(host.name, path.name)
@@ -41,7 +41,7 @@ def may_log_to(path: Path, host: Domain) -> bool:
 
 
 def _may_log_while_hung(host: str, file: str) -> bool:
-    """Tell whether libvirt's own files of a hung host may contain the name of a log.
+    """Return whether libvirt's own files of a hung host may contain the name of a log.
 
     libvirt would wait for QEMU before it returns the XML. It keeps one file of a stored host and
     one of a running host (virDomainObjSave in src/conf/domain_conf.c).

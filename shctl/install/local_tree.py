@@ -49,7 +49,7 @@ def open_file(path: Path, url: str, known: Received | None) -> Iterator[Download
 
 
 def _is_file(path: Path, url: str) -> bool:
-    """Tell whether a regular file exists; raise FetchFailed if that cannot be determined."""
+    """Return whether a regular file exists; raise FetchFailed if that cannot be determined."""
     # ValueError: a NUL in the path.
     with _readable(path, url), suppress(FileNotFoundError, NotADirectoryError, ValueError):
         return stat.S_ISREG(path.stat().st_mode)

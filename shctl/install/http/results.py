@@ -16,7 +16,7 @@ class FileResult:
 
     @property
     def found(self) -> bool:
-        """Tell whether the file exists and its content is as expected."""
+        """Return whether the file exists and its content is as expected."""
         return self.status in (200, "found")
 
 
