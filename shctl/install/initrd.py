@@ -1,7 +1,7 @@
 """Append answer files to an initrd, and insert values into them.
 
 An initrd may consist of several archives, each with its own compression, and with zeros in between:
-an archive can be appended to any first one. See unpack_to_rootfs() in init/initramfs.c of
+an archive can be appended to any initrd. See unpack_to_rootfs() in init/initramfs.c of
 Linux.
 """
 

@@ -110,7 +110,7 @@ def test_log_of_a_host_that_never_ran_is_empty() -> None:
 
 
 class Written:
-    """A host's log as virtlogd writes it: `rotate` makes it .0, that .1, and begins anew."""
+    """A host's log as virtlogd writes it; `rotate` renames .log to .log.0, that to .log.1, ..."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -146,7 +146,7 @@ def test_log_puts_rotated_parts_in_order(written: Written) -> None:
 
 
 def test_log_loses_and_repeats_nothing_at_rotations(written: Written) -> None:
-    """What came between a look and the rotation stands in the part that was moved away."""
+    """Text written between a read and the rotation is in the part that was renamed."""
     written.write("a1\n")
     pieces = console_log.follow_log(Hypervisor(URI), "rotated")
     assert next(pieces) == "a1\n"
@@ -158,7 +158,7 @@ def test_log_loses_and_repeats_nothing_at_rotations(written: Written) -> None:
     assert [next(pieces) for _ in range(3)] == ["a2\n", "b1\n", "c1\n"]
 
 
-def test_log_begins_anew_when_it_is_emptied(written: Written) -> None:
+def test_log_is_read_from_the_start_after_truncation(written: Written) -> None:
     written.write("long before\n")
     pieces = console_log.follow_log(Hypervisor(URI), "rotated")
     assert next(pieces) == "long before\n"
@@ -321,7 +321,7 @@ def test_screenshot_is_a_png(echoing: str, tmp_path: Path) -> None:
 
 
 def test_screenshot_on_standard_output(echoing: str, tmp_path: Path) -> None:
-    """It stands nowhere else, and no terminal gets it."""
+    """It is written nowhere else, and never to a terminal."""
     line = [*SHCTL, "hosts", "screenshot", echoing, "-w", "-"]
     done = subprocess.run(line, env=environment(), cwd=tmp_path, capture_output=True, check=True)
     assert b"IHDR" in dict(chunks_of(done.stdout))

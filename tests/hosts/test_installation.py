@@ -50,7 +50,7 @@ def ended() -> Iterator[str]:
     ok("networks", "delete", "--yes", NETWORK)
 
 
-def test_start_that_fails_is_told_and_tried_again(ended: str) -> None:
+def test_failed_start_is_reported_and_retried(ended: str) -> None:
     done = run("hosts", "wait", ended, "--for", "installed")
     assert done.code in (1, 2, 4)
     assert one_line(done)
@@ -67,7 +67,7 @@ def test_start_that_fails_is_told_and_tried_again(ended: str) -> None:
 
 @pytest.mark.parametrize("finisher", ["show", "start"])
 def test_killed_between_start_and_resume(finisher: str, ended: str) -> None:
-    """libvirt starts the guest held; whoever was to let it go is dead."""
+    """libvirt starts the guest paused, and the process that would resume it was killed."""
     assert run("hosts", "wait", ended, "--for", "installed").code != 0
     virsh("net-start", NETWORK)
     virsh("start", ended, "--paused")
@@ -195,7 +195,7 @@ def test_first_ending(
 def test_only_the_end_of_a_long_log_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What stands before counts as not there, and libvirt's own word holds."""
+    """Earlier entries are ignored, and libvirt's own reason is used."""
     monkeypatch.setattr(paths, "qemu_logs", lambda: tmp_path)
     monkeypatch.setattr(qemulog, "MAX_BYTES", len(LOG))
     log = tmp_path / "web1.log"

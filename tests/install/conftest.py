@@ -1,4 +1,4 @@
-"""A server, a client with little patience, and a guard against hanging."""
+"""A tree server, a client with short timeouts, and a guard against hanging tests."""
 
 import signal
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ HANG = 300  # seconds; virt-install, over all its trees, takes most of a minute 
 
 @pytest.fixture(autouse=True)
 def hang_guard() -> Iterator[None]:
-    """Fail a test that hangs, whatever it hangs in, and go on with the others."""
+    """Fail a test that hangs, and continue with the others."""
 
     def fail(*_: object) -> None:
         raise TimeoutError(f"the test hangs after {HANG} s")

@@ -1,4 +1,4 @@
-"""Finding kernel and initrd in trees of all kinds, beside virt-install over the same trees."""
+"""Finding kernel and initrd in trees of all kinds, compared with virt-install."""
 
 import os
 import shutil
@@ -136,8 +136,8 @@ def test_ours_finds_what_virt_install_finds(
         sys.stdout.write(f"\n{'tree':32}{'ours':{width + 2}}virt-install\n")
         sys.stdout.writelines(f"{line}\n" for line in lines)
         sys.stdout.write("(virt-install takes the test connection's i686 for Mageia's directory)\n")
-    wanted = [case.kernel or "-" for case in CASES]
-    assert [ours for _, ours, _ in rows] == wanted
+    expected = [case.kernel or "-" for case in CASES]
+    assert [ours for _, ours, _ in rows] == expected
     refused = {case.name for case in CASES if case.refusal}
     missed = [
         name for name, ours, theirs in rows if theirs not in ("-", ours) and name not in refused
