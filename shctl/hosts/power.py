@@ -139,7 +139,7 @@ def ask_qemu(host: Domain, call: Callable[[], None], seconds: float | None = Non
 def wait_until(condition: Callable[[], bool], seconds: float, *, cancellable: bool = True) -> bool:
     """Wait until the condition is true; return False if it is not within `seconds`.
 
-    Raises Left if the caller has disconnected, unless `cancellable` is false.
+    Raises ClientGone if the caller has disconnected, unless `cancellable` is false.
     """
     end = time.monotonic() + seconds
     while not condition():

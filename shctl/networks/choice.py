@@ -1,8 +1,14 @@
 """Choose the switch of a hypervisor."""
 
-from shctl.hypervisor.connection import Hypervisor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from shctl.networks import nullswitch, openvswitch
 from shctl.networks.switch import Switch
+
+if TYPE_CHECKING:
+    from shctl.hypervisor.connection import Hypervisor
 
 
 def switch_of(hypervisor: Hypervisor) -> Switch:

@@ -8,20 +8,26 @@ a row is stale only if libvirt knows its host or shctl deleted that host, the ho
 Interface has no type, and no network namespace has a device of its name. Other rows are left alone.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shctl.common import locks, paths
 from shctl.common.errors import Conflict
-from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.domain import Domain
 from shctl.networks import devices
 from shctl.networks.choice import switch_of
 from shctl.networks.switch import PortRow
 from shctl.xml import domain
-from shctl.xml.domain import InterfaceRow
+
+# stale_ports runs this at boot and must not import libvirt.
+if TYPE_CHECKING:
+    from shctl.hypervisor.connection import Hypervisor
+    from shctl.hypervisor.domain import Domain
+    from shctl.xml.domain import InterfaceRow
 
 _GENERATED = re.compile(r"vnet\d+", re.ASCII)  # names that libvirt generates
 _MAX_DELETED = 1000  # UUIDs of deleted hosts that are kept

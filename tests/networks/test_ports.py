@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -267,6 +268,12 @@ def test_namespaces_that_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # --- before libvirtd runs ----------------------------------------------------------------------
+
+
+def test_unit_does_not_import_libvirt() -> None:
+    """At boot it must work whether or not libvirt does."""
+    script = "import sys; import shctl.networks.stale_ports; print('libvirt' in sys.modules)"
+    assert call(sys.executable, "-c", script) == "False\n"
 
 
 @pytest.fixture
