@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from shctl.commands.base import (
-    DRY_RUN,
     Group,
     LocalCommand,
     LocalOption,
@@ -16,27 +15,17 @@ from shctl.commands.base import (
     count,
     for_each,
 )
-from shctl.commands.host_options import HARDWARE, INSTALL
+from shctl.commands.host_creation import create_host
 from shctl.commands.session import Session
-from shctl.commands.types import (
-    HOST,
-    NETWORK,
-    NEW_HOST,
-    POOL,
-    Duration,
-    Number,
-)
+from shctl.commands.types import HOST, Duration
 from shctl.common.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shctl.common.model import CreationPlan, HostDetail, Outcome
+    from shctl.common.model import HostDetail, Outcome
     from shctl.common.rows import Host
-    from shctl.install.media import InstallOptions
-    from shctl.xml.domain import Hardware
 
-MAX_DISK = 2**16  # GiB
 HOSTS = click.argument("names", type=HOST, nargs=-1, required=True, metavar="NAME...")
 
 
@@ -62,93 +51,7 @@ def show_host(session: Session, name: str) -> HostDetail:
     return show(session.hypervisor, name)
 
 
-@hosts.command(
-    "create",
-    examples=[
-        "shctl hosts create web1 --memory 512 --disk 8 --network vlan10 --start",
-        "shctl hosts create web2 --memory 1024 --disk 8 --network vlan10 --install --wait"
-        " --location http://deb.debian.org/debian/dists/bookworm/main/installer-amd64"
-        " --cmdline 'auto=true priority=critical' --inject preseed.cfg",
-        "shctl hosts create db1.example.com --memory 4G --cpus 4 --disk 8 --disk 100"
-        " --network vlan10 --network vlan20 --firmware uefi",
-    ],
-)
-@click.argument("name", type=NEW_HOST)
-@HARDWARE
-@click.option(
-    "--disk",
-    "disks",
-    required=True,
-    multiple=True,
-    type=Number(1, MAX_DISK, "GiB"),
-    metavar="GIB",
-    help="Size of a disk, in GiB. Repeat it for more disks: sdb, sdc, ...",
-)
-@click.option(
-    "--network",
-    "networks",
-    required=True,
-    multiple=True,
-    type=NETWORK,
-    metavar="NET",
-    help="Network of an interface. Repeat it for more interfaces.",
-)
-@click.option(
-    "--pool", default="shctl", show_default=True, type=POOL, help="Storage pool for the disks."
-)
-@click.option("--autostart", is_flag=True, help="Start the host whenever the hypervisor boots.")
-@click.option("--start/--no-start", default=None, help="Start the host now; --install implies it.")
-@click.option(
-    "--if-not-exists", is_flag=True, help="Keep an existing host of this name if it is the same."
-)
-@click.option(
-    "--overcommit", is_flag=True, help="Create the host even if the machine has too little memory."
-)
-@INSTALL
-@click.option(
-    "--wait", cls=LocalOption, is_flag=True, help="Wait until the host is installed, or running."
-)
-@DRY_RUN
-@click.pass_obj
-def create_host(
-    session: Session,
-    name: str,
-    hardware: Hardware,
-    disks: tuple[int, ...],
-    networks: tuple[str, ...],
-    pool: str,
-    autostart: bool,
-    start: bool | None,
-    if_not_exists: bool,
-    overcommit: bool,
-    install: InstallOptions | None,
-    wait: bool,
-    dry_run: bool,
-) -> HostDetail | CreationPlan:
-    """Create a host, and install an operating system with --install.
-
-    Without --install its disks are blank, and it boots from the first disk, then from the network.
-    With --install the installer boots once; when it has ended, the host boots from its disk.
-    With --dry-run all checks are made and the steps are printed; nothing is changed or downloaded.
-    """
-    from shctl.hosts import creation, creation_preview, waiting
-    from shctl.hosts.request import Request
-
-    request = Request(
-        name, hardware, disks, networks, pool, autostart, start, if_not_exists, overcommit, install
-    )
-    if wait and not request.starts:
-        raise InvalidInput("wait: requires --start or --install", field="wait")
-    if dry_run:
-        return creation_preview.preview(session.hypervisor, request)
-    host = creation.create(session.hypervisor, request, session.progress, session.note_kept)
-    if not wait:
-        return host
-    if not install:
-        return waiting.wait(session.hypervisor, name, "running")
-    # The installation times out before this wait does, and records the reason.
-    timeout = install.timeout + waiting.TIMEOUT
-    return waiting.wait(session.hypervisor, name, "installed", timeout)
+hosts.add_command(create_host)
 
 
 @hosts.command("start", examples=["shctl hosts start web1 web2"])

@@ -1,4 +1,4 @@
-"""The options of `hosts create` that become one object each: its hardware, its installation."""
+"""`shctl hosts create`, whose options about hardware and installation become one object each."""
 
 from __future__ import annotations
 
@@ -8,25 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shctl.commands.base import LocalOption
+from shctl.commands.base import DRY_RUN, Command, LocalOption
 from shctl.commands.session import Session
-from shctl.commands.types import Duration, InjectedFile, NamedContent, NamedText, Number
+from shctl.commands.types import (
+    NETWORK,
+    NEW_HOST,
+    POOL,
+    Duration,
+    InjectedFile,
+    NamedContent,
+    NamedText,
+    Number,
+)
 from shctl.common.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from shctl.common.model import CreationPlan, HostDetail
     from shctl.install.media import InstallOptions
     from shctl.xml.domain import Hardware
 
-Command = Callable[..., Any]
+Function = Callable[..., Any]
 MAX_MEMORY = 16 * 2**20  # MiB; no x86 server has more
+MAX_DISK = 2**16  # GiB
 
 
 def _grouped(
-    name: str, make: Callable[..., object], *options: Callable[[Command], Command]
-) -> Callable[[Command], Command]:
+    name: str, make: Callable[..., object], *options: Callable[[Function], Function]
+) -> Callable[[Function], Function]:
     """Add options whose values a command gets as one argument `name`: make(**values)."""
 
-    def decorate(function: Command) -> Command:
+    def decorate(function: Function) -> Function:
         @wraps(function)
         def run(*args: Any, **given: Any) -> Any:
             values = {option: given.pop(option) for option in added}
@@ -189,3 +200,93 @@ INSTALL = _grouped(
         help="Time after which the installation has failed: seconds, or 90m, 2h.",
     ),
 )
+
+
+@click.command(
+    "create",
+    cls=Command,
+    examples=[
+        "shctl hosts create web1 --memory 512 --disk 8 --network vlan10 --start",
+        "shctl hosts create web2 --memory 1024 --disk 8 --network vlan10 --install --wait"
+        " --location http://deb.debian.org/debian/dists/bookworm/main/installer-amd64"
+        " --cmdline 'auto=true priority=critical' --inject preseed.cfg",
+        "shctl hosts create db1.example.com --memory 4G --cpus 4 --disk 8 --disk 100"
+        " --network vlan10 --network vlan20 --firmware uefi",
+    ],
+)
+@click.argument("name", type=NEW_HOST)
+@HARDWARE
+@click.option(
+    "--disk",
+    "disks",
+    required=True,
+    multiple=True,
+    type=Number(1, MAX_DISK, "GiB"),
+    metavar="GIB",
+    help="Size of a disk, in GiB. Repeat it for more disks: sdb, sdc, ...",
+)
+@click.option(
+    "--network",
+    "networks",
+    required=True,
+    multiple=True,
+    type=NETWORK,
+    metavar="NET",
+    help="Network of an interface. Repeat it for more interfaces.",
+)
+@click.option(
+    "--pool", default="shctl", show_default=True, type=POOL, help="Storage pool for the disks."
+)
+@click.option("--autostart", is_flag=True, help="Start the host whenever the hypervisor boots.")
+@click.option("--start/--no-start", default=None, help="Start the host now; --install implies it.")
+@click.option(
+    "--if-not-exists", is_flag=True, help="Keep an existing host of this name if it is the same."
+)
+@click.option(
+    "--overcommit", is_flag=True, help="Create the host even if the machine has too little memory."
+)
+@INSTALL
+@click.option(
+    "--wait", cls=LocalOption, is_flag=True, help="Wait until the host is installed, or running."
+)
+@DRY_RUN
+@click.pass_obj
+def create_host(
+    session: Session,
+    name: str,
+    hardware: Hardware,
+    disks: tuple[int, ...],
+    networks: tuple[str, ...],
+    pool: str,
+    autostart: bool,
+    start: bool | None,
+    if_not_exists: bool,
+    overcommit: bool,
+    install: InstallOptions | None,
+    wait: bool,
+    dry_run: bool,
+) -> HostDetail | CreationPlan:
+    """Create a host, and install an operating system with --install.
+
+    Without --install its disks are blank, and it boots from the first disk, then from the network.
+    With --install the installer boots once; when it has ended, the host boots from its disk.
+    With --dry-run all checks are made and the steps are printed; nothing is changed or downloaded.
+    """
+    from shctl.hosts import creation, creation_preview, waiting
+    from shctl.hosts.request import Request
+
+    request = Request(
+        name, hardware, disks, networks, pool, autostart, start, if_not_exists, overcommit, install
+    )
+    if wait and not request.starts:
+        raise InvalidInput("wait: requires --start or --install", field="wait")
+    if dry_run:
+        return creation_preview.preview(session.hypervisor, request)
+    host = creation.create(session.hypervisor, request, session.progress, session.note_kept)
+    if not wait:
+        return host
+    if not install:
+        return waiting.wait(session.hypervisor, name, "running")
+    # The installation times out before this wait does, and records the reason.
+    timeout = install.timeout + waiting.TIMEOUT
+    return waiting.wait(session.hypervisor, name, "installed", timeout)
