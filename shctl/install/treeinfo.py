@@ -23,7 +23,7 @@ Sections = Mapping[str, Mapping[str, str]]
 class TreeInfo:
     """The content of a .treeinfo; paths are relative to it, `arch` is as written there.
 
-    `is_anaconda` tells whether the installer is Anaconda; many distributions use it.
+    `is_anaconda` says whether the installer is Anaconda; many distributions use it.
     """
 
     kind: str
