@@ -63,8 +63,9 @@ def read_sidecar(path: Path) -> Sidecar | None:
     try:
         content = json.loads(path.with_suffix(".json").read_bytes())
         received = Received(**content["received"])
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):  # the last: nested JSON
         return None
+    # They become headers of a request.
     validators = (received.etag, received.last_modified)
     usable = all(value is None or isinstance(value, str) for value in validators)
     return Sidecar(str(content.get("url")), received) if usable else None

@@ -76,6 +76,7 @@ class TreeClient:
             try:
                 result = self._peek(url, RANGE)
             except FetchFailed as error:
+                # Anything else, such as a time limit, would fail again without the range.
                 if error.summary != "broken off" and not error.summary.isdigit():
                     raise
                 result = FileResult(error.summary)
@@ -122,6 +123,7 @@ class TreeClient:
             with local_tree.open_file(path, url, known) as source:
                 yield source
             return
+        # A client of its own: an exact one makes a new connection for each request anyway.
         with (
             closing(HttpClient(self.limits, exact=True)) as client,
             client.time_limit(self.limits.image_total),

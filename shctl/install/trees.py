@@ -178,6 +178,7 @@ def _by_treeinfo(search: Probe) -> Iterator[_Match]:
 
 def _argument(info: TreeInfo) -> str:
     """Return the name of the kernel argument that gives an installer the URL of its tree."""
+    # Nine digits at most: int() refuses thousands of them.
     major = re.match(r"[0-9]+", info.version[:9])
     if info.kind == "rhel" and major and int(major[0]) < FIRST_WITH_INST_REPO:
         return "method"

@@ -46,6 +46,7 @@ def choose(url: str) -> Proxy | None:
 
 def is_bypassed(host: str, port: int) -> bool:
     """Return whether no_proxy contains a host's name, domain, address or network."""
+    # A trailing dot only marks a name as fully qualified.
     name = host.rstrip(".").lower()
     return any(_matches(entry, name, port) for entry in _entries(_setting("no_proxy")))
 
@@ -107,6 +108,7 @@ def _split(entry: str) -> tuple[str, str]:
 def _is_in(entry: str, host: str) -> bool:
     """Return whether the host is an address that equals the entry or is in its network."""
     try:
+        # Without the zone of a link-local address, as in fe80::1%eth0.
         return ip_address(host.partition("%")[0]) in ip_network(entry, strict=False)
     except ValueError:
         return False

@@ -48,6 +48,7 @@ def parse_location(location: str, *, local: bool = False) -> str:
         raise _refusal(location, "is not a URL of a tree; give an http:// or https:// URL")
     if parts.query or parts.fragment:
         raise _refusal(location, "has a query or fragment; give the URL of the tree's directory")
+    # A query or fragment that is empty is still in the text: "http://host/os?".
     return location.rstrip("/?#") + "/"
 
 
