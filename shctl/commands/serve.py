@@ -92,5 +92,5 @@ def serve(
     session = ctx.ensure_object(Session)
     # Stop here on an invalid setting; otherwise each request would fail, and no client can fix it.
     show(ctx, session)
-    options = server.Options(listen, path, tls_cert, tls_key, client_ca, names, session.debug)
+    options = server.Options(listen, path, tls_cert, tls_key, client_ca, names)
     server.run(ctx.find_root(), session.uri, options)

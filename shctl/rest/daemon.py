@@ -43,7 +43,7 @@ def run(root: click.Context, uri: str, options: Options, factory: ApplicationFac
     """
     listeners.check_files(options)
     configs = listeners.open_all(options)
-    logs.start(debug=options.debug)
+    logs.start()
     clean = False
     try:
         commands = CommandRunner(root, uri)

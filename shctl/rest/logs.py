@@ -190,18 +190,16 @@ class _Stream(TextIOBase):
         return len(text)
 
 
-def start(*, debug: bool = False) -> None:
-    """Send log records, warnings, uncaught exceptions and output on sys.stderr to the log.
-
-    With `debug`, the log also has shctl's calls to libvirt, Open vSwitch and installation trees.
-    """
+def start() -> None:
+    """Send log records, warnings, uncaught exceptions and output on sys.stderr to the log."""
     handler = _Handler(LogWriter(os.dup(sys.stderr.fileno())))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.raiseExceptions = False
     package = logging.getLogger("shctl")
-    # The command line's --debug may have added a handler for people, which would log lines twice.
+    # --debug and --verbose have set its level, and a handler for people, which is replaced here.
     package.handlers.clear()
-    package.setLevel(logging.DEBUG if debug else logging.WARNING)
+    if package.level == logging.NOTSET:
+        package.setLevel(logging.WARNING)
     # asyncio logs every aborted connection; clients could flood the log.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     for name in ("hypercorn", "libvirt", "loop", "python", "supervision"):

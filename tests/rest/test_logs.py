@@ -231,9 +231,18 @@ def test_the_same_failure_is_written_once() -> None:
     assert all(passes(str(number)) for number in range(2000))
 
 
-def debug_lines(running: Running, request: str) -> list[str]:
-    lines = [line for line in running.lines() if line.get("request") == request]
-    return [line["message"] for line in lines if line["level"] == "debug"]
+def debug_lines(running: Running, request: str) -> dict[str, list[str]]:
+    """Return the debug lines of a request, by log."""
+    found: dict[str, list[str]] = {}
+    for line in running.lines():
+        if (line.get("request"), line["level"]) == (request, "debug"):
+            found.setdefault(line["log"], []).append(line["message"])
+    return found
+
+
+def has_run(running: Running, request: str) -> bool:
+    """Return whether the last debug line of a request is written."""
+    return "shctl.rest.runner" in debug_lines(running, request)
 
 
 @pytest.mark.parametrize("env", [{}, {"SHCTL_DEBUG": "1"}])
@@ -241,13 +250,30 @@ def test_debug_lines_have_the_id_of_their_request(env: dict[str, str], tmp_path:
     prepare()
     command = SHCTL if env else [*SHCTL, "--debug"]
     with serving(tmp_path, command=command, **env) as running:
-        ids = []
-        for name in ("vlan10", "nobody"):
-            reply = running.client.ask("GET", f"/networks/{name}")
-            ids.append(reply.headers["x-request-id"])
-        for request in ids:
-            eventually(partial(debug_lines, running, request))
-            assert any(text.startswith("networks show: ") for text in debug_lines(running, request))
+        for method, body in (("POST", {"bridge": "br0", "vlan": 21}), ("DELETE", None)):
+            reply = running.client.ask(method, "/networks/q1", body)
+            request = reply.headers["x-request-id"]
+            eventually(partial(has_run, running, request))
+            assert "shctl.hypervisor.call_log" in debug_lines(running, request)
+            assert body is None or "shctl.networks.openvswitch" in debug_lines(running, request)
+
+
+def test_debug_lines_have_no_secrets(tmp_path: Path, tree: str) -> None:
+    prepare()
+    password = "hunter2"
+    body = {
+        "memory": 64, "disks": [1], "networks": ["vlan10"], "install": True,
+        "location": tree.replace("://", f"://user:{password}@"), "cmdline": f"rootpw={password}",
+        "inject": {"a.cfg": password},
+    }  # fmt: skip
+    with serving(tmp_path, SHCTL_DEBUG="1") as running:
+        reply = running.client.ask("POST", "/hosts/web1", body)
+        running.client.ok("DELETE", "/hosts/web1?if_exists=true")
+        running.stop()
+        logs = debug_lines(running, reply.headers["x-request-id"])
+        assert reply.status == 201, reply
+        assert {"shctl.install.http.client", "shctl.hypervisor.call_log"} <= set(logs)
+        assert password not in running.log.read_text()
 
 
 def test_without_debug_no_call_is_logged(tmp_path: Path) -> None:

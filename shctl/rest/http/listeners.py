@@ -23,7 +23,6 @@ class Options:
     tls_key: Path | None = None
     client_ca: Path | None = None
     names: tuple[str, ...] = ()
-    debug: bool = False
 
     @property
     def tls(self) -> bool:
