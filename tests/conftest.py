@@ -1,46 +1,50 @@
-"""A real hypervisor for every test, and a look at what each one leaves on it.
+"""The marker `hypervisor`: what tests with it leave behind, and what tests without it may do.
 
-The whole run happens inside tools/throwaway, which `make test` sees to.
+Tests with it run inside of tools/throwaway alone, which `make test` sees to.
 """
 
-import json
 import os
-import subprocess
-import time
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from pathlib import Path
-from typing import Any
 
-import libvirt
 import pytest
 
-ROOT = Path(__file__).parents[1]
-HANG = 60  # seconds after which a command counts as hung
-SETTLE = 5  # seconds; links go a moment after their domain
+from shctl.common import files
+from tests import guard, leftovers
+from tests.leftovers import KEPT, Thing, snapshot
+from tests.support import prepare
 
-# The cache is meant to stay, and so are the files that locks are held on.
-WATCHED = ["/etc/shctl", "/var/lib/shctl", "/var/log/shctl", "/var/lib/libvirt"]
-# In the order in which they can be started.
-DAEMONS = {
-    "ovsdb-server": "/run/openvswitch/ovsdb-server.pid",
-    "ovs-vswitchd": "/run/openvswitch/ovs-vswitchd.pid",
-    "virtlogd": "/run/virtlogd.pid",
-    "libvirtd": "/run/libvirtd.pid",
-}
-# What the first test that needs it makes for the whole run. No test may use the name otherwise.
-KEPT = {("network", "vlan10")}
+WAIT = 5  # seconds; links go a moment after their domain
+IN_THROWAWAY = "SHCTL_THROWAWAY" in os.environ
+# Fixtures that need a hypervisor: so do the tests that use them.
+NEEDING = {"look", "vlan10"}
 
 pytest_plugins = ["tests.scoreboard"]
 
-Thing = tuple[str, str]  # kind and name
+_temporary = tempfile.TemporaryDirectory(prefix="hypothesis-")
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", _temporary.name)
+
 failed: set[str] = set()
 
 
-def pytest_configure() -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test that uses a hypervisor through a fixture."""
+    if NEEDING & set(getattr(item, "fixturenames", ())):
+        item.add_marker("hypervisor")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse to touch the machine's own hypervisor."""
-    if "SHCTL_THROWAWAY" not in os.environ:
-        raise pytest.UsageError("run `make test` or `tools/throwaway .venv/bin/python -m pytest`")
+    if not IN_THROWAWAY and any(map(needs_hypervisor, session.items)):
+        raise pytest.UsageError(
+            "some of these tests need a hypervisor of their own: run them with"
+            " `tools/throwaway .venv/bin/python -m pytest`, or leave them out with"
+            " `-m 'not hypervisor'`"
+        )
+
+
+def needs_hypervisor(item: pytest.Item) -> bool:
+    return item.get_closest_marker("hypervisor") is not None
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -49,116 +53,43 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         failed.add(report.nodeid)
 
 
-def vsctl(*arguments: str) -> list[dict[str, Any]]:
-    """Run ovs-vsctl; return a table's rows as dicts."""
-    argv = ["ovs-vsctl", "--timeout=5", "--format=json", *arguments]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=HANG, check=True)
-    if not done.stdout.strip().startswith("{"):
-        return []
-    table = json.loads(done.stdout)
-    return [dict(zip(table["headings"], row, strict=True)) for row in table["data"]]
-
-
-def snapshot() -> set[Thing]:
-    """Return everything that a test could leave behind."""
-    with closing(_connect()) as connection:
-        domains = {("domain", found.name()) for found in connection.listAllDomains()}
-        networks = {("network", found.name()) for found in connection.listAllNetworks()}
-        volumes = {("volume", volume.path()) for volume in _volumes(connection)}
-    ports = {("port", row["name"]) for row in vsctl("--columns=name", "list", "Port")}
-    links = {("link", link.name) for link in Path("/sys/class/net").iterdir()}
-    files = {
-        ("file", str(path)) for top in WATCHED for path in Path(top).rglob("*") if path.is_file()
-    }
-    return domains | networks | volumes | ports | links | files
-
-
-def _connect() -> Any:
-    libvirt.registerErrorHandler(lambda *_: None, None)
-    return libvirt.open("qemu:///system")
-
-
-def _volumes(connection: Any) -> Iterator[Any]:
-    active = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
-    for pool in connection.listAllStoragePools(active):
-        yield from pool.listAllVolumes()
-
-
-def _remove(kind: str, name: str) -> None:
-    if kind in ("domain", "network", "volume"):
-        with closing(_connect()) as connection, suppress(libvirt.libvirtError):
-            {"domain": _undefine, "network": _dissolve, "volume": _delete}[kind](connection, name)
-    elif kind == "port":
-        command = (
-            "del-br" if name in {row["name"] for row in vsctl("list", "Bridge")} else "del-port"
-        )
-        vsctl("--if-exists", command, name)
-    elif kind == "link":
-        subprocess.run(["ip", "link", "delete", name], check=False, timeout=HANG)
-    else:
-        Path(name).unlink(missing_ok=True)
-
-
-def _undefine(connection: Any, name: str) -> None:
-    domain = connection.lookupByName(name)
-    with suppress(libvirt.libvirtError):
-        domain.destroy()
-    flags = ("MANAGED_SAVE", "SNAPSHOTS_METADATA", "NVRAM", "CHECKPOINTS_METADATA")
-    domain.undefineFlags(sum(getattr(libvirt, f"VIR_DOMAIN_UNDEFINE_{flag}") for flag in flags))
-
-
-def _dissolve(connection: Any, name: str) -> None:
-    network = connection.networkLookupByName(name)
-    with suppress(libvirt.libvirtError):
-        network.destroy()
-    network.undefine()
-
-
-def _delete(connection: Any, path: str) -> None:
-    connection.storageVolLookupByPath(path).delete()
-
-
-def _settled(before: set[Thing], seconds: float) -> set[Thing]:
-    """Return how the present differs, after a time in which the difference may go away."""
-    deadline = time.monotonic() + seconds
-    while difference := (snapshot() ^ before) - KEPT:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.05)
-    return difference
-
-
-def _revive() -> list[str]:
-    """Start each daemon that does not run; return their names."""
-    dead = [name for name, file in DAEMONS.items() if not _runs(Path(file))]
-    for name in dead:
-        argv = [str(ROOT / "tools" / "throwaway-daemon"), "start", name]
-        subprocess.run(argv, check=True, timeout=HANG)
-    return dead
-
-
-def _runs(pid_file: Path) -> bool:
-    return pid_file.exists() and Path("/proc", pid_file.read_text().strip(), "cwd").exists()
-
-
 @pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compare the hypervisor before and after a test; let a unit test reach nothing outside."""
+    check = _hypervisor_unchanged if needs_hypervisor(request.node) else _unit_test
+    yield from check(request.node.nodeid)
+
+
+def _unit_test(_nodeid: str) -> Iterator[None]:
+    with guard.unit_test(), pytest.MonkeyPatch.context() as patch:
+        # Without root's powers shctl takes itself for the service, from which /tmp is hidden.
+        patch.setattr(files, "_is_confined", lambda: False)
+        yield
+
+
+def _hypervisor_unchanged(nodeid: str) -> Iterator[None]:
     """Fail a test that left something behind, or took something away, and remove what it left."""
-    _revive()  # the end of a module's fixtures may have failed
+    leftovers.restart_daemons()  # the end of a module's fixtures may have failed
     before = snapshot()
     yield
-    dead = _revive()
-    passed = request.node.nodeid not in failed
-    difference = _settled(before, SETTLE if passed else 0)
+    dead = leftovers.restart_daemons()
+    passed = nodeid not in failed
+    difference = leftovers.wait_for_difference(before, WAIT if passed else 0)
     # Domains come before the volumes and ports that they use.
     for kind, name in sorted(difference - before):
-        _remove(kind, name)
+        leftovers.remove(kind, name)
     if passed:
         assert not difference, f"left behind or taken away: {sorted(difference)}"
         assert not dead, f"left dead: {dead}"
 
 
+@pytest.fixture(scope="session")
+def vlan10() -> None:
+    """Make network vlan10 and the pool, which stay for the whole run."""
+    prepare()
+
+
 @pytest.fixture
 def look() -> Callable[[], set[Thing]]:
-    """Return a function that says what there is now, for comparing in mid-test."""
+    """Return a function that returns what is there now, for comparing in mid-test."""
     return lambda: snapshot() - KEPT

@@ -296,7 +296,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Figures:
-    """Take what a test wants to show in its row, whatever becomes of the test."""
+    """Return what a test adds its figures to, which its row shows also when it fails."""
     told = Figures()
-    request.node.user_properties.append((_TOLD, told))
+    # Nothing else reads them, and a report with them does not travel between processes.
+    if request.config.getoption("--scoreboard"):
+        request.node.user_properties.append((_TOLD, told))
     return told

@@ -77,6 +77,7 @@ def host() -> Any:
     ok("hosts", "delete", "--yes", "counted")
 
 
+@pytest.mark.hypervisor
 def test_lists(hypervisor: Hypervisor, calls: Counter[str]) -> None:
     hypervisor.hosts()
     assert calls == {"virConnectGetAllDomainStats": 1}
@@ -85,6 +86,7 @@ def test_lists(hypervisor: Hypervisor, calls: Counter[str]) -> None:
     assert calls == {"virConnectListAllNetworks": 3}
 
 
+@pytest.mark.hypervisor
 def test_show_of_a_host_that_is_off(
     host: str, hypervisor: Hypervisor, calls: Counter[str], processes: list[list[str]]
 ) -> None:
@@ -97,6 +99,7 @@ def test_show_of_a_host_that_is_off(
     assert processes == []
 
 
+@pytest.mark.hypervisor
 def test_creation_of_a_host_that_starts(
     hypervisor: Hypervisor, calls: Counter[str], processes: list[list[str]]
 ) -> None:
@@ -115,6 +118,7 @@ def test_creation_of_a_host_that_starts(
         ok("hosts", "delete", "--yes", "counted")
 
 
+@pytest.mark.hypervisor
 def test_start_and_stop(
     host: str, hypervisor: Hypervisor, calls: Counter[str], processes: list[list[str]]
 ) -> None:
@@ -126,6 +130,7 @@ def test_start_and_stop(
     assert calls.total() <= 5, dict(calls)
 
 
+@pytest.mark.hypervisor
 def test_show_of_a_network_asks_each_host_at_most_twice(
     host: str, hypervisor: Hypervisor, calls: Counter[str]
 ) -> None:

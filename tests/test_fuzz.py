@@ -19,6 +19,8 @@ from shctl.xml.metadata import Installation, Metadata, OwnedVolume
 from tests.scoreboard import REFUSED, Figures, rounds
 from tests.support import connected, prepare
 
+pytestmark = pytest.mark.hypervisor
+
 LIMITS = settings(
     max_examples=rounds(1000, 60), deadline=None, database=None,
     suppress_health_check=list(HealthCheck),

@@ -10,6 +10,8 @@ import pytest
 
 from tests.guests import End, boot_sector, kernel
 
+pytestmark = pytest.mark.hypervisor
+
 QEMU = [
     "qemu-system-x86_64", "-nodefaults", "-machine", "q35", "-accel", "tcg", "-m", "64",
     "-display", "none", "-monitor", "stdio",

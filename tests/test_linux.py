@@ -11,7 +11,9 @@ import pytest
 from shctl.common import names
 from tests import linux_guest
 from tests.installations import Trees, arguments, boots_from_disk, install_of, log_of, serving
-from tests.support import call, eventually, finish, ok, prepare, run, spawn, state
+from tests.support import call, eventually, finish, ok, run, spawn, state
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 INSTALLER = """
 check() {
@@ -50,11 +52,6 @@ done
 echo "that is all"
 exec sleep 10000
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @pytest.fixture

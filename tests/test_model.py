@@ -21,6 +21,8 @@ from tests.kill_points import Forker, forker
 from tests.scoreboard import Figures, rounds
 from tests.support import connected, daemon, define, eventually, prepare, qemu_pid
 
+pytestmark = pytest.mark.hypervisor
+
 Look = Callable[[], set[tuple[str, str]]]
 HOSTS = st.sampled_from(["a", "b", "c"])
 NETWORKS = st.sampled_from(["net1", "net2"])

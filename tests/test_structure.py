@@ -8,12 +8,6 @@ import pytest
 
 from shctl.cli.main import MEMBERS
 
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
-
-
 PACKAGE = Path(__file__).parents[1] / "shctl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Each package, and those that it may import. commands.serve starts the server, when it is called.

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.hypervisor
+
 TOOLS = Path(__file__).parents[1] / "tools"
 THROWAWAY = str(TOOLS / "throwaway")
 HANG = 60  # seconds after which a run counts as hung

@@ -9,14 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import call, create, daemon, ok, prepare, run
+from tests.support import call, create, daemon, ok, run
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 CREATE = "hosts create x --memory 64 --disk 1 --network vlan10".split()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 def status_of(*arguments: str) -> tuple[int, int]:

@@ -63,6 +63,7 @@ def run_bytes(*words: "str | bytes", **env: str) -> "subprocess.CompletedProcess
     )  # fmt: skip
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("locale", ENCODINGS)
 def test_output_in_every_locale(locale: str, named: str, latin: str) -> None:
     env = {"LOCPATH": latin, **ENCODINGS[locale]}
@@ -80,6 +81,7 @@ def test_output_in_every_locale(locale: str, named: str, latin: str) -> None:
     del named
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("words", REFUSALS, ids=str)
 @pytest.mark.parametrize("locale", ["C", "ISO-8859-1", "UTF-8"])
 def test_arguments_that_are_no_text(words: list[str | bytes], locale: str, latin: str) -> None:

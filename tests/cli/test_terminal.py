@@ -26,7 +26,6 @@ from tests.support import (
     eventually,
     finish,
     ok,
-    prepare,
     qemu_pid,
     run,
     spawn,
@@ -34,17 +33,14 @@ from tests.support import (
 )
 from tests.terminal import at_terminal
 
+pytestmark = pytest.mark.usefixtures("vlan10")
+
 TEST = ("-c", "test:///default")
 FOREIGN = (
     "<domain type='qemu'><name>foreign</name><memory>65536</memory>"
     "<os><type>hvm</type></os></domain>"
 )
 COLOUR = re.compile(r"\x1b\[3\dm")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 def test_colour_at_a_terminal() -> None:

@@ -25,6 +25,7 @@ def calls_in(text: str) -> list[str]:
     return [match[1] for line in text.splitlines() if (match := CALL.match(line))]
 
 
+@pytest.mark.hypervisor
 def test_debug_shows_each_call_with_its_duration_and_no_secret(trees: Trees) -> None:
     location = trees.of(End.POWER_OFF)
     words = arguments("debugged", location, "--cmdline", f"password={SECRET}")

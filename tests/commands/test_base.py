@@ -9,11 +9,6 @@ from shctl.common.errors import NotFound, Several
 from shctl.common.model import Outcome
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """No check of the hypervisor: these tests do not use it."""
-
-
 def test_functions_run_concurrently() -> None:
     """Each waits for the other, so they would never end one after the other."""
     meeting = threading.Barrier(2, timeout=20)

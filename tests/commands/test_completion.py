@@ -39,6 +39,7 @@ def hosts() -> Iterator[None]:
     ok("hosts", "delete", "--yes", "tab-a", "tab-b")
 
 
+@pytest.mark.hypervisor
 def test_hosts_networks_bridges_and_pools(hosts: None) -> None:
     assert complete("shctl hosts show tab") == ["tab-a", "tab-b"]
     assert complete("shctl hosts stop tab-a tab") == ["tab-b"]
@@ -48,6 +49,7 @@ def test_hosts_networks_bridges_and_pools(hosts: None) -> None:
     assert complete("shctl hosts create x --pool s") == ["shctl"]
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize(
     "name", ["tab-$(id)", "tab-`id`", "-x", "tab-a b", "tab-;x", "tab-\u202ex"]
 )
@@ -65,6 +67,7 @@ def test_r48_names_that_a_shell_would_obey_are_not_offered(hosts: None, name: st
         subprocess.run([*virsh, "undefine", "--domain", name], check=True)
 
 
+@pytest.mark.hypervisor
 def test_tokens() -> None:
     assert complete("shctl tokens delete t") == []
     for name in ("tab-a", "tab-b"):
@@ -78,6 +81,7 @@ def test_tokens() -> None:
     file.unlink()
 
 
+@pytest.mark.hypervisor
 def test_new_names_are_nobodys_to_offer(hosts: None) -> None:
     assert complete("shctl hosts create tab") == []
 

@@ -11,7 +11,7 @@ from tests.support import ROOT, run
 
 
 def shown_settings(*arguments: str, **env: str) -> dict[str, tuple[object, str, str | None]]:
-    done = run(*arguments, "-o", "json", "config", "show", **env)
+    done = run(*arguments, "-o", "json", "config", "show", **{"SHCTL_CONNECT": "", **env})
     assert done.code == 0, done
     return {row["name"]: (row["value"], row["source"], row["where"]) for row in done.json}
 

@@ -9,11 +9,6 @@ from shctl.common import paths
 from shctl.common.errors import InvalidInput
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
-
-
 def write(folder: Path, text: str | bytes) -> str:
     file = folder / "shctl.toml"
     file.write_bytes(text.encode() if isinstance(text, str) else text)

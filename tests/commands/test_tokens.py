@@ -9,6 +9,8 @@ import pytest
 
 from tests.support import HANG, SHCTL, Done, environment, ok, run
 
+pytestmark = pytest.mark.hypervisor
+
 CREATE = ["tokens", "create", "lost", "--scope", "admin"]
 
 

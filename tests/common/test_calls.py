@@ -12,11 +12,6 @@ NAME = "shctl.test"
 
 
 @pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Skip the check of the hypervisor, which these tests do not use."""
-
-
-@pytest.fixture(autouse=True)
 def debug_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger=NAME)
 

@@ -8,12 +8,6 @@ from shctl.common import errors
 from shctl.common.errors import Conflict, InvalidInput, NotFound, Several, ShctlError
 from shctl.common.output import to_json
 
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
-
-
 NUMBERS = {
     "ShctlError": (1, 500),
     "InvalidInput": (2, 400),

@@ -18,11 +18,6 @@ from tests.support import environment
 from tests.systemd_unit import HOME, as_service
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
-
-
 def test_r06_one_file_by_all_its_names(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     (tmp_path / "b").touch()
@@ -33,6 +28,7 @@ def test_r06_one_file_by_all_its_names(tmp_path: Path) -> None:
     assert files.identity(f"{tmp_path}/a") != files.identity(f"{tmp_path}/b")
 
 
+@pytest.mark.hypervisor
 def test_what_is_not_there_stands_for_itself(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
     assert files.identity(f"{tmp_path}/link") == f"{tmp_path}/nowhere"
@@ -43,6 +39,7 @@ def test_what_is_not_there_stands_for_itself(tmp_path: Path) -> None:
     assert not files.exists(tmp_path / "nowhere")
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("name", ["loop", "file/below", "a\0b", "x" * 300])
 def test_r40_what_is_uncertain_is_not_taken_for_nothing(name: str, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
@@ -64,6 +61,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize(
     "path", [HOME / "a", Path("/dev/shctl/a"), Path("/tmp/shctl-not-there"), HOME.parent / "x/y"]
 )
@@ -78,6 +76,7 @@ def test_r40_service_knows_what_it_cannot_see(path: Path) -> None:
     assert "in a root shell" in done.stdout
 
 
+@pytest.mark.hypervisor
 def test_link_is_no_plain_file(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     (tmp_path / "link").symlink_to("a")
@@ -113,6 +112,7 @@ def test_r40_settings_that_cannot_be_seen_are_not_called_absent(
     assert settings.load(None) == {}
 
 
+@pytest.mark.hypervisor
 def test_r40_cache_that_cannot_be_seen_has_no_leftovers_to_remove(loop: Path) -> None:
     with pytest.raises(files.Unreadable):
         Cache(loop).remove_leftovers()

@@ -9,12 +9,6 @@ from shctl.common.model import Disk, HostDetail, Interface, Outcome
 from shctl.common.output import render
 from shctl.common.rows import Host, Network
 
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
-
-
 HOSTS = [Host("1", "a", "running"), Host("22", "longer-name", "shut off")]
 DISK = Disk("sda", 1.5, "/v/a-sda", owned=True)
 PORT = Interface("vlan10", "52:00:00:00:00:01", 10, (), "vnet0", ("192.0.2.1",))

@@ -15,11 +15,6 @@ FUNCTIONS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Skip the check of the hypervisor, which these tests do not use."""
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
     paths.relocate(tmp_path)

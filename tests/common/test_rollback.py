@@ -11,12 +11,6 @@ from shctl.common import signals
 from shctl.common.errors import Conflict, NoSpace, ShctlError
 from shctl.common.rollback import Rollback
 
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
-
-
 Step = Callable[[], object]
 
 

@@ -8,11 +8,6 @@ from shctl.common.errors import Conflict
 from shctl.common.steps import Step, run
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Skip the check of the hypervisor, which none of these touches."""
-
-
 def step(name: str, *, undo: bool = True) -> Step[list[str]]:
     return Step(
         "create", f"thing {name}", f"Create {name}.",

@@ -17,6 +17,8 @@ import pytest
 
 from tests.support import ROOT, environment, eventually, finish, ok, spawn
 
+pytestmark = pytest.mark.hypervisor
+
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOCKET = Path("/run/shctl/shctl.sock")
 TOKENS = Path("/var/lib/shctl/tokens.json")

@@ -6,8 +6,12 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.guests import End, boot_sector, kernel
 from tests.support import ROOT, call, environment
+
+pytestmark = pytest.mark.hypervisor
 
 FROM_DISK = "Here is the disk"
 

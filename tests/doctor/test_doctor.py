@@ -29,19 +29,15 @@ from tests.support import (
     ok,
     port_of,
     port_rows,
-    prepare,
     qemu_pid,
     run,
     spawn,
     state,
 )
 
+pytestmark = pytest.mark.usefixtures("vlan10")
+
 CACHE = Path("/var/cache/shctl/trees")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 def findings(*more: str) -> list[dict[str, Any]]:

@@ -18,6 +18,8 @@ from tests.kill_points import Forker, forker
 from tests.scoreboard import rounds
 from tests.support import URI, call, eventually, prepare, run
 
+pytestmark = pytest.mark.hypervisor
+
 CREATE = "hosts create k --memory 64 --disk 1 --network vlan10"
 
 

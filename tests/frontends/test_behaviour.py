@@ -10,6 +10,8 @@ from tests.frontends.frontend import Answer, Frontend
 from tests.guests import End
 from tests.support import call, define, eventually, port_of, port_rows
 
+pytestmark = pytest.mark.hypervisor
+
 HOST: dict[str, Any] = {"memory": 64, "disks": [1], "networks": ["vlan10"]}
 FOREIGN = (
     "<domain type='qemu'><name>{}</name><memory>65536</memory><os><type>hvm</type></os></domain>"

@@ -12,6 +12,8 @@ from tests.guests import End, boot_sector, kernel, sleeper
 from tests.installations import FROM_DISK, boots_from_disk, log_of, virsh
 from tests.support import VOLUMES, call, connected, eventually
 
+pytestmark = pytest.mark.hypervisor
+
 TINY = Path("/run/tiny")
 HOST = {"memory": 64, "disks": [1], "networks": ["vlan10"]}
 

@@ -7,7 +7,9 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 
-from tests.support import call, connected, create, define, immutable, ok, prepare, run
+from tests.support import call, connected, create, define, immutable, ok, run
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 # As virt-install writes it.
 DOMAIN = """
@@ -25,11 +27,6 @@ DOMAIN = """
 DISK = """<disk type='file' device='disk'>
   <driver name='qemu' type='raw'/><source file={path}/><target dev='{target}' bus='virtio'/>
 </disk>"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @pytest.fixture

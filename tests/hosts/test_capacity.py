@@ -11,15 +11,12 @@ import pytest
 
 from shctl.common import locks
 from tests.rest_server import serving
-from tests.support import call, create, immutable, ok, prepare, run
+from tests.support import call, create, immutable, ok, run
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 HOST = ["hosts", "create", "big", "--disk", "1", "--network", "vlan10"]
 LOCKS = Path("/run/shctl/locks")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 def total() -> int:

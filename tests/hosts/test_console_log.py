@@ -44,17 +44,13 @@ from tests.support import (
     eventually,
     finish,
     ok,
-    prepare,
     run,
     spawn,
 )
 
+pytestmark = pytest.mark.usefixtures("vlan10")
+
 HINT = "Ctrl-] leaves the console.\n"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @pytest.fixture

@@ -59,11 +59,6 @@ EXISTING = HostDetail(
 )
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Skip the check of the hypervisor, which none of these touches."""
-
-
 def on(
     *, domains: dict[str, bool] | None = None, pools: dict[str, bool] | None = None
 ) -> CreationState:

@@ -8,19 +8,16 @@ import pytest
 from lxml import etree
 
 from shctl.xml import hardware, network
-from tests.support import VOLUMES, call, create, define, ok, prepare, run
+from tests.support import VOLUMES, call, create, define, ok, run
 from tests.terminal import at_terminal
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 VIRSH = ["virsh", "-q", "-c", "qemu:///system"]
 HOST = (
     "<domain type='qemu'><name>{}</name><memory unit='MiB'>64</memory>"
     "<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>{}</devices></domain>"
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 def show(name: str) -> Any:

@@ -26,17 +26,13 @@ from tests.support import (
     ok,
     port_of,
     port_rows,
-    prepare,
     run,
     state,
 )
 
+pytestmark = pytest.mark.usefixtures("vlan10")
+
 LOGS = Path("/var/log/shctl/console")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 def show(name: str) -> Any:

@@ -24,14 +24,11 @@ from tests.installations import (
     virsh,
     wait_until_off,
 )
-from tests.support import URI, daemon, environment, eventually, ok, prepare, run, state
+from tests.support import URI, daemon, environment, eventually, ok, run, state
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 NETWORK = "once"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @pytest.fixture

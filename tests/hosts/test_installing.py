@@ -19,12 +19,9 @@ from tests.installations import (
     serving,
     virsh,
 )
-from tests.support import eventually, ok, prepare, qemu_pid, run
+from tests.support import eventually, ok, qemu_pid, run
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 
 @pytest.fixture

@@ -7,12 +7,6 @@ from shctl.common.states import DomainState, Reason
 from shctl.hosts import stalls
 from shctl.hosts.stalls import Stall
 
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Skip the check for leftovers: these tests use no hypervisor."""
-
-
 START = "'shctl hosts start web1' resumes it"
 OFF = "'shctl hosts stop web1 --force' powers it off"
 

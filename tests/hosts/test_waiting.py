@@ -7,12 +7,9 @@ import pytest
 from shctl.common.errors import NotFound, Unreachable
 from shctl.hosts import waiting
 from shctl.hypervisor.connection import Hypervisor
-from tests.support import HANG, create, daemon, finish, ok, prepare, run, spawn
+from tests.support import HANG, create, daemon, finish, ok, run, spawn
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 
 @pytest.fixture

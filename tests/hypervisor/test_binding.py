@@ -10,11 +10,6 @@ from shctl.common.errors import ShctlError
 from shctl.hypervisor.binding import receive, translated
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
-
-
 class Stream:
     """A stream with pieces, which fails where there are no more of them."""
 

@@ -11,11 +11,6 @@ from shctl.hypervisor.call_log import LoggedModule
 SECRET = "hunter2"
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Skip the check of the hypervisor, which these tests do not use."""
-
-
 @pytest.fixture
 def connection(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Any:
     caplog.set_level(logging.DEBUG, logger="shctl")

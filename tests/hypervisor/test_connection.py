@@ -101,12 +101,14 @@ def real() -> Hypervisor:
     return Hypervisor(URI)
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("kind", ["domain", "network", "pool"])
 def test_what_does_not_exist(kind: str, real: Hypervisor) -> None:
     with pytest.raises(NotFound, match="'nowhere'"):
         getattr(real, kind)("nowhere")
 
 
+@pytest.mark.hypervisor
 def test_nearest_name_is_told(real: Hypervisor) -> None:
     prepare()
     with pytest.raises(NotFound, match="no network 'vlan1o'; did you mean 'vlan10'"):
@@ -115,6 +117,7 @@ def test_nearest_name_is_told(real: Hypervisor) -> None:
         real.pool("shclt")
 
 
+@pytest.mark.hypervisor
 def test_name_that_is_taken_is_a_conflict(real: Hypervisor) -> None:
     xml = QEMU.format("taken")
     host = real.define(xml)
@@ -125,11 +128,13 @@ def test_name_that_is_taken_is_a_conflict(real: Hypervisor) -> None:
         host.undefine(nvram=True)
 
 
+@pytest.mark.hypervisor
 def test_wrong_xml_is_invalid_input(real: Hypervisor) -> None:
     with pytest.raises(InvalidInput):
         real.define("<domain")
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize(
     "uri", ["qemu:///system?socket=/nowhere", "nonsense:///", "qemu+frob:///system", "::"]
 )
@@ -139,6 +144,7 @@ def test_unreachable(uri: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == "", "libvirt printed by itself"
 
 
+@pytest.mark.hypervisor
 def test_removing_what_has_gone_is_fine(real: Hypervisor) -> None:
     xml = QEMU.format("gone")
     host = real.define(xml)
@@ -170,5 +176,6 @@ def test_connection_is_not_opened_before_it_is_needed() -> None:
     assert "connection" not in Hypervisor("nonsense:///").__dict__
 
 
+@pytest.mark.hypervisor
 def test_kvm_is_not_offered_where_it_does_not_work(real: Hypervisor) -> None:
     assert real.has_kvm() == os.access("/dev/kvm", os.R_OK | os.W_OK)

@@ -9,11 +9,6 @@ from shctl.common.states import DomainState, Reason
 from shctl.hypervisor.states import domain_state, reason_name
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Skip the check of the hypervisor, which these tests do not use."""
-
-
 @pytest.mark.parametrize(
     ("number", "state"),
     [

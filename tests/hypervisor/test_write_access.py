@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from tests.support import ROOT, create, environment, ok, port_of, port_rows, prepare, run, state
+from tests.support import ROOT, create, environment, ok, port_of, port_rows, run, state
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 # Another libvirt by the look of it: the same one, reached as from elsewhere.
 ELSEWHERE = "qemu+tcp://192.0.2.1/system"
@@ -24,11 +26,6 @@ AS_NOBODY = """
 mount --bind "$1" /mnt && cd /
 exec setpriv --reuid=65534 --regid=65534 --clear-groups -- "${@:2}"
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @pytest.mark.parametrize("line", CHANGES)

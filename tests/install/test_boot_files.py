@@ -40,6 +40,7 @@ def modes(host: str) -> list[int]:
     return [path.stat().st_mode & 0o777 for path in paths]
 
 
+@pytest.mark.hypervisor
 def test_r54_files_are_copies_even_on_one_file_system(cached: Path) -> None:
     staged = media.stage(found(cached), "web1")
     assert (boot_files.directory("web1") / "kernel").read_bytes() == b"kernel"
@@ -51,6 +52,7 @@ def test_r54_files_are_copies_even_on_one_file_system(cached: Path) -> None:
     assert [(one.st_uid, one.st_nlink) for one in facts] == [(0, 1), (0, 1)]
 
 
+@pytest.mark.hypervisor
 def test_files_are_copied_from_another_file_system(cached: Path) -> None:
     """The directory for boot files is a file system of its own."""
     (cached / "boot").mkdir()
@@ -63,6 +65,7 @@ def test_files_are_copied_from_another_file_system(cached: Path) -> None:
         call("umount", str(cached / "boot"))
 
 
+@pytest.mark.hypervisor
 def test_full_file_system(cached: Path) -> None:
     (cached / "kernel").write_bytes(b"k" * 100_000)
     (cached / "boot").mkdir()

@@ -125,6 +125,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("change", CHANGES)
 def test_r54_changed_entry_is_fetched_again(change: str, server: TreeServer, cache: Cache) -> None:
     url = f"{server.url}/kernel"
@@ -146,6 +147,7 @@ def other_name(cache: Cache) -> tuple[bytes, int] | None:
     return (path.read_bytes(), path.stat().st_uid) if path.exists() else None
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("change", CHANGES)
 def test_r54_changed_entry_is_removed(change: str, server: TreeServer, cache: Cache) -> None:
     for act in (
@@ -242,6 +244,7 @@ def borrow_often(directory: str, url: str, contents: list[bytes]) -> None:
             assert take(cache, f"{url}/{name}") in contents
 
 
+@pytest.mark.hypervisor
 def test_many_processes_at_once(server: TreeServer, tmp_path: Path) -> None:
     """Four processes quarrel over a cache for one entry; each borrows whole files."""
     contents = [make_kernel(name) for name in (b"x", b"y", b"z")]

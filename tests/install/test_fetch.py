@@ -166,6 +166,7 @@ def test_interruption_leaves_nothing(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"kernel": b"old"}
 
 
+@pytest.mark.hypervisor
 def test_r22_download_does_not_fit(server: TreeServer, tmp_path: Path) -> None:
     """In a file system of 64 KiB, made in a mount namespace of its own."""
     server.files["/initrd"] = b"\0" * 150_000

@@ -263,6 +263,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 INWARD = ["127.0.0.1", "127.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "inside.test"]
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("host", INWARD)
 def test_r53_redirect_from_outside_to_loopback(
     host: str, server: TreeServer, public: str, names: dict[str, list[str]]
@@ -275,6 +276,7 @@ def test_r53_redirect_from_outside_to_loopback(
     assert server.requests == []
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize(
     "host", ["10.0.0.1", "169.254.169.254", "[fd00::1]", "[fe80::1%25eth0]", "224.0.0.1"]
 )
@@ -286,6 +288,7 @@ def test_r53_redirect_to_a_range_that_the_location_is_not_in(
             probe_through(server, top, f"http://{host}")
 
 
+@pytest.mark.hypervisor
 def test_r53_name_that_changes_its_address(
     server: TreeServer, public: str, names: dict[str, list[str]]
 ) -> None:
@@ -304,6 +307,7 @@ def test_redirect_within_loopback_is_followed(host: str, server: TreeServer) -> 
     assert probe_through(server, server.url, target).kind == "fedora"
 
 
+@pytest.mark.hypervisor
 def test_redirect_to_a_public_address_is_followed(server: TreeServer, public: str) -> None:
     assert probe_through(server, server.url, public).kind == "fedora"
     assert probe_through(server, public, public).kind == "fedora"

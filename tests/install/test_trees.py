@@ -125,6 +125,7 @@ def compare(cache: Path) -> list[tuple[str, str, str]]:
         return list(pool.map(row, CASES))
 
 
+@pytest.mark.hypervisor
 def test_ours_finds_what_virt_install_finds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,12 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import call, connected, create, ok, port_of, port_rows, prepare, run
+from tests.support import call, connected, create, ok, port_of, port_rows, run
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from shctl.networks import openvswitch
 from shctl.networks.switch import PortRow
 from tests.support import call, daemon
 
+pytestmark = pytest.mark.hypervisor
+
 UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"
 
 

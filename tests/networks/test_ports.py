@@ -31,11 +31,6 @@ LOOK = (
 )
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Skip the check for leftovers: these tests use no hypervisor."""
-
-
 def row(name: str = "vnet3", domain: str | None = UUID, kind: str = "") -> PortRow:
     return PortRow("u", name, "br0", 5, (), None, domain, kind)
 
@@ -219,6 +214,7 @@ def look(*as_whom: str) -> tuple[bool, set[str]]:
     return complete == "True", set(names)
 
 
+@pytest.mark.hypervisor
 def test_devices_of_all_namespaces() -> None:
     assert "lo" in devices.here()
     before = Path("/proc/thread-self/ns/net").readlink()
@@ -235,6 +231,7 @@ def test_devices_of_all_namespaces() -> None:
     assert Path("/proc/thread-self/ns/net").readlink() == before
 
 
+@pytest.mark.hypervisor
 def test_service_without_rights_sees_processes_but_enters_no_namespace() -> None:
     with unnamed() as device:
         complete, names = look(*as_service())
@@ -245,6 +242,7 @@ def test_service_without_rights_sees_processes_but_enters_no_namespace() -> None
             assert look() == (True, {*names, hidden})
 
 
+@pytest.mark.hypervisor
 def test_hidden_processes_are_not_absent_ones() -> None:
     """hidepid=invisible, as the unit's ProtectProc= sets it, hides nothing from group root."""
     hiding = ["unshare", "--mount", "--propagation=private", "bash", "-c"]

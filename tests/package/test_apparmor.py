@@ -8,7 +8,9 @@ import pytest
 
 from tests.guests import End
 from tests.installations import BOOT, arguments, delete, serving, virsh
-from tests.support import ROOT, VOLUMES, ok, prepare
+from tests.support import ROOT, VOLUMES, ok
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 HELPER = "/usr/lib/libvirt/virt-aa-helper"
 RULE = re.compile(r'^ *"([^"]+)" ([a-z]+),$', re.MULTILINE)
@@ -22,11 +24,6 @@ def rules_of(name: str) -> dict[str, str]:
         argv, input=virsh("dumpxml", name), capture_output=True, text=True, check=True
     )
     return dict(RULE.findall(done.stdout + done.stderr))
-
-
-@pytest.fixture(autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 def test_profile_has_disks_kernel_and_initrd() -> None:

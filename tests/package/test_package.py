@@ -76,6 +76,7 @@ def test_service_may_write_where_the_program_writes() -> None:
         assert used <= {named, *READ}
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("unit", ["shctl-server.shctl", "shctl.shctl-ports"])
 def test_service_gets_by_with_little(unit: str, tmp_path: Path) -> None:
     file = copy(DEBIAN / f"{unit}.service", tmp_path / "shctl.service")

@@ -8,10 +8,7 @@ import pytest
 from tests.support import call
 from tests.systemd_unit import HOME, as_service, serving_as_service
 
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
+pytestmark = pytest.mark.hypervisor
 
 
 def test_no_capability_and_no_way_into_a_home() -> None:

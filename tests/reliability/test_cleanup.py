@@ -18,18 +18,14 @@ from tests.support import (
     ok,
     port_of,
     port_rows,
-    prepare,
     qemu_pid,
     run,
     state,
 )
 
+pytestmark = pytest.mark.usefixtures("vlan10")
+
 CREATE = "hosts create x --memory 64 --disk 1 --disk 1 --network vlan10 --start".split()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 # --- R01: create fails at each step ------------------------------------------------------------

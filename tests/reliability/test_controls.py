@@ -23,11 +23,12 @@ from tests.support import (
     environment,
     eventually,
     ok,
-    prepare,
     run,
     spawn,
 )
 from tests.terminal import at_terminal
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 LOGS = installations.LOGS
 # What a guest, or whoever names things, may write; each is obeyed by some terminal.
@@ -49,11 +50,6 @@ CONTROLS = {
 }
 # XML takes no controls of C0, so no domain has one in its name.
 NAMES = ["x\x9b2Jy", "x\x7fy", "x\u202ey", "x\u2028y", "x\u0085y", "x\u2066y"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @pytest.fixture(scope="module")

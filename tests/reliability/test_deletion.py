@@ -30,16 +30,12 @@ from tests.support import (
     eventually,
     immutable,
     ok,
-    prepare,
     qemu_pid,
     run,
     state,
 )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 
 @pytest.fixture(scope="module")

@@ -23,18 +23,14 @@ from tests.support import (
     ok,
     port_of,
     port_rows,
-    prepare,
     qemu_pid,
     run,
     state,
 )
 
+pytestmark = pytest.mark.usefixtures("vlan10")
+
 UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"  # of no domain
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from tests.installations import Trees, arguments, delete, log_of, one_line, serv
 from tests.scoreboard import rounds
 from tests.support import eventually, ok, prepare, run
 
+pytestmark = pytest.mark.hypervisor
+
 # Every byte there is, and a line end that Windows writes.
 ANSWER = bytes(range(256)) * 40 + b"\r\n"
 SHOWS = "for f in /answer /nocloud/user-data; do echo $(sha256sum $f); done; echo that is all"

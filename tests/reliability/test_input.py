@@ -12,7 +12,9 @@ import pytest
 from shctl.cli.main import root
 from tests.rest_server import serving
 from tests.scoreboard import REFUSED, Figures
-from tests.support import prepare, run
+from tests.support import run
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 CANARY = Path("/run/canary")
 MOLDS = [
@@ -50,11 +52,6 @@ ALLOWED_NETWORKS = {
     *ALLOWED_HOSTS, "A", "Web1", "WEB", "a_b", "a.", "a-", "a.-b", "a-.b", "None", "NaN", "CON",
     "x" * 64, "0.", "1.2.3.4.", "__import__", "xn--",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @pytest.fixture(autouse=True)

@@ -36,19 +36,15 @@ from tests.support import (
     eventually,
     finish,
     ok,
-    prepare,
     qemu_pid,
     run,
     spawn,
     state,
 )
 
+pytestmark = pytest.mark.usefixtures("vlan10")
+
 SOON = 5  # seconds, which the scoreboard allows between the installer's end and the disk
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @pytest.fixture

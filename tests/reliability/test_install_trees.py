@@ -28,14 +28,11 @@ from tests.installations import (
     run_with_umask,
     serving,
 )
-from tests.support import VOLUMES, Done, eventually, ok, prepare, qemu_pid, run
+from tests.support import VOLUMES, Done, eventually, ok, qemu_pid, run
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 CACHE = Path("/var/cache/shctl/trees")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from tests.kill_points import Forker, forker, moments
 from tests.scoreboard import SURVIVED, Figures, rounds
 from tests.support import URI, eventually, prepare
 
+pytestmark = pytest.mark.hypervisor
+
 Look = Callable[[], set[tuple[str, str]]]
 CREATE = "hosts create k --memory 64 --disk 1 --disk 1 --network vlan10"
 

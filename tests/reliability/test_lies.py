@@ -32,10 +32,11 @@ from tests.support import (
     define,
     environment,
     ok,
-    prepare,
     run,
 )
 from tests.systemd_unit import as_service, serving_as_service
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 UUID = "11111111-2222-4333-8444-555555555555"
 OPEN = (
@@ -49,11 +50,6 @@ HOST = """<domain type="qemu"><name>{name}</name><uuid>{uuid}</uuid>
 DISK = """<disk type="file" device="{device}"><driver name="qemu" type="raw"/>
 <source file="{path}"/><target dev="sda" bus="scsi"/>{more}</disk>"""
 STATE = (Path("/var/lib/shctl"), Path("/var/log/shctl"), Path("/etc/shctl"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 def plant(listed: str = "", attributes: str = "", devices: str = "", *, name: str = "evil") -> None:

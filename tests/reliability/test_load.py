@@ -18,6 +18,8 @@ from tests.rest_server import Client, Reply, Running, serving
 from tests.scoreboard import LEAKED, P99, Figures, rounds
 from tests.support import connected, eventually, finish, prepare, run, spawn
 
+pytestmark = pytest.mark.hypervisor
+
 DOCTOR = 2
 Look = Callable[[], set[tuple[str, str]]]
 BODY = {"memory": 64, "disks": [1], "networks": ["vlan10"]}

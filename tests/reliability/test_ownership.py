@@ -21,6 +21,8 @@ from tests.installations import (
 from tests.support import VOLUMES, create, daemon, eventually, ok, prepare, run, state
 from tests.systemd_unit import serving_as_service
 
+pytestmark = pytest.mark.hypervisor
+
 CONF = Path("/etc/libvirt/qemu.conf")
 POOL = Path("/var/lib/shctl/other")
 

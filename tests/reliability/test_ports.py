@@ -15,20 +15,16 @@ from tests.support import (
     ok,
     port_of,
     port_rows,
-    prepare,
     run,
     state,
 )
 from tests.systemd_unit import as_service
 
+pytestmark = pytest.mark.usefixtures("vlan10")
+
 UNKNOWN = "11111111-2222-3333-4444-555555555555"
 REMOVE_STALE = [sys.executable, "-m", "shctl.networks.stale_ports"]
 CREATE = "hosts create late --memory 64 --disk 1 --network vlan10 --start".split()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @pytest.fixture

@@ -6,15 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.scoreboard import Figures, rounds
-from tests.support import VOLUMES, Done, call, finish, ok, prepare, run, spawn
+from tests.support import VOLUMES, Done, call, finish, ok, run, spawn
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 RIVALS = 8
 CREATE = "hosts create --disk 1 --network vlan10"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 def race(line: Callable[[int], str]) -> list[Done]:

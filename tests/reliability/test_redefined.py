@@ -25,14 +25,11 @@ from tests.installations import (
     virsh,
     wait_until_off,
 )
-from tests.support import VOLUMES, eventually, ok, prepare, run, state
+from tests.support import VOLUMES, eventually, ok, run, state
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 NETWORK = "redefined"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @pytest.fixture

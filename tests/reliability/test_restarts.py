@@ -17,6 +17,8 @@ from tests.rest_server import Client, Running, serving
 from tests.scoreboard import LEAKED, Figures, rounds
 from tests.support import daemon, eventually, prepare
 
+pytestmark = pytest.mark.hypervisor
+
 PEOPLE = 40
 PATHS = ("/hosts", "/networks/vlan10", "/hosts/nobody", "/metrics", "/healthz")
 

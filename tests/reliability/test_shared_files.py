@@ -12,6 +12,8 @@ from tests.installations import BOOT, KERNEL_PATH, SAY, Trees, arguments, delete
 from tests.support import eventually, ok, prepare
 from tests.systemd_unit import serving_as_service
 
+pytestmark = pytest.mark.hypervisor
+
 CACHE, ELSEWHERE = Path("/var/cache/shctl"), Path("/var/lib/shctl/cache")
 
 

@@ -18,6 +18,8 @@ from shctl.storage import images, usage
 from tests.support import URI, VOLUMES, call, create, define, eventually, ok, prepare, run
 from tests.systemd_unit import HOME, serving_as_service, serving_as_unit
 
+pytestmark = pytest.mark.hypervisor
+
 BASE = VOLUMES / "base-sda"
 SHARED = Path("/var/lib/libvirt/images")  # QEMU's user can pass through it
 HOST = """<domain type='qemu'><name>{name}</name><memory>65536</memory>

@@ -26,15 +26,12 @@ from tests.installations import (
     virsh,
     wait_until_off,
 )
-from tests.support import ROOT, VOLUMES, eventually, ok, prepare, run, state
+from tests.support import ROOT, VOLUMES, eventually, ok, run, state
+
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 HOURS = 3 * 3600  # seconds
 OVERLAY = Path("/var/lib/libvirt/images/overlay.qcow2")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _rack() -> None:
-    prepare()
 
 
 @pytest.fixture

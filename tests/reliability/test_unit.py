@@ -15,6 +15,8 @@ from tests.scoreboard import Figures, rounds
 from tests.support import call, create, define, eventually, ok, prepare, run
 from tests.systemd_unit import HOME, one_file_system, serving_as_unit
 
+pytestmark = pytest.mark.hypervisor
+
 OTHER = """<domain type='qemu'><name>{}</name><memory>65536</memory><os><type>hvm</type></os>
 <devices><disk type='file'><driver name='qemu' type='{}'/><source file='{}'/>
 <target dev='sda' bus='scsi'/></disk></devices></domain>"""

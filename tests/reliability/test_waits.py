@@ -22,6 +22,8 @@ from tests.rest_server import (
 from tests.scoreboard import Figures, rounds
 from tests.support import eventually, ok, prepare, state
 
+pytestmark = pytest.mark.hypervisor
+
 HOST = {"memory": 32, "disks": [1], "networks": ["vlan10"], "start": True}
 ENDLESS = "/hosts/a/wait?for=stopped&timeout=300"
 

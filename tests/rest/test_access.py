@@ -107,6 +107,7 @@ def expected(scope: str, credentials: str) -> set[int]:
     return done if SCOPES.index(credentials) >= SCOPES.index(scope) else {403}
 
 
+@pytest.mark.hypervisor
 def test_r35_every_route_with_every_kind_of_credentials(
     tls: Client, tokens: dict[str, str], figures: Figures
 ) -> None:
@@ -126,12 +127,14 @@ def test_r35_every_route_with_every_kind_of_credentials(
     assert wrong == []
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("path", ["/nothing", "/hosts/nobody/nothing", "/openapi"])
 def test_r35_unknown_paths_are_not_revealed_without_a_token(tls: Client, path: str) -> None:
     assert tls.ask("GET", path).status in (401, 429)
     assert tls.ask("PATCH", "/hosts").status in (401, 429)
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize(
     "value",
     [
@@ -147,6 +150,7 @@ def test_r35_credentials_in_other_forms(tls: Client, tokens: dict[str, str], val
         assert reply.headers["www-authenticate"].startswith("Bearer")
 
 
+@pytest.mark.hypervisor
 def test_r35_a_deletion_counts_at_once(tls: Client) -> None:
     client = with_token(tls, make_token("brief", "read"))
     assert client.ask("GET", "/hosts").status == 200
@@ -180,6 +184,7 @@ def test_the_file_is_read_when_it_has_changed(
         access.find_token(token, file)
 
 
+@pytest.mark.hypervisor
 def test_r35_eleventh_failure_has_to_wait(tls: Client, tokens: dict[str, str]) -> None:
     statuses = [tls.ask("GET", "/hosts").status for _ in range(11)]
     assert statuses[-1] == 429
@@ -190,6 +195,7 @@ def test_r35_eleventh_failure_has_to_wait(tls: Client, tokens: dict[str, str]) -
     assert tls.ask("GET", "/healthz").status == 200
 
 
+@pytest.mark.hypervisor
 def test_r35_unix_socket_needs_no_token(server: Running) -> None:
     assert server.client.ask("GET", "/hosts").status == 200
     wrong = {"Authorization": "Bearer wrong"}
@@ -206,6 +212,7 @@ BROWSERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.hypervisor
 def test_r36_foreign_pages_are_refused(
     tls: Client, tokens: dict[str, str], figures: Figures
 ) -> None:
@@ -220,6 +227,7 @@ def test_r36_foreign_pages_are_refused(
     figures.share("bad inputs refused", refused, len(BROWSERS))
 
 
+@pytest.mark.hypervisor
 def test_r36_own_pages_and_plain_clients_pass(tls: Client, tokens: dict[str, str]) -> None:
     client = with_token(tls, tokens["read"])
     for headers in (
@@ -232,11 +240,13 @@ def test_r36_own_pages_and_plain_clients_pass(tls: Client, tokens: dict[str, str
         assert client.ask("GET", "/hosts", headers=headers).status == 200, headers
 
 
+@pytest.mark.hypervisor
 def test_r36_foreign_pages_over_a_unix_socket(server: Running) -> None:
     for name, value in (("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")):
         assert server.client.ask("GET", "/hosts", headers={name: value}).status == 403
 
 
+@pytest.mark.hypervisor
 def test_r36_modes_of_files_under_umask_000(server: Running, tokens: dict[str, str]) -> None:
     del tokens
     done = subprocess.run(
@@ -256,6 +266,7 @@ def test_r36_modes_of_files_under_umask_000(server: Running, tokens: dict[str, s
     assert stat.S_IMODE(TOKENS.parent.stat().st_mode) == 0o755
 
 
+@pytest.mark.hypervisor
 def test_r36_secrets_are_nowhere(server: Running, tls: Client, tokens: dict[str, str]) -> None:
     """Neither the log, nor the process list, nor the file contains them."""
     password = "hunter2-of-the-root-user"
@@ -277,6 +288,7 @@ def test_r36_secrets_are_nowhere(server: Running, tls: Client, tokens: dict[str,
         assert secret not in TOKENS.read_text()
 
 
+@pytest.mark.hypervisor
 def test_r36_audit_has_changes_and_refusals(
     server: Running, tls: Client, tokens: dict[str, str]
 ) -> None:
@@ -297,6 +309,7 @@ def test_r36_audit_has_changes_and_refusals(
     assert eventually(lambda: audited() if len(audited()) == 3 else None) == ids
 
 
+@pytest.mark.hypervisor
 def test_token_file_that_others_may_read_is_refused(
     tls: Client, tokens: dict[str, str], tmp_path: Path
 ) -> None:
@@ -310,6 +323,7 @@ def test_token_file_that_others_may_read_is_refused(
     assert (done.code, "chmod 600" in done.err) == (1, True)
 
 
+@pytest.mark.hypervisor
 def test_paths_of_files_are_not_revealed_without_a_token(
     tls: Client, tokens: dict[str, str]
 ) -> None:
@@ -324,6 +338,7 @@ def test_paths_of_files_are_not_revealed_without_a_token(
     assert reply.headers["x-request-id"] in reply.json["detail"]
 
 
+@pytest.mark.hypervisor
 def test_refused_upgrade_is_logged(server: Running, tls: Client) -> None:
     key = {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", **key}
@@ -336,6 +351,7 @@ def test_refused_upgrade_is_logged(server: Running, tls: Client) -> None:
     assert (line["status"], line["from"]) == (403, "127.0.0.1")
 
 
+@pytest.mark.hypervisor
 def test_tokens_are_listed_without_secrets(tokens: dict[str, str]) -> None:
     rows = {row["name"]: row for row in run("-o", "json", "tokens", "list").json}
     assert rows["read"]["scope"] == "read"
@@ -360,12 +376,14 @@ def test_tokens_that_are_made_at_once_are_all_kept(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["tokens.json"]
 
 
+@pytest.mark.hypervisor
 def test_plain_http_on_the_tls_port(server: Running) -> None:
     del server
     with pytest.raises((http.client.HTTPException, OSError)):
         Client(PORT).ask("GET", "/hosts")
 
 
+@pytest.mark.hypervisor
 def test_http2_over_tls(server: Running, tls: Client, tokens: dict[str, str]) -> None:
     del server
     assert tls.context is not None
@@ -378,6 +396,7 @@ def test_http2_over_tls(server: Running, tls: Client, tokens: dict[str, str]) ->
     assert done.stdout == "2 200"
 
 
+@pytest.mark.hypervisor
 def test_client_certificates(
     certificates: Certificates, tokens: dict[str, str], tmp_path: Path
 ) -> None:

@@ -12,6 +12,8 @@ from tests.rest_server import TOKENS, Client, Running, make_token, serving
 from tests.scoreboard import Figures, rounds
 from tests.support import HANG, prepare
 
+pytestmark = pytest.mark.hypervisor
+
 PORT = 8427
 
 

@@ -18,11 +18,6 @@ from shctl.rest.access import (
 )
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Skip the check for leftovers, because no test here uses the hypervisor."""
-
-
 def test_too_many_failures_of_one_address() -> None:
     failures = Failures()
     assert [failures.add("a") for _ in range(MAX_FAILURES)] == [0] * MAX_FAILURES

@@ -18,11 +18,6 @@ from shctl.rest.http import sockets
 from tests.support import HANG
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Skip the check for leftovers, because no test here uses the hypervisor."""
-
-
 def test_r42_supervision_survives_every_exception(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,6 +14,8 @@ from shctl.server import PAGES, ROUTES
 from tests.rest_server import TOKENS, Client, Running, make_token, serving
 from tests.support import ROOT, call, ok, prepare
 
+pytestmark = pytest.mark.hypervisor
+
 ST = ROOT / ".venv" / "fuzz" / "bin" / "st"
 # Not asked of it: our names have to exist (positive_data_acceptance), and a client without a token
 # meets 429 as well as 401 (ignored_auth, missing_required_header).

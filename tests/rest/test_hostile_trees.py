@@ -13,6 +13,8 @@ from tests.install.treeserver import TreeServer
 from tests.rest_server import Client
 from tests.scoreboard import P99, Figures, rounds
 
+pytestmark = pytest.mark.hypervisor
+
 TOP = "/installer-amd64/"
 # Those that keep a parser busy for longest.
 NAMES = ["checksum and blanks", "blanks within a key", "many sums", "many sections", "many keys"]

@@ -31,6 +31,7 @@ def in_base64(content: bytes) -> dict[str, str]:
     return {"base64": base64.b64encode(content).decode()}
 
 
+@pytest.mark.hypervisor
 def test_command_line_and_rest_inject_the_same_bytes(
     client: Client, tree: str, tmp_path: Path
 ) -> None:
@@ -48,6 +49,7 @@ def test_command_line_and_rest_inject_the_same_bytes(
     assert b"nocloud\0" in by_command
 
 
+@pytest.mark.hypervisor
 def test_base64_in_lines(client: Client, tree: str) -> None:
     inject = {"a": {"base64": base64.encodebytes(BINARY).decode()}}
     body = {**BODY, "location": tree, "inject": inject}
@@ -55,6 +57,7 @@ def test_base64_in_lines(client: Client, tree: str) -> None:
     assert BINARY in archive()
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize(
     "content",
     [
@@ -76,6 +79,7 @@ def test_r33_contents_that_are_none(client: Client, tree: str, content: object) 
     assert (reply.status, reply.json.get("field")) == (400, "inject"), reply.body
 
 
+@pytest.mark.hypervisor
 def test_openapi_has_both_forms(client: Client) -> None:
     document = client.ask("GET", "/openapi.json").json
     body = document["paths"]["/hosts/{name}"]["post"]["requestBody"]["content"]

@@ -13,11 +13,6 @@ from shctl.rest.limits import ConcurrencyLimit, TooManyRequests
 from tests.support import HANG, eventually
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Skip the check for leftovers, because no test here uses the hypervisor."""
-
-
 def test_r44_failed_start_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     limit = ConcurrencyLimit(total=2, per_resource=2, per_caller=2, queue=1)
     with monkeypatch.context() as patched:

@@ -75,6 +75,7 @@ def piped(directory: Path) -> Iterator[Piped]:
             os.close(reading)
 
 
+@pytest.mark.hypervisor
 def test_r45_a_log_that_nobody_reads(tmp_path: Path, figures: Figures) -> None:
     """All requests succeed; later the log has every change, and the number of dropped lines."""
     many, changes = rounds(3000, 320), 20
@@ -92,6 +93,7 @@ def test_r45_a_log_that_nobody_reads(tmp_path: Path, figures: Figures) -> None:
     assert sum(line["log"] == "audit" for line in lines) == changes
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_r45_signals_while_the_log_is_blocked(
     tmp_path: Path, number: signal.Signals, figures: Figures
@@ -107,6 +109,7 @@ def test_r45_signals_while_the_log_is_blocked(
         assert not (tmp_path / "shctl.sock").exists()
 
 
+@pytest.mark.hypervisor
 def test_r45_a_log_whose_reader_is_gone(tmp_path: Path) -> None:
     with piped(tmp_path) as running:
         os.close(running.reading)
@@ -245,6 +248,7 @@ def has_run(running: Running, request: str) -> bool:
     return "shctl.rest.runner" in debug_lines(running, request)
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("env", [{}, {"SHCTL_DEBUG": "1"}])
 def test_debug_lines_have_the_id_of_their_request(env: dict[str, str], tmp_path: Path) -> None:
     prepare()
@@ -276,6 +280,7 @@ def test_debug_lines_have_no_secrets(tmp_path: Path, tree: str) -> None:
         assert password not in running.log.read_text()
 
 
+@pytest.mark.hypervisor
 def test_without_debug_no_call_is_logged(tmp_path: Path) -> None:
     prepare()
     with serving(tmp_path) as running:

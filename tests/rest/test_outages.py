@@ -16,6 +16,8 @@ from tests.rest_server import Client, Running, serving
 from tests.scoreboard import P99, Figures
 from tests.support import HANG, connected, daemon, eventually, ok, prepare, qemu_pid
 
+pytestmark = pytest.mark.hypervisor
+
 LIBVIRTD = Path("/run/libvirtd.pid")
 HOST = {"memory": 64, "disks": [1], "networks": ["vlan10"]}
 CLEAN = {200, 201, 204, 503, 504}

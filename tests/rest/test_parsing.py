@@ -14,6 +14,8 @@ from tests.rest_server import JSON, Client
 from tests.scoreboard import Figures, rounds
 from tests.support import connected, ok
 
+pytestmark = pytest.mark.hypervisor
+
 GOOD = {"memory": 64, "disks": [1], "networks": ["vlan10"]}
 CANARY = Path("/tmp/shctl-canary")
 

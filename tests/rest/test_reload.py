@@ -13,6 +13,8 @@ import pytest
 from tests.rest_server import TOKENS, Certificates, Running, make_certificates, make_token, serving
 from tests.support import HANG, eventually, ok, prepare
 
+pytestmark = pytest.mark.hypervisor
+
 PORT = 8430
 
 

@@ -8,6 +8,8 @@ import pytest
 from tests.rest_server import Client, serving
 from tests.support import prepare
 
+pytestmark = pytest.mark.hypervisor
+
 BODIES: dict[str, dict[str, Any]] = {
     "/hosts/twice": {"memory": 64, "disks": [1], "networks": ["vlan10"]},
     "/networks/twice": {"bridge": "br0", "vlan": 12},

@@ -4,11 +4,14 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.rest_server import Client
 from tests.scoreboard import REFUSED, Figures, rounds
+
+pytestmark = pytest.mark.hypervisor
 
 LIMITS = settings(
     max_examples=rounds(1000, 60), deadline=None, database=None,

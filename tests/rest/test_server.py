@@ -77,6 +77,7 @@ def mirror() -> Iterator[Mirror]:
     hosts.write_text(names)
 
 
+@pytest.mark.hypervisor
 def test_the_replaced_daemons_requests(
     client: Client, mirror: Mirror, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +127,7 @@ def test_the_replaced_daemons_requests(
         print("\n\nrequests of the replaced daemon's document", *lines, sep="\n")  # noqa: T201
 
 
+@pytest.mark.hypervisor
 def test_every_path_with_a_slash_at_its_end(client: Client) -> None:
     for path in ("/hosts", "/networks", "/doctor", "/healthz", "/docs", "/openapi.json"):
         assert client.ask("GET", f"{path}/").status == 200
@@ -133,6 +135,7 @@ def test_every_path_with_a_slash_at_its_end(client: Client) -> None:
     assert client.ask("PUT", "/hosts/nobody/start/").status == 404
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
@@ -153,6 +156,7 @@ def test_wrong_method(client: Client, method: str, path: str, allowed: set[str])
     assert set(reply.headers["allow"].replace(" ", "").split(",")) == allowed | head
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize(
     "path", ["/nothing", "/hosts/a/b", "/hosts//start", "/Hosts", "/hosts/a/start/now", "//hosts"]
 )
@@ -163,6 +167,7 @@ def test_no_such_path(client: Client, path: str) -> None:
     assert reply.json["detail"] == "there is no such path; GET /openapi.json lists the routes"
 
 
+@pytest.mark.hypervisor
 def test_every_answer_says_how_it_may_be_used(client: Client) -> None:
     for path in ("/", "/hosts", "/nothing", "/docs", "/metrics"):
         headers = client.ask("GET", path).headers
@@ -173,11 +178,13 @@ def test_every_answer_says_how_it_may_be_used(client: Client) -> None:
         assert "server" not in headers
 
 
+@pytest.mark.hypervisor
 def test_head_is_get_without_the_body(client: Client) -> None:
     reply = client.ask("HEAD", "/hosts")
     assert (reply.status, reply.body) == (200, b"")
 
 
+@pytest.mark.hypervisor
 def test_a_name_with_marks_goes_there_and_back(client: Client) -> None:
     reply = client.ask("GET", "/hosts/na%C3%AFve%20%24%28id%29")
     assert reply.status == 404
@@ -187,6 +194,7 @@ def test_a_name_with_marks_goes_there_and_back(client: Client) -> None:
     client.ok("DELETE", "/networks/a.b")
 
 
+@pytest.mark.hypervisor
 def test_parameters_only_where_they_belong(client: Client) -> None:
     for method, path, body in (
         ("GET", "/hosts", b"{}"),
@@ -211,11 +219,13 @@ def test_parameters_only_where_they_belong(client: Client) -> None:
     assert client.ask("DELETE", "/networks/nobody?if_exists=true").status == 204
 
 
+@pytest.mark.hypervisor
 def test_a_whole_url_as_if_to_a_proxy(client: Client) -> None:
     assert client.ask("GET", "http://localhost/networks/vlan10").json["name"] == "vlan10"
     assert client.ask("GET", "HTTP://localhost").json["name"] == "shctl"
 
 
+@pytest.mark.hypervisor
 def test_messages_name_json_keys(client: Client) -> None:
     """Commands in messages keep their form; some have no equivalent request."""
     detail = client.ask("POST", "/networks/vlan10", {"bridge": "br0", "vlan": 10}).json["detail"]
@@ -225,6 +235,7 @@ def test_messages_name_json_keys(client: Client) -> None:
     assert "--" not in described
 
 
+@pytest.mark.hypervisor
 def test_settings_of_the_file_hold_here_too(tmp_path: Path) -> None:
     settings = tmp_path / "shctl.toml"
     settings.write_text("cpus = 3\nwait_timeout = 0\n")
@@ -241,6 +252,7 @@ def test_settings_of_the_file_hold_here_too(tmp_path: Path) -> None:
         client.ok("DELETE", "/hosts/web1")
 
 
+@pytest.mark.hypervisor
 def test_wait(client: Client) -> None:
     ok(*"hosts create web1 --memory 64 --disk 1 --network vlan10".split())
     assert client.ok("GET", "/hosts/web1/wait?for=stopped&timeout=1")["state"] == "shut off"
@@ -250,6 +262,7 @@ def test_wait(client: Client) -> None:
     client.ok("DELETE", "/hosts/web1")
 
 
+@pytest.mark.hypervisor
 def test_log_is_text(client: Client) -> None:
     ok(*"hosts create web1 --memory 64 --disk 1 --network vlan10".split())
     reply = client.ask("GET", "/hosts/web1/log")
@@ -257,6 +270,7 @@ def test_log_is_text(client: Client) -> None:
     client.ok("DELETE", "/hosts/web1")
 
 
+@pytest.mark.hypervisor
 def test_health_and_numbers(client: Client) -> None:
     assert client.ok("GET", "/healthz") == {"libvirt": True, "openvswitch": True}
     assert client.ok("GET", "/")["name"] == "shctl"
@@ -268,6 +282,7 @@ def test_health_and_numbers(client: Client) -> None:
     client.ok("DELETE", "/hosts/web1")
 
 
+@pytest.mark.hypervisor
 def test_both_versions_of_http(server: Running) -> None:
     """The server responds to HTTP/2's connection preface with its settings (RFC 9113)."""
     with socket.socket(socket.AF_UNIX) as connection:
@@ -276,6 +291,7 @@ def test_both_versions_of_http(server: Running) -> None:
         assert connection.recv(9)[3] == 4
 
 
+@pytest.mark.hypervisor
 def test_request_is_logged(server: Running, client: Client) -> None:
     reply = client.ask("DELETE", "/hosts/nobody")
 

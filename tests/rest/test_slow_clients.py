@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.rest_server import JSON, Client, Running
 from tests.scoreboard import P99, Figures
 from tests.support import eventually
+
+pytestmark = pytest.mark.hypervisor
 
 HALF_OPEN = 200
 MOST = 50  # MB more than before

@@ -11,6 +11,8 @@ from tests.installations import FROM_DISK, Trees
 from tests.rest_server import Client, serving
 from tests.support import eventually, prepare
 
+pytestmark = pytest.mark.hypervisor
+
 
 @pytest.fixture
 def trees() -> Iterator[Trees]:

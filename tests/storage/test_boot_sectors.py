@@ -10,12 +10,6 @@ from shctl.common.errors import NotFound
 from shctl.hosts import boot_check
 from tests.guests import boot_sector
 
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Spare each test a look at the hypervisor, which none of these touches."""
-
-
 SIGNATURE = b"\x55\xaa"
 MBR_ENTRY = b"\x80\0\0\0\x83".ljust(16, b"\0")
 TABLE = bytes(446) + MBR_ENTRY.ljust(64, b"\0") + SIGNATURE

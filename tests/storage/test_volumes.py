@@ -41,6 +41,7 @@ def test_other_pools_are_no_ceph() -> None:
     assert read_ceph("<pool type='dir'><name>p</name></pool>") is None
 
 
+@pytest.mark.hypervisor
 def test_inactive_pool_is_left_alone(tmp_path: Path) -> None:
     """To build it, as starting it could need, formats the devices of some kinds of pools."""
     prepare()
@@ -79,6 +80,7 @@ def foreign_default(tmp_path: Path) -> Iterator[Path]:
     call("virsh", "pool-autostart", "shctl")
 
 
+@pytest.mark.hypervisor
 def test_inactive_default_pool_of_another_type_is_not_built(foreign_default: Path) -> None:
     """Those of volume groups and whole disks would lose what is on them."""
     done = run(*"hosts create a --memory 64 --disk 1 --network vlan10".split())

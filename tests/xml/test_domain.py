@@ -73,6 +73,7 @@ def test_golden(name: str) -> None:
     assert indented(domain.build(SPECS[name])) == golden(name)
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("name", SPECS)
 def test_libvirt_takes_it_and_reads_the_same(name: str) -> None:
     """Without KVM, which the machine may not have."""

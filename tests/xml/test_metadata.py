@@ -46,6 +46,7 @@ def test_domain_without_ours() -> None:
     assert metadata.read(in_domain(other)) is None
 
 
+@pytest.mark.hypervisor
 def test_round_trip_through_libvirt() -> None:
     """Both ways in: with the definition, and written into a domain that exists."""
     domain = etree.fromstring("<domain type='qemu'><name>meta</name><memory>64</memory></domain>")

@@ -20,6 +20,7 @@ def test_golden(name: str) -> None:
     assert network.build(SPECS[name]) + "\n" == (GOLDEN / f"{name}.xml").read_text()
 
 
+@pytest.mark.hypervisor
 @pytest.mark.parametrize("name", SPECS)
 def test_libvirt_stores_what_was_meant(name: str) -> None:
     spec = SPECS[name]

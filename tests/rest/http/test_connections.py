@@ -55,6 +55,7 @@ def descriptors(server: Running) -> int:
     return len(os.listdir(f"/proc/{server.process.pid}/fd"))
 
 
+@pytest.mark.hypervisor
 def test_r42_idle_connections(tmp_path: Path, reader: str, figures: Figures) -> None:
     """Both listeners answer, and an installation finishes meanwhile."""
     prepare()
@@ -80,6 +81,7 @@ def test_r42_idle_connections(tmp_path: Path, reader: str, figures: Figures) -> 
     figures.share("bad inputs refused", number, number)
 
 
+@pytest.mark.hypervisor
 def test_r42_silent_clients_of_tls(tmp_path: Path, reader: str) -> None:
     prepare()
     certificates: Certificates = make_certificates(tmp_path)
@@ -93,6 +95,7 @@ def test_r42_silent_clients_of_tls(tmp_path: Path, reader: str) -> None:
             assert descriptors(running) < FILES / 2
 
 
+@pytest.mark.hypervisor
 def test_r42_a_request_under_way_is_not_closed_for_others(tmp_path: Path, reader: str) -> None:
     prepare()
     options = ("--listen", f"127.0.0.1:{PORT}")
@@ -109,6 +112,7 @@ def test_r42_a_request_under_way_is_not_closed_for_others(tmp_path: Path, reader
         running.client.ok("DELETE", "/hosts/web1")
 
 
+@pytest.mark.hypervisor
 def test_idle_connections_that_had_a_request_are_closed(tmp_path: Path) -> None:
     prepare()
     with (

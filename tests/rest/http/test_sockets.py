@@ -87,6 +87,7 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
 
 
+@pytest.mark.hypervisor
 def test_group_of_the_socket(tmp_path: Path) -> None:
     """The throw-away hypervisor has its own /etc, and so its own groups."""
     call("groupadd", "--system", "--force", "shctl")

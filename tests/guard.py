@@ -1,0 +1,113 @@
+"""Stop a test that is not marked `hypervisor` from reaching for one, by Python's audit events.
+
+Such a test runs as an ordinary user, perhaps on somebody's own hypervisor. Audit events show what
+this process does; of other programs, only those of PROGRAMS may be started.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+
+ADVICE = "mark the test with @pytest.mark.hypervisor, or keep it to itself"
+# None of these reaches a hypervisor, unless shctl does, which unit tests start on test:///default.
+PROGRAMS = {
+    *("bash", "fish", "sh", "zsh", "env", "busybox", "cpio", "git", "openssl", "python3"),
+    *("locale", "localedef", "man", "mandoc"),
+}
+# Lock files are never removed; those of root are in /run.
+LOCKS = "/run/shctl/"
+DEVICES = ("/dev/null", "/dev/full", "/dev/pts/", "/dev/ptmx", "/dev/tty", "/proc/self/")
+
+_state = {"active": False}
+_found: list[str] = []
+
+
+def is_active() -> bool:
+    """Return whether a unit test is running."""
+    return _state["active"]
+
+
+@contextmanager
+def unit_test() -> Iterator[None]:
+    """Watch a unit test, and fail it when it has reached for anything else."""
+    _found.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("open", "openAuth", "openReadOnly"):
+            patch.setattr(libvirt, name, _test_driver_only(getattr(libvirt, name)))
+        _state["active"] = True
+        try:
+            yield
+        finally:
+            _state["active"] = False
+    # What raises in a thread, or where errors are expected, would not fail the test by itself.
+    assert not _found, f"{'; '.join(_found)}: {ADVICE}"
+
+
+def _test_driver_only(opener: Callable[..., Any]) -> Callable[..., Any]:
+    def open_test_driver(uri: str | None = None, *arguments: Any) -> Any:
+        if not (uri or "").startswith("test:"):
+            _refuse(f"the test connects to libvirt at {uri}")
+        return opener(uri, *arguments)
+
+    return open_test_driver
+
+
+def _refuse(what: str) -> None:
+    _found.append(what)
+    raise PermissionError(what)
+
+
+def _check_program(path: Any, _arguments: Any, *_: Any) -> None:
+    name = Path(os.fsdecode(path)).name
+    if name not in PROGRAMS and os.fsdecode(path) != sys.executable:
+        _refuse(f"the test starts {name}")
+
+
+def _check_open(path: Any, _mode: Any, flags: int) -> None:
+    if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC):
+        _check_paths(path)
+
+
+def _check_paths(*paths: Any) -> None:
+    for path in paths:
+        # A number is an open file; it was checked when it was opened.
+        if isinstance(path, str | bytes | os.PathLike) and not _may_write(os.fsdecode(path)):
+            _refuse(f"the test writes to {os.fsdecode(path)}")
+
+
+def _may_write(path: str) -> bool:
+    full = f"{os.path.realpath(path)}/"
+    temporary = f"{os.path.realpath(tempfile.gettempdir())}/"
+    return full.startswith((temporary, LOCKS, *DEVICES)) or "__pycache__" in full
+
+
+_CHECKS: dict[str, Callable[..., None]] = {
+    "open": _check_open,
+    "os.exec": _check_program,
+    "os.posix_spawn": _check_program,
+    "subprocess.Popen": _check_program,
+    "os.chmod": lambda path, *_: _check_paths(path),
+    "os.chown": lambda path, *_: _check_paths(path),
+    "os.mkdir": lambda path, *_: _check_paths(path),
+    "os.remove": lambda path, *_: _check_paths(path),
+    "os.rename": lambda source, target, *_: _check_paths(source, target),
+    "os.rmdir": lambda path, *_: _check_paths(path),
+    "os.symlink": lambda _source, target, *_: _check_paths(target),
+    "os.truncate": lambda path, *_: _check_paths(path),
+}
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if _state["active"] and (check := _CHECKS.get(event)):
+        check(*arguments)
+
+
+# There is no way to remove an audit hook.
+sys.addaudithook(_audit)
