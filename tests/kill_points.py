@@ -1,7 +1,8 @@
-"""Run shctl in processes that are forked ready to go, and that SIGKILL ends where a test says.
+"""Run shctl in forked processes that SIGKILL ends at a point that a test chooses.
 
-A process that starts anew spends most of its life importing, where a kill proves nothing. The
-doors through which shctl changes the world are wrapped from outside: shctl knows nothing of it.
+A new process spends most of its time importing, where a kill proves nothing. The functions that
+change something are wrapped from outside, so shctl has no code for it. Each step of a plan is a
+point too, so that a new step is tested without being named here.
 """
 
 import json
@@ -21,7 +22,8 @@ from typing import Any, NoReturn
 from tests.support import ROOT, environment
 
 # Class or module, and those of its functions that change something.
-DOORS = {
+POINTS = {
+    "common.steps": "_run",
     "hypervisor.connection:Hypervisor": "define launch_paused",
     "hypervisor.domain:Domain": "set_autostart start_paused resume destroy undefine set_metadata",
     "hypervisor.pools:Pool": "create_volume",
@@ -34,7 +36,7 @@ DOORS = {
 
 
 class Forker:
-    """The process that forks: `trace` collects the doors that the latest one has gone through."""
+    """The process that forks: `trace` collects the points that the latest one has passed."""
 
     def __init__(self, process: "subprocess.Popen[str]", trace: Path) -> None:
         self._process = process
@@ -43,7 +45,7 @@ class Forker:
     def begin(
         self, *arguments: str, kill_at: int = 0, number: signal.Signals = signal.SIGKILL
     ) -> int:
-        """Start shctl and return its PID; at its door number `kill_at` it gets a signal."""
+        """Start shctl and return its PID; at its point number `kill_at` it gets a signal."""
         self._trace.write_text("")
         order = {
             "arguments": arguments, "trace": str(self._trace),
@@ -128,7 +130,7 @@ def _become(order: dict[str, Any]) -> NoReturn:
 def _watch(trace: Path, kill_at: int, number: int) -> None:
     passed = 0
 
-    def pass_door(name: str) -> None:
+    def pass_point(name: str) -> None:
         nonlocal passed
         passed += 1
         with trace.open("a") as stream:
@@ -136,19 +138,19 @@ def _watch(trace: Path, kill_at: int, number: int) -> None:
         if passed == kill_at:
             os.kill(os.getpid(), number)
 
-    _Passing.tell = staticmethod(pass_door)
+    _Passing.tell = staticmethod(pass_point)
 
 
 class _Passing:
-    """Whom the wrapped doors tell that something has passed."""
+    """Whom the wrapped points tell that something has passed."""
 
     tell: Callable[[str], None] = staticmethod(lambda _name: None)
 
 
-def _wrap_doors() -> None:
+def _wrap_points() -> None:
     from importlib import import_module
 
-    for place, names in DOORS.items():
+    for place, names in POINTS.items():
         module, _, class_name = place.partition(":")
         found: Any = import_module(f"shctl.{module}")
         owner: type | ModuleType = getattr(found, class_name) if class_name else found
@@ -156,9 +158,9 @@ def _wrap_doors() -> None:
             setattr(owner, name, _wrapped(f"{place}.{name}", getattr(owner, name)))
 
 
-def _wrapped(name: str, door: Callable[..., Any]) -> Callable[..., Any]:
+def _wrapped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*arguments: Any, **named: Any) -> Any:
-        result = door(*arguments, **named)
+        result = function(*arguments, **named)
         _Passing.tell(name)
         return result
 
@@ -167,8 +169,8 @@ def _wrapped(name: str, door: Callable[..., Any]) -> Callable[..., Any]:
 
 if __name__ == "__main__":
     sys.modules["tests.kill_points"] = sys.modules["__main__"]
-    # Modules that import doors by name come after these have been wrapped.
-    _wrap_doors()
+    # Modules that import these functions by name come after these have been wrapped.
+    _wrap_points()
     for late in ("hosts.creation", "hosts.deletion", "hosts.waiting", "commands.hosts"):
         __import__(f"shctl.{late}")
     _serve()

@@ -5,6 +5,7 @@ from typing import Any
 import click
 import pytest
 
+from shctl.commands.base import QueryOption
 from shctl.commands.types import Duration
 from shctl.common.errors import InvalidInput
 from shctl.rest import runner
@@ -73,3 +74,16 @@ def test_valid_parameters() -> None:
     body = b'{"force": true, "timeout": "5m"}'
     given = runner.read_parameters(STOP, KNOWN, "", "application/json", body)
     assert given == {"force": True, "timeout": "5m"}
+
+
+DRY_RUN = QueryOption(["--dry-run"], is_flag=True)
+
+
+def test_query_option_is_in_the_query_alone() -> None:
+    known = {**KNOWN, "dry_run": DRY_RUN}
+    body = b'{"force": true}'
+    given = runner.read_parameters(STOP, known, "dry_run=true", "application/json", body)
+    assert given == {"force": True, "dry_run": True}
+    for query, wrong in (("force=true", b""), ("", b'{"dry_run": true}'), ("dry_run=1", b"")):
+        with pytest.raises(InvalidInput):
+            runner.read_parameters(STOP, known, query, "application/json", wrong)
