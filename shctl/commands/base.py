@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial, wraps
+from collections.abc import Iterable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from shctl.commands.session import Session
 from shctl.commands.types import item
-from shctl.common.errors import InvalidInput, Several, ShctlError
+from shctl.common.errors import InvalidInput, ShctlError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 OUTPUTS = ("table", "json", "name")
-
-T = TypeVar("T")
 
 
 class QueryOption(click.Option):
@@ -205,96 +202,3 @@ class LazyGroup(Group):
 DRY_RUN = click.option(
     "--dry-run", cls=QueryOption, is_flag=True, help="Print what would be done, and change nothing."
 )
-
-Ask = Callable[..., str]
-
-
-def confirmed(
-    ask: Ask, *, refuses: bool = True
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add --yes; without it, ask for confirmation, or refuse if there is no terminal.
-
-    `ask` takes the command's arguments. It raises the errors that would stop the deletion, and
-    returns the question, or "" if there is nothing to delete. REST has no --yes: a DELETE request
-    needs no confirmation. With `refuses` False, a script may delete without --yes.
-    """
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(function)
-        def run(*args: Any, yes: bool, **kwargs: Any) -> Any:
-            session = click.get_current_context().find_object(Session)
-            if session and session.local and not yes:
-                _confirm(session, partial(ask, *args, **kwargs), refuses=refuses)
-            return function(*args, **kwargs)
-
-        required = "; required without a terminal" if refuses else ""
-        text = f"Do not ask for confirmation{required}."
-        return click.option("-y", "--yes", cls=LocalOption, is_flag=True, help=text)(run)
-
-    return decorate
-
-
-def _confirm(session: Session, ask: Callable[[], str], *, refuses: bool) -> None:
-    if session.ask is None:
-        if not refuses:
-            return
-        raise InvalidInput("refusing to delete without --yes: no terminal to ask for confirmation")
-    question = ask()
-    if question and not session.ask(question):
-        raise click.ClickException("nothing was deleted")
-
-
-def for_each(
-    names: Iterable[str], act: Callable[[str], T], *, concurrently: bool = False
-) -> list[T]:
-    """Call a function for each name, and go on after errors.
-
-    `concurrently` is for functions that mostly wait. Raises the error itself for a single name,
-    Several for more.
-    """
-    unique = list(dict.fromkeys(names))
-    results: dict[str, T | Exception] = dict.fromkeys(unique, ShctlError("not done"))
-
-    def run(name: str) -> None:
-        try:
-            results[name] = act(name)
-        except Exception as error:
-            results[name] = error
-
-    _run_all([partial(run, name) for name in unique], concurrently=concurrently and len(unique) > 1)
-    failures = [result for result in results.values() if isinstance(result, Exception)]
-    for failure in failures:
-        if len(unique) == 1 or not isinstance(failure, ShctlError):
-            raise failure
-    done = [result for result in results.values() if not isinstance(result, Exception)]
-    if failures:
-        raise Several([f for f in failures if isinstance(f, ShctlError)], list(done))
-    return done
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun: 1 host, 2 hosts."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def check_each(names: Iterable[str], check: Callable[[str], T | None]) -> list[T]:
-    """Return the results of a check of each name; if one fails, raise without results."""
-    try:
-        return [result for result in for_each(names, check) if result is not None]
-    except Several as error:
-        raise Several(error.failures, []) from error
-
-
-def _run_all(functions: list[Callable[[], None]], *, concurrently: bool) -> None:
-    if not concurrently:
-        for function in functions:
-            function()
-        return
-    import threading
-
-    # Daemon threads, so Ctrl-C does not wait for them.
-    threads = [threading.Thread(target=function, daemon=True) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()

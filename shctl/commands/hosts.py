@@ -10,11 +10,9 @@ from shctl.commands.base import (
     Group,
     LocalCommand,
     LocalOption,
-    check_each,
-    confirmed,
-    count,
-    for_each,
 )
+from shctl.commands.batch import check_each, for_each
+from shctl.commands.confirmation import confirmed, count
 from shctl.commands.host_creation import create_host
 from shctl.commands.session import Session
 from shctl.commands.types import HOST, Duration

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.commands.base import Group, check_each, confirmed, count, for_each
+from shctl.commands.base import Group
+from shctl.commands.batch import check_each, for_each
+from shctl.commands.confirmation import confirmed, count
 from shctl.commands.session import Session
 from shctl.commands.types import BRIDGE, NETWORK, NEW_NETWORK, Number
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from shctl.commands import completion
-from shctl.commands.base import Group, LocalCommand, check_each, confirmed, count, for_each
+from shctl.commands.base import Group, LocalCommand
+from shctl.commands.batch import check_each, for_each
+from shctl.commands.confirmation import confirmed, count
 from shctl.commands.session import Session
 from shctl.commands.types import CheckedName, Number
 from shctl.common import names

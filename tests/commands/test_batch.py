@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from shctl.commands.base import for_each
+from shctl.commands.batch import for_each
 from shctl.common.errors import NotFound, Several
 from shctl.common.model import Outcome
 

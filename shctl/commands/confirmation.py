@@ -1,0 +1,55 @@
+"""The question before a deletion, and the option --yes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+import click
+
+from shctl.commands.base import LocalOption
+from shctl.commands.session import Session
+from shctl.common.errors import InvalidInput
+
+Ask = Callable[..., str]
+
+
+def confirmed(
+    ask: Ask, *, refuses: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --yes; without it, ask for confirmation, or refuse if there is no terminal.
+
+    `ask` takes the command's arguments. It raises the errors that would stop the deletion, and
+    returns the question, or "" if there is nothing to delete. REST has no --yes: a DELETE request
+    needs no confirmation. With `refuses` False, a script may delete without --yes.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def run(*args: Any, yes: bool, **kwargs: Any) -> Any:
+            session = click.get_current_context().find_object(Session)
+            if session and session.local and not yes:
+                _confirm(session, partial(ask, *args, **kwargs), refuses=refuses)
+            return function(*args, **kwargs)
+
+        required = "; required without a terminal" if refuses else ""
+        text = f"Do not ask for confirmation{required}."
+        return click.option("-y", "--yes", cls=LocalOption, is_flag=True, help=text)(run)
+
+    return decorate
+
+
+def _confirm(session: Session, ask: Callable[[], str], *, refuses: bool) -> None:
+    if session.ask is None:
+        if not refuses:
+            return
+        raise InvalidInput("refusing to delete without --yes: no terminal to ask for confirmation")
+    question = ask()
+    if question and not session.ask(question):
+        raise click.ClickException("nothing was deleted")
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 host, 2 hosts."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
