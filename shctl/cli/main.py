@@ -15,7 +15,7 @@ from shctl.commands.base import OUTPUTS, LazyGroup, set_output
 from shctl.commands.session import DEFAULT_URI, Session
 from shctl.common import paths, signals
 from shctl.common.errors import Interrupted, Several, ShctlError
-from shctl.common.text import clean, clean_lines
+from shctl.common.text import clean_lines
 
 GC_THRESHOLD = 50_000  # new objects before the first garbage collection
 MEMBERS = {
@@ -71,6 +71,8 @@ def _undo_unprinted(error: BaseException, session: Session) -> BaseException:
 
 def _report(error: BaseException, session: Session) -> int:
     """Print an error on stderr, one line per failure, and return the exit code."""
+    from shctl.cli.errors import as_failure, line
+
     if isinstance(error, BrokenPipeError):
         return 128 + signal.SIGPIPE  # as a shell reports a command killed by SIGPIPE
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
@@ -81,68 +83,26 @@ def _report(error: BaseException, session: Session) -> int:
         import traceback
 
         click.echo(clean_lines("".join(traceback.format_exception(error))), nl=False, err=True)
-    failures = error.failures if isinstance(error, Several) else [_as_failure(error)]
+    failures = error.failures if isinstance(error, Several) else [as_failure(error)]
     for failure in failures:
-        click.echo(_line(failure, session.output), err=True)
+        click.echo(line(failure, session.output), err=True)
     return failures[0].exit_code
 
 
 def _report_interrupt(session: Session) -> int:
+    from shctl.cli.errors import line
+
     # The terminal has echoed ^C at the cursor, perhaps in the middle of a line.
     if session.output != "json" and sys.stderr.isatty():
         click.echo(err=True)
-    click.echo(_line(Interrupted("interrupted"), session.output), err=True)
+    click.echo(line(Interrupted("interrupted"), session.output), err=True)
     return Interrupted.exit_code
-
-
-def _as_failure(error: BaseException) -> ShctlError:
-    from shctl.common.errors import InvalidInput
-
-    if isinstance(error, ShctlError):
-        return error
-    if isinstance(error, click.BadParameter):
-        from shctl.commands.settings import origin
-
-        if where := origin(error):
-            return InvalidInput(f"{where}: {error.message.rstrip('.')}")
-    if isinstance(error, click.NoSuchOption) and (line := _corrected_line(error)):
-        return InvalidInput(f"{error.message.rstrip('.')}; it goes before the group: '{line}'")
-    if isinstance(error, click.UsageError):
-        hint = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
-        return InvalidInput(error.format_message().replace("\n", " ").rstrip(".") + hint)
-    if isinstance(error, click.ClickException):
-        return ShctlError(error.format_message())
-    return ShctlError(
-        f"unexpected {type(error).__name__}: {error}; run again with --debug for details"
-    )
-
-
-def _corrected_line(error: click.NoSuchOption) -> str | None:
-    """Return the command line with a global option before the group; None for other options."""
-    option = next((param for param in root.params if error.option_name in param.opts), None)
-    if option is None or error.ctx is None:
-        return None
-    program, _, words = error.ctx.command_path.partition(" ")
-    value = f" {option.metavar}" if option.metavar else ""
-    return f"{program} {error.option_name}{value} {words}"
-
-
-def _line(failure: ShctlError, output: str) -> str:
-    if output != "json":
-        return f"shctl: {failure.detail}"
-    from shctl.common.output import to_json
-
-    return to_json(failure.problem(), indent=None)
 
 
 def _render(data: Any, session: Session) -> str:
     from shctl.common.output import render
 
     return render(data, session.output)
-
-
-def _ask(question: str) -> bool:
-    return click.confirm(clean(question), err=True)
 
 
 @click.group(
@@ -189,10 +149,18 @@ def root(
     if config:
         raise config
     session.local = True
-    if sys.stderr.isatty() and not streams.is_dumb():
-        session.progress = _Progress()
-    if sys.stdin.isatty() and sys.stderr.isatty():  # the question goes to stderr
-        session.ask = _ask
+    if sys.stderr.isatty():
+        _use_terminal(session)
+
+
+def _use_terminal(session: Session) -> None:
+    """Show progress and ask questions on stderr, which is a terminal."""
+    from shctl.cli import terminal
+
+    if not streams.is_dumb():
+        session.progress = terminal.Progress()
+    if sys.stdin.isatty():
+        session.ask = terminal.ask
 
 
 def _check_uri(uri: str) -> str:
@@ -228,20 +196,6 @@ def _print(session: Session, data: Any) -> None:
     text = _render(data, session)
     if text:
         click.echo(text, color=None if streams.use_colour() else False)
-
-
-class _Progress:
-    """One line per download on a terminal's stderr."""
-
-    def __init__(self) -> None:
-        self._shown = ""
-
-    def __call__(self, name: str, done: int, size: int | None) -> None:
-        """Show how much of a download is done: in percent, or in MB if its size is unknown."""
-        text = f"{name}: {done // 10**6} MB" if not size else f"{name}: {100 * done // size} %"
-        if text != self._shown:
-            self._shown = text
-            click.echo(f"\r\033[K{clean(text)}", nl=bool(size) and done == size, err=True)
 
 
 def main() -> NoReturn:

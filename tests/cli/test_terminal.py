@@ -79,6 +79,8 @@ def test_person_is_asked_before_a_delete() -> None:
     assert code == 130
     assert screen.splitlines()[-1] == "shctl: interrupted"
     assert run("hosts", "show", "asked").code == 0
+    code, screen = at_terminal("hosts", "delete", "asked", typed=b"maybe\nn\n")
+    assert (code, "Answer y or n." in screen) == (1, True)
     code, _ = at_terminal("hosts", "delete", "asked", typed=b"y\n")
     assert code == 0
     assert run("hosts", "show", "asked").code == 3
