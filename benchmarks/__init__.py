@@ -1,1 +1,1 @@
-"""What shctl costs beside what else one would run; README.md tells how to read it."""
+"""What shctl costs, compared with other programs; README.md explains the table."""

@@ -29,8 +29,8 @@ class Run:
 Work = Callable[[], Run]
 
 
-# A program of its own, because Linux counts the memory of whoever starts a process as the peak of
-# that process, and this one has grown. It starts the command and tells what the kernel says.
+# A separate program, because Linux counts the memory of the parent as the peak of
+# that process, and this one has grown. It starts the command and prints what the kernel reports.
 _STARTER = """
 import os, sys, time
 nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1)]
@@ -120,6 +120,6 @@ def peak(runs: list[Run]) -> float:
     return max(run.peak for run in runs)
 
 
-def ratio(ours: list[Run], others: list[Run]) -> float:
-    """Return the median of the ratios of runs that stood side by side."""
-    return median(a.wall / b.wall for a, b in zip(ours, others, strict=True))
+def ratio(own: list[Run], others: list[Run]) -> float:
+    """Return the median of the ratios of neighbouring runs."""
+    return median(a.wall / b.wall for a, b in zip(own, others, strict=True))

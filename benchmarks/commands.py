@@ -29,11 +29,11 @@ def rows(rack: Rack) -> list[Row]:
         lists[count] = _measure(count)
     return [
         *_few(lists[SMALL]),
-        _beside_virsh(MEDIUM, lists[MEDIUM]),
+        _compare_virsh(MEDIUM, lists[MEDIUM]),
         *_many(lists[LARGE]),
         _slope(lists),
-        _beside_click("--help"),
-        _beside_click("--version"),
+        _compare_click("--help"),
+        _compare_click("--version"),
     ]
 
 
@@ -47,7 +47,7 @@ def _measure(count: int) -> Runs:
 def _few(runs: Runs) -> list[Row]:
     spent = processor(runs["shctl"])
     return [
-        _beside_virsh(SMALL, runs, limit=3),
+        _compare_virsh(SMALL, runs, limit=3),
         Row(
             f"the same, {SMALL} hosts, processor time",
             ms(spent), f"virsh {ms(processor(runs['virsh']))}", ms(processor(runs["bare"])), "",
@@ -56,7 +56,7 @@ def _few(runs: Runs) -> list[Row]:
     ]  # fmt: skip
 
 
-def _beside_virsh(count: int, runs: Runs, limit: float | None = None) -> Row:
+def _compare_virsh(count: int, runs: Runs, limit: float | None = None) -> Row:
     found = ratio(runs["shctl"], runs["virsh"])
     return Row(
         f"`shctl hosts list`, {count:,} hosts, whole process",
@@ -67,23 +67,23 @@ def _beside_virsh(count: int, runs: Runs, limit: float | None = None) -> Row:
 
 
 def _many(runs: Runs) -> list[Row]:
-    rows = [_beside_virsh(LARGE, runs, limit=0.7)]
+    rows = [_compare_virsh(LARGE, runs, limit=0.7)]
     work, goal = f"the same, {LARGE:,} hosts", "at most 0.15 times kcli"
     if "kcli" not in runs:
         return [*rows, Row(work, "", peers.reason("kcli"), "", "", goal, None)]
     found = ratio(runs["shctl"], runs["kcli"])
-    theirs = f"kcli {ms(wall(runs['kcli']))}"
-    ours, bare = ms(wall(runs["shctl"])), ms(wall(runs["bare"]))
-    return [*rows, Row(work, ours, theirs, bare, times(found), goal, found <= 0.15)]
+    other = f"kcli {ms(wall(runs['kcli']))}"
+    own, bare = ms(wall(runs["shctl"])), ms(wall(runs["bare"]))
+    return [*rows, Row(work, own, other, bare, times(found), goal, found <= 0.15)]
 
 
 def _slope(lists: dict[int, Runs]) -> Row:
     """Return what one more host costs, in processor time, which others disturb less."""
-    ours, bare = (_each(lists, name) for name in ("shctl", "bare"))
+    own, bare = (_each(lists, name) for name in ("shctl", "bare"))
     return Row(
         f"one more host in a list, from {SMALL} to {LARGE:,}",
-        _micro(ours), "", _micro(bare), "",
-        "at most 10 µs over the bare call", ours - bare <= 10e-6,
+        _micro(own), "", _micro(bare), "",
+        "at most 10 µs over the bare call", own - bare <= 10e-6,
     )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def _micro(seconds: float) -> str:
     return f"{1e6 * seconds:.1f} µs"
 
 
-def _beside_click(option: str) -> Row:
+def _compare_click(option: str) -> Row:
     works = {"shctl": partial(process, SHCTL, option), "click": partial(process, *CLICK)}
     runs = alternate(works, rounds=21)
     found = ratio(runs["shctl"], runs["click"])

@@ -69,8 +69,8 @@ def rows(rack: Rack) -> list[Row]:
 
 def _blank(rack: Rack) -> Row:
     works: dict[str, Work] = {
-        "shctl": Series(rack, "ours", _shctl("--start")),
-        "virt-install": Series(rack, "theirs", _virt_install("--import")),
+        "shctl": Series(rack, "own", _shctl("--start")),
+        "virt-install": Series(rack, "other", _virt_install("--import")),
         "bare": Series(rack, "bare", lambda name: call(partial(bare, rack, name))),
     }
     runs = alternate(works)
@@ -93,14 +93,14 @@ def _installed(rack: Rack) -> list[Row]:
         works: dict[str, Work] = {
             "first": Series(rack, "first", lambda name: _uncached(install, name)),
             "second": Series(rack, "second", install),
-            "virt-install": Series(rack, "theirs", _virt_install("--location", location)),
+            "virt-install": Series(rack, "other", _virt_install("--location", location)),
         }
         runs = alternate(works)
-    return [_beside("first", runs, 0.6), _beside("second", runs, 0.45)]
+    return [_compare("first", runs, 0.6), _compare("second", runs, 0.45)]
 
 
 def _lay_out(files: Path, images: Path) -> None:
-    """Make the part of a mirror that an installation looks at, with its checksums."""
+    """Make the part of a mirror that an installation reads, with its checksums."""
     netboot = images / _NETBOOT
     netboot.mkdir(parents=True)
     sums = []
@@ -134,7 +134,7 @@ def _uncached(install: Callable[[str], Run], name: str) -> Run:
     return install(name)
 
 
-def _beside(which: str, runs: dict[str, list[Run]], limit: float) -> Row:
+def _compare(which: str, runs: dict[str, list[Run]], limit: float) -> Row:
     found = ratio(runs[which], runs["virt-install"])
     return Row(
         _work(which), ms(wall(runs[which])), f"virt-install {ms(wall(runs['virt-install']))}", "",

@@ -1,4 +1,4 @@
-"""The programs that shctl is measured beside: where they are, or why they are not."""
+"""The programs that shctl is compared with: their paths, or why they are missing."""
 
 from importlib.metadata import PathDistribution
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The throw-away hypervisor's content: hosts and networks that are there to be looked at."""
+"""The hosts and networks on the temporary hypervisor."""
 
 import os
 import sys
@@ -40,7 +40,7 @@ class Rack:
             manage.create(self.hypervisor, network.Spec(f"net{tag}", "br0", tag))
 
     def fill(self, count: int) -> None:
-        """Define hosts with a disk each until there are so many."""
+        """Define hosts with one disk each until this number is reached."""
         for number in range(len(self.hypervisor.hosts()), count):
             self.hypervisor.reserve(self.xml(f"host{number:04}"))
 
@@ -62,7 +62,7 @@ class Rack:
         )  # fmt: skip
 
     def remove(self, *hosts: str) -> None:
-        """Take hosts away with their volumes, whoever made them."""
+        """Remove hosts of any program, with their volumes."""
         for name in hosts:
             host = self.bare.lookupByName(name)
             paths = _disks(host.XMLDesc())

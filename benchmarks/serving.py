@@ -125,12 +125,12 @@ def _gets(rack: Rack, server: Server) -> list[Row]:
         )
 
 
-def _compared(rack: Rack, server: Server, theirs: dict[str, tuple[Server, str]]) -> list[Row]:
+def _compared(rack: Rack, server: Server, other: dict[str, tuple[Server, str]]) -> list[Row]:
     bulk = partial(rack.bare.getAllDomainStats, libvirt.VIR_DOMAIN_STATS_STATE)
-    several = _alternate(server, "/hosts", bulk, theirs.get("list"))
+    several = _alternate(server, "/hosts", bulk, other.get("list"))
     one = _alternate(
         server, f"/hosts/{_NAME}", lambda: rack.bare.lookupByName(_NAME).XMLDesc(),
-        theirs.get("one"),
+        other.get("one"),
     )  # fmt: skip
     over = ratio(several["shctl"], several["bare"])
     took = wall(one["shctl"])
@@ -147,7 +147,7 @@ def _compared(rack: Rack, server: Server, theirs: dict[str, tuple[Server, str]])
 
 
 def _alternate(
-    server: Server, path: str, bare: Ask, theirs: tuple[Server, str] | None
+    server: Server, path: str, bare: Ask, other: tuple[Server, str] | None
 ) -> dict[str, list[Run]]:
     """Ask shctl, libvirt and the peer in turns, each over one connection that stays open.
 
@@ -155,8 +155,8 @@ def _alternate(
     turns one by one, each finds everybody asleep.
     """
     asks: dict[str, Ask] = {"shctl": partial(ask, server.connect(), path), "bare": bare}
-    if theirs:
-        asks["sushy-tools"] = partial(ask, theirs[0].connect(), theirs[1])
+    if other:
+        asks["sushy-tools"] = partial(ask, other[0].connect(), other[1])
     return alternate({name: partial(_turn, function) for name, function in asks.items()}, _TURNS)
 
 
@@ -238,7 +238,7 @@ def _post(server: Server, name: str) -> None:
 
 
 def _memory(server: Server) -> Row:
-    """Tell the memory after half of many requests, and after all of them."""
+    """Return the memory after half of many requests, and after all of them."""
     half, full = (_after(server, count) for count in (_MANY // 2, _MANY // 2))
     return Row(
         f"memory of `shctl serve` after {_MANY:,} requests",

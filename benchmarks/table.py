@@ -7,9 +7,9 @@ HEAD = ("work", "shctl", "peer", "bare call", "ratio", "goal", "met", "peak")
 
 @dataclass(frozen=True)
 class Row:
-    """One row; times are in seconds, `peak` in MiB, None where there is nothing to tell.
+    """One row; times are in seconds, `peak` in MiB, None if not measured.
 
-    `met` is None for a row that is told for orientation alone.
+    `met` is None for a row without a limit.
     """
 
     work: str

@@ -30,6 +30,7 @@ PLACES = (
     "man",
     "completion",
     "debian",
+    "benchmarks",
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
