@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def doctor(session: Session, fix: bool = False) -> list[Finding]:
     """Find problems that interrupted commands and other tools left behind.
 
-    With --fix, shctl changes only objects that it created. It deletes disks only of hosts whose
-    creation or deletion was interrupted. The exit code is 0 even if problems are found.
+    Fixes change only objects that shctl created. They delete disks only of hosts whose creation or
+    deletion was interrupted. The exit code is 0 even if problems are found.
     """
     from shctl.doctor import examine
 
