@@ -33,7 +33,7 @@ help: ## Show this list
 
 setup: .venv/.ready ## Install what is missing: packages and a virtual environment in .venv
 
-# Both stamps stand in .venv, so that removing it is starting afresh.
+# Both stamps are in .venv, so removing it starts from scratch.
 .venv/.packages: wanted := $(packages)
 .venv-newest/.packages: wanted := $(newest)
 .venv/.packages .venv-newest/.packages: Makefile
@@ -77,11 +77,11 @@ lint: setup ## Check style and types
 		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["fuzz"])')
 	@touch $@
 
-test: lint .venv/linux .venv/fuzz/.ready ## Check everything, on a hypervisor that exists for this run alone
+test: lint .venv/linux .venv/fuzz/.ready ## Check everything on a temporary hypervisor
 	HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis \
 		tools/throwaway .venv/bin/python -m pytest -p no:cacheprovider
 
-# The programs that shctl is measured beside, as far as PyPI has them. One that cannot be installed
+# The programs that shctl is compared with, as far as PyPI has them. One that cannot be installed
 # is no failure: its row in the table says why.
 .venv/peers/.ready: .venv/.packages
 	@echo 'Making .venv/peers'
@@ -92,7 +92,7 @@ test: lint .venv/linux .venv/fuzz/.ready ## Check everything, on a hypervisor th
 	done
 	@touch $@
 
-bench: setup .venv/peers/.ready ## Measure shctl beside other programs, and print one table
+bench: setup .venv/peers/.ready ## Compare shctl with other programs, and print one table
 	@tools/throwaway .venv/bin/python -m benchmarks
 
 scoreboard: setup .venv/linux ## Run the scoreboard's tests in full, and write docs/scoreboard.md
@@ -130,14 +130,14 @@ test-debian13: setup ## Run the quick tests in a clean Debian 13, with all that 
 deb: setup ## Build the Debian packages into dist, and hold them against lintian
 	tools/deb dist
 
-man: setup ## Write the man pages and docs/openapi.json anew
+man: setup ## Generate the man pages and docs/openapi.json
 	.venv/bin/python tools/man.py
 	.venv/bin/python tools/openapi.py
 
-demo: setup ## Watch shctl at work on a hypervisor that goes when it ends
+demo: setup ## Show the main features on a temporary hypervisor
 	@tools/throwaway env PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
 
-shell: setup ## Open a shell on a hypervisor that goes when it ends
+shell: setup ## Open a shell on a temporary hypervisor
 	@tools/throwaway bash --rcfile "$(CURDIR)/tools/shell" -i
 
 clean: ## Remove what the other targets made in this directory

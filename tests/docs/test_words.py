@@ -31,6 +31,8 @@ PLACES = (
     "completion",
     "debian",
     "benchmarks",
+    "tools",
+    "Makefile",
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
