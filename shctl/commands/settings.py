@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # Key in the root context's meta of the path of the settings file.
 META = "shctl.commands.settings"
-# Key: its types in TOML, and the path of the option whose default it sets.
+# Key: its types in TOML, and the path of the option whose default it sets. The options do not name
+# their keys: reading the file must not import the modules of all commands.
 KEYS: dict[str, tuple[tuple[type, ...], tuple[str, ...]]] = {
     "connect": ((str,), ("connect",)),
     "output": ((str,), ("output",)),

@@ -47,7 +47,8 @@ class Building:
         return ownership.qemu_owner(self._hypervisor)
 
     def open_pool(self) -> None:
-        """Create or start the default pool; check that the volumes it may have do not conflict."""
+        """Create or start the default pool; raise Conflict if it has one of the volumes already."""
+        # The plan could not check that: libvirt lists no volumes of a pool that is not active.
         self._pool = open_pool(self._hypervisor, self._pool_name)
         conflicts.check_volumes_free(self._hypervisor, self._pool, self._target.metadata)
 
