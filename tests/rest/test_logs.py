@@ -262,6 +262,7 @@ def test_debug_lines_have_the_id_of_their_request(env: dict[str, str], tmp_path:
             assert body is None or "shctl.networks.openvswitch" in debug_lines(running, request)
 
 
+@pytest.mark.hypervisor
 def test_debug_lines_have_no_secrets(tmp_path: Path, tree: str) -> None:
     prepare()
     password = "hunter2"
