@@ -10,7 +10,7 @@ hypervisor := libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu o
 	qemu-system-x86 qemu-utils seabios ipxe-qemu ovmf iproute2
 python := python3-venv python3-setuptools python3-wheel python3-click python3-libvirt python3-lxml \
 	python3-urllib3 python3-bottle python3-hypercorn python3-prometheus-client python3-pytest \
-	python3-hypothesis python3-requests
+	python3-pytest-xdist python3-hypothesis python3-requests
 demo := busybox-static debian-installer-$(release)-netboot-amd64 virtinst jq
 packaging := build-essential git debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mmdebstrap \
 	systemd-container
@@ -25,7 +25,7 @@ newest := gcc pkg-config libvirt-dev python3-dev
 venv := /usr/bin/python3 -m venv --system-site-packages
 pip := .venv/bin/python -m pip --quiet --disable-pip-version-check install --no-deps
 
-.PHONY: help setup lint test test-package test-newest test-debian13 bench scoreboard deb man demo shell clean
+.PHONY: help setup lint unit test test-package test-newest test-debian13 bench scoreboard deb man demo shell clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
@@ -77,9 +77,18 @@ lint: setup ## Check style and types
 		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["fuzz"])')
 	@touch $@
 
-test: lint .venv/linux .venv/fuzz/.ready ## Check everything on a temporary hypervisor
-	HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis \
-		tools/throwaway .venv/bin/python -m pytest -p no:cacheprovider
+# Without its capabilities, root is refused what an ordinary user is refused.
+unit := PYTHONDONTWRITEBYTECODE=1 $(if $(sudo),,setpriv --bounding-set=-all --inh-caps=-all) \
+	$(or $(wildcard .venv/bin/python),/usr/bin/python3) -m pytest -m 'not hypervisor'
+# Two hypervisors side by side, since a test mostly waits. Each takes one file at a time.
+split = -m hypervisor --dist loadfile --tx '2*popen//python=tools/throwaway $(1)'
+
+unit: ## Run the tests that need no hypervisor and no root
+	$(unit)
+
+test: lint .venv/linux .venv/fuzz/.ready ## Check everything on two temporary hypervisors
+	$(unit)
+	.venv/bin/python -m pytest $(call split,.venv/bin/python)
 
 # The programs that shctl is compared with, as far as PyPI has them. One that cannot be installed
 # is no failure: its row in the table says why.
@@ -96,12 +105,11 @@ bench: setup .venv/peers/.ready ## Compare shctl with other programs, and print 
 	@tools/throwaway .venv/bin/python -m benchmarks
 
 scoreboard: setup .venv/linux ## Run the scoreboard's tests in full, and write docs/scoreboard.md
-	SHCTL_ROUNDS=50 HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis tools/throwaway \
-		.venv/bin/python -m pytest -p no:cacheprovider --scoreboard=docs/scoreboard.md tests
+	SHCTL_ROUNDS=50 tools/throwaway .venv/bin/python -m pytest --scoreboard=docs/scoreboard.md
 
 # Slow, and outside of any throw-away hypervisor, which has no network to install from.
 test-package: deb ## Install the packages in a clean Debian 12 and 13, and purge them again
-	$(sudo) .venv/bin/python -m pytest -p no:cacheprovider --confcutdir=tests/package \
+	$(sudo) .venv/bin/python -m pytest --confcutdir=tests/package \
 		tests/package/installed.py
 
 # Without faults, races, leftovers and whole systems: no version of a library shows in those.
@@ -119,8 +127,7 @@ quick := --ignore=tests/reliability --ignore=tests/test_throwaway.py --ignore=te
 	@touch $@
 
 test-newest: setup .venv-newest/.ready ## Run the quick tests on the newest libraries from PyPI
-	HYPOTHESIS_STORAGE_DIRECTORY=/run/throwaway/hypothesis \
-		tools/throwaway .venv-newest/bin/python -m pytest -p no:cacheprovider $(quick)
+	tools/throwaway .venv-newest/bin/python -m pytest $(quick)
 
 # Nothing is this machine's but the kernel.
 test-debian13: setup ## Run the quick tests in a clean Debian 13, with all that is Debian 13's

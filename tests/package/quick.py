@@ -19,7 +19,7 @@ from tests.package.roots import PROJECT, Root
 COPY = "root/shctl"
 # The quick tests leave out what is slow; of that, these differ between releases.
 ROWS = ["tests/reliability", "-k", "r01 or r20 or r41"]
-PYTEST = 'cd /root/shctl && exec tools/throwaway python3 -m pytest -p no:cacheprovider "$@"'
+PYTEST = 'cd /root/shctl && exec tools/throwaway python3 -m pytest "$@"'
 KEEP_OUT = shutil.ignore_patterns(
     ".git", ".venv*", "build", "dist", "__pycache__", "*.egg-info", ".*_cache"
 )
