@@ -10,12 +10,13 @@ from typing import Any
 import libvirt
 import pytest
 
-from shctl.hosts import creation, details, power, stopping
+from shctl.hosts import creation, deletion, details, power, stopping
 from shctl.hosts.request import Request
+from shctl.hypervisor import definitions
 from shctl.hypervisor.connection import Hypervisor
 from shctl.networks import manage, openvswitch
 from shctl.xml.domain import Hardware
-from tests.support import URI, environment, modules_after, ok, prepare
+from tests.support import URI, create, environment, modules_after, ok, prepare
 
 # These read what came with the handle, let go of it, or run the event loop.
 LOCAL = {
@@ -128,6 +129,24 @@ def test_start_and_stop(
     calls.clear()
     stopping.stop(hypervisor, host, force=True)
     assert calls.total() <= 5, dict(calls)
+
+
+@pytest.mark.hypervisor
+def test_deletion_of_several_hosts_reads_each_host_once(
+    hypervisor: Hypervisor, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(definitions, "MAX_AGE", 3600)
+    names = [f"counted{number}" for number in range(6)]
+    for name in names:
+        create(name)
+    calls.clear()
+    several = deletion.BulkDeletion(hypervisor)
+    for name in names[:3]:
+        assert several.delete(name).result == "deleted"
+    # Each host once for its disks' users; each deleted one twice more, under its lock.
+    assert calls["virDomainGetXMLDesc"] <= 6 + 2 * 3, dict(calls)
+    assert calls["virConnectListAllDomains"] <= 3 * 8, dict(calls)
+    ok("hosts", "delete", "--yes", *names[3:])
 
 
 @pytest.mark.hypervisor

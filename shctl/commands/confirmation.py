@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from typing import Any
 
@@ -22,15 +22,17 @@ def confirmed(
 
     `ask` takes the command's arguments. It raises the errors that would stop the deletion, and
     returns the question, or "" if there is nothing to delete. REST has no --yes: a DELETE request
-    needs no confirmation. With `refuses` False, a script may delete without --yes.
+    needs no confirmation, nor does a dry run. With `refuses` False, a script may delete without
+    --yes. The command takes `names`.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def run(*args: Any, yes: bool, **kwargs: Any) -> Any:
             session = click.get_current_context().find_object(Session)
-            if session and session.local and not yes:
-                _confirm(session, partial(ask, *args, **kwargs), refuses=refuses)
+            if session and session.local and not yes and not kwargs.get("dry_run"):
+                question = partial(ask, *args, **kwargs)
+                _confirm(session, question, kwargs["names"], refuses=refuses)
             return function(*args, **kwargs)
 
         required = "; required without a terminal" if refuses else ""
@@ -40,14 +42,19 @@ def confirmed(
     return decorate
 
 
-def _confirm(session: Session, ask: Callable[[], str], *, refuses: bool) -> None:
+def _confirm(
+    session: Session, ask: Callable[[], str], names: Iterable[str], *, refuses: bool
+) -> None:
     if session.ask is None:
         if not refuses:
             return
-        raise InvalidInput("refusing to delete without --yes: no terminal to ask for confirmation")
+        raise InvalidInput(
+            f"refusing to delete {', '.join(names)} without --yes: no terminal to ask for"
+            " confirmation"
+        )
     question = ask()
     if question and not session.ask(question):
-        raise click.ClickException("nothing was deleted")
+        raise click.ClickException("nothing was deleted: the answer was no")
 
 
 def count(number: int, noun: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shctl.commands.base import (
+    DRY_RUN,
     Group,
     LocalCommand,
     LocalOption,
@@ -21,7 +22,7 @@ from shctl.common.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shctl.common.model import HostDetail, Outcome
+    from shctl.common.model import DeletionPlan, HostDetail, Outcome
     from shctl.common.rows import Host
 
 HOSTS = click.argument("names", type=HOST, nargs=-1, required=True, metavar="NAME...")
@@ -200,31 +201,44 @@ def take_screenshot(session: Session, name: str, file: str) -> bytes | None:
     return None
 
 
-def _ask_hosts(session: Session, names: tuple[str, ...], if_exists: bool) -> str:
-    from shctl.hosts.preview import preview
+def _ask_hosts(session: Session, names: tuple[str, ...], if_exists: bool, **_: bool) -> str:
+    from shctl.hosts.deletion import BulkDeletion
 
-    going = check_each(names, lambda name: preview(session.hypervisor, name, if_exists=if_exists))
-    if not going:
+    deletion = BulkDeletion(session.hypervisor)
+    plans = check_each(names, lambda name: deletion.plan(name, if_exists=if_exists))
+    if not plans:
         return ""
-    disks, size = sum(host.disks for host in going), sum(host.size for host in going)
-    running = [host.name for host in going if host.running]
+    disks, size = sum(len(plan.owned) for plan in plans), sum(plan.size for plan in plans)
+    running = [plan.name for plan in plans if plan.running]
     return (
-        f"Delete {count(len(going), 'host')} ({', '.join(host.name for host in going)};"
+        f"Delete {count(len(plans), 'host')} ({', '.join(plan.name for plan in plans)};"
         f" running: {', '.join(running) or 'none'}) with {count(disks, 'disk')}"
         f" ({size:g} GiB) for good?"
     )
 
 
-@hosts.command("delete", examples=["shctl hosts delete web1 web2 --yes"])
+@hosts.command(
+    "delete", examples=["shctl hosts delete web1 web2 --yes", "shctl hosts delete web1 --dry-run"]
+)
 @HOSTS
-@click.option("--if-exists", is_flag=True, help="A host that does not exist is no error.")
+@click.option("--if-exists", is_flag=True, help="Succeed if a host does not exist.")
+@DRY_RUN
 @click.pass_obj
 @confirmed(_ask_hosts)
-def delete_hosts(session: Session, names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
-    """Delete hosts in any state, with the disks that they own."""
-    from shctl.hosts.deletion import delete
+def delete_hosts(
+    session: Session, names: tuple[str, ...], if_exists: bool, dry_run: bool
+) -> list[Outcome] | list[DeletionPlan]:
+    """Delete hosts in any state, with the disks that they own.
 
-    return for_each(names, lambda name: delete(session.hypervisor, name, if_exists=if_exists))
+    With --dry-run nothing is deleted: the steps of each deletion are returned, and the disks that
+    it would keep, with the reason.
+    """
+    from shctl.hosts.deletion import BulkDeletion
+
+    deletion = BulkDeletion(session.hypervisor)
+    if dry_run:
+        return for_each(names, lambda name: deletion.describe(name, if_exists=if_exists))
+    return for_each(names, lambda name: deletion.delete(name, if_exists=if_exists))
 
 
 @hosts.command(

@@ -130,6 +130,28 @@ class CreationPlan(Planned):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file or device that a deletion would keep, and why."""
+
+    columns: ClassVar[tuple[str, ...]] = ("path", "reason")
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionPlan(Planned):
+    """The steps that would delete a host, and the files of it that would be kept.
+
+    Without steps there is no such host, and a deletion with if_exists would do nothing.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "steps", "kept")
+    name: str
+    steps: tuple[PlannedStep, ...]
+    kept: tuple[KeptFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """A URL that was tried, and what became of it: HTTP's status or a word."""
 

@@ -31,7 +31,9 @@ def render(data: Any, output: str) -> str:
     rows = data if isinstance(data, list) else [data]
     if output == "name":
         return "\n".join(clean(row.name) for row in rows)
-    return _table(rows) if isinstance(data, list) else _sheet(data)
+    if isinstance(data, list) and not any(map(_has_tables, rows)):
+        return _table(rows)
+    return "\n\n".join(map(_sheet, rows))
 
 
 def as_bytes(piece: str | bytes) -> bytes:
@@ -77,9 +79,17 @@ def _sheet(row: Any) -> str:
     return "\n".join(_field(name, getattr(row, name), width) for name in row.columns)
 
 
+def _has_tables(row: Any) -> bool:
+    return any(_is_table(getattr(row, name)) for name in row.columns)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and hasattr(value[0], "columns")
+
+
 def _field(name: str, value: Any, width: int) -> str:
     label = name.upper()
-    if isinstance(value, tuple) and value and hasattr(value[0], "columns"):
+    if _is_table(value):
         return f"{label}\n{_table(value, margin='  ')}"
     if hasattr(value, "columns"):
         return f"{label}\n{_sheet(value)}".replace("\n", "\n  ")

@@ -12,6 +12,7 @@ from shctl.common.rollback import Rollback
 from shctl.hosts import conflicts, console_log, nvram, power
 from shctl.hypervisor import ownership
 from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.definitions import Definitions
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Pool, Volume
 from shctl.install import boot_files
@@ -62,7 +63,9 @@ class Building:
         if left:
             raise Conflict(f"host {self.host.name!r} still has {', '.join(left)}")
         ports.note_deleted(self.host.uuid)
-        foreign = nvram.foreign(self._hypervisor, self.host, self.host.xml(stored=True))
+        foreign = nvram.foreign(
+            Definitions(self._hypervisor), self.host, self.host.xml(stored=True)
+        )
         self.host.undefine(nvram=foreign is None)
 
     def create_volume(self, *, name: str, size: int) -> None:

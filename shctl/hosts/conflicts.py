@@ -10,6 +10,7 @@ from shctl.common.model import HostDetail
 from shctl.hosts import console_log, log_writers, nvram
 from shctl.hosts.request import Request
 from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.definitions import Definitions
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Pool
 from shctl.storage import usage
@@ -61,8 +62,9 @@ def _check_log_free(hypervisor: Hypervisor, name: str) -> None:
     path = console_log.log_path(name)
     if not files.exists(path):
         return
-    for host in hypervisor.domains():
-        if log_writers.may_log_to(path, host):
+    for definition in Definitions(hypervisor).all():
+        host = definition.host
+        if log_writers.may_log_to(path, definition):
             raise Conflict(
                 f"the console log of host {name!r} would be {path}, to which host {host.name!r}"
                 f" may write; choose another name, or change that log with 'virsh edit {host.name}'"

@@ -52,6 +52,11 @@ def remove_log(path: Path) -> None:
         _remove_parts(path)
 
 
+def has_log(path: Path) -> bool:
+    """Return whether there is a log, or a rotated part of one; raise Unreadable."""
+    return any(map(files.exists, _parts(path)))
+
+
 def _remove_parts(path: Path) -> None:
     for part in _parts(path):
         part.unlink(missing_ok=True)

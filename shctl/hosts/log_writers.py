@@ -6,6 +6,7 @@ from pathlib import Path
 from shctl.common import names, paths
 from shctl.common.errors import InvalidInput, NotFound
 from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.definitions import Definition
 from shctl.hypervisor.domain import Domain
 from shctl.xml import disks, domain
 
@@ -31,13 +32,11 @@ def _definitions(host: Domain) -> set[str]:
     return {host.xml(stored=True), host.xml()}
 
 
-def may_log_to(path: Path, host: Domain) -> bool:
+def may_log_to(path: Path, definition: Definition) -> bool:
     """Return whether a host may write to a log; True may also mean "unknown"."""
-    with suppress(NotFound):  # deleted since it was listed
-        if host.hung:
-            return _may_log_while_hung(host.name, path.name)
-        return any(_mentions(xml, path.name) for xml in _definitions(host))
-    return False
+    if definition.hung:
+        return _may_log_while_hung(definition.host.name, path.name)
+    return any(_mentions(xml, path.name) for xml in definition.texts)
 
 
 def _may_log_while_hung(host: str, file: str) -> bool:

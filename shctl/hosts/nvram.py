@@ -5,6 +5,7 @@ from contextlib import suppress
 from shctl.common import files, paths
 from shctl.common.errors import Conflict, NotFound
 from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.definitions import Definition, Definitions
 from shctl.hypervisor.domain import Domain
 from shctl.xml import domain
 
@@ -24,10 +25,10 @@ def path_of(xml: str) -> str | None:
     return next(filter(None, [*paths, (element.text or "").strip()]), None)
 
 
-def foreign(hypervisor: Hypervisor, host: Domain, xml: str) -> str | None:
+def foreign(definitions: Definitions, host: Domain, xml: str) -> str | None:
     """Return the path of a host's file if it is not the default one or another host uses it too."""
     path = path_of(xml)
-    if path == default(host.name) and not users(hypervisor, path, host.uuid):
+    if path == default(host.name) and not users(definitions, path, host.uuid):
         return None
     return path
 
@@ -35,7 +36,7 @@ def foreign(hypervisor: Hypervisor, host: Domain, xml: str) -> str | None:
 def check_free(hypervisor: Hypervisor, host: str) -> None:
     """Raise Conflict if the default file of a new host exists or is used by another host."""
     path = default(host)
-    others = users(hypervisor, path)
+    others = users(Definitions(hypervisor), path)
     if others:
         raise Conflict(
             f"{path} is used by {', '.join(others)}, and libvirt would also use it for host"
@@ -49,18 +50,20 @@ def check_free(hypervisor: Hypervisor, host: str) -> None:
             )
 
 
-def users(hypervisor: Hypervisor, path: str, exclude: str | None = None) -> list[str]:
+def users(definitions: Definitions, path: str, exclude: str | None = None) -> list[str]:
     """Return the names of the hosts that use a file; `exclude` is the UUID of one to leave out."""
     names = set()
-    for host in hypervisor.domains():
+    for definition in definitions.all():
+        host = definition.host
         with suppress(NotFound):  # deleted meanwhile
-            if host.uuid != exclude and any(_is_same(path, other) for other in _paths(host)):
+            if host.uuid != exclude and any(_is_same(path, other) for other in _paths(definition)):
                 names.add(host.name)
     return sorted(names)
 
 
-def _paths(host: Domain) -> set[str]:
-    texts = {host.xml(stored=True)} if host.hung else {host.xml(), host.xml(stored=True)}
+def _paths(definition: Definition) -> set[str]:
+    # Unlike the running XML, the stored one can be read while QEMU hangs.
+    texts = [definition.host.xml(stored=True)] if definition.hung else definition.texts
     return {path for text in texts if (path := path_of(text))}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shctl.common import files, names
-from shctl.common.errors import NotFound
+from shctl.common.errors import Conflict, NotFound
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.pools import Volume
 from shctl.storage import usage
@@ -21,11 +21,16 @@ from shctl.xml.metadata import OwnedVolume
 
 @dataclass(frozen=True)
 class OwnedDisk:
-    """A disk that is removed with its host; `is_file` says that it is in no pool of libvirt's."""
+    """A disk that is removed with its host: `what` describes it, `size` is in GiB if known.
+
+    `removable` is False for a file that this process may not unlink; libvirtd unlinks volumes.
+    """
 
     path: str
     remove: Callable[[], None]
-    is_file: bool = False
+    what: str
+    size: float | None = None
+    removable: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,10 @@ def _find(hypervisor: Hypervisor, listed: OwnedVolume) -> Volume | None:
 
 
 def _volume(volume: Volume) -> OwnedDisk:
-    return OwnedDisk(volume.path, volume.delete)
+    size = None
+    with suppress(NotFound, Conflict):  # Conflict: its pool is inactive
+        size = volume.capacity
+    return OwnedDisk(volume.path, volume.delete, f"volume {volume.name} ({volume.path})", size)
 
 
 def _is_named_after(host: str, volume: Volume) -> bool:
@@ -118,7 +126,12 @@ def _is_one_of(hypervisor: Hypervisor, path: str, aliases: Collection[str]) -> b
 
 
 def _file(path: str, facts: os.stat_result) -> OwnedDisk:
-    return OwnedDisk(path, lambda: _unlink(Path(path), files.identity_of(facts)), is_file=True)
+    return OwnedDisk(
+        path,
+        lambda: _unlink(Path(path), files.identity_of(facts)),
+        f"file {path}",
+        removable=os.access(Path(path).parent, os.W_OK),
+    )
 
 
 def _unlink(path: Path, expected: files.Identity) -> None:

@@ -102,17 +102,26 @@ class Hypervisor(Reconnecting):
             return [Domain(handle) for handle in connection.listAllDomains()]
 
     def active_uuids(self) -> set[str]:
-        """Return the UUIDs of all domains that have a QEMU process."""
-        connection = self.connection
-        with translated("cannot list hosts"):
-            flag = api.VIR_CONNECT_LIST_DOMAINS_ACTIVE
-            return {handle.UUIDString() for handle in connection.listAllDomains(flag)}
+        """Return the UUIDs of the domains that have a QEMU process."""
+        return self._uuids("ACTIVE")
 
     def inactive_uuids(self) -> set[str]:
-        """Return the UUIDs of all domains that are stored and do not run."""
+        """Return the UUIDs of the domains that are stored and do not run."""
+        return self._uuids("INACTIVE")
+
+    def saved_uuids(self) -> set[str]:
+        """Return the UUIDs of the domains that `virsh managedsave` has saved."""
+        return self._uuids("MANAGEDSAVE")
+
+    def snapshot_uuids(self) -> set[str]:
+        """Return the UUIDs of the domains that have snapshots."""
+        return self._uuids("HAS_SNAPSHOT")
+
+    def _uuids(self, filter_name: str) -> set[str]:
+        """Return the UUIDs of the domains that a filter of libvirt's lists, in one call."""
         connection = self.connection
         with translated("cannot list hosts"):
-            flag = api.VIR_CONNECT_LIST_DOMAINS_INACTIVE
+            flag = getattr(api, f"VIR_CONNECT_LIST_DOMAINS_{filter_name}")
             return {handle.UUIDString() for handle in connection.listAllDomains(flag)}
 
     def active_domains(self) -> dict[str, bool]:

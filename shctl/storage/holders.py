@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from shctl.common import files
-from shctl.common.errors import Conflict
 
 _DEVICES = Path("/sys/block")
 _LOCKS = Path("/proc/locks")
@@ -21,20 +20,15 @@ def loops() -> Iterator[tuple[str, str]]:
                 yield f"/dev/{device.name}", path.removesuffix("\n").removesuffix(" (deleted)")
 
 
-def check_unlocked(path: str) -> None:
-    """Raise Conflict if a process holds a lock on a file, as every QEMU does on its disks.
+def is_locked(path: str) -> bool:
+    """Return whether a process holds a lock on a file, as every QEMU does on its disks.
 
-    Call it only while the file's host is off. /proc/locks lists the locks of open files (OFDLCK) of
-    all processes.
+    /proc/locks lists the locks of open files (OFDLCK) of all processes. Raises Unreadable.
     """
     facts = files.stat_or_none(path)
     if facts is None:
-        return
+        return False
     device = facts.st_dev
     inode = f"{os.major(device):02x}:{os.minor(device):02x}:{facts.st_ino}"
     rows = [line.split() for line in _LOCKS.read_text().splitlines()]
-    if any("OFDLCK" in row and inode in row for row in rows):
-        raise Conflict(
-            f"its disk {path} is in use by a process that libvirt does not know, such as qemu-nbd"
-            " or a QEMU started by hand; stop that process first"
-        )
+    return any("OFDLCK" in row and inode in row for row in rows)

@@ -1,5 +1,7 @@
 """Find who uses a disk: hosts, running or stored, and images that depend on it."""
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
@@ -12,6 +14,7 @@ from shctl.common import files
 from shctl.common.errors import Conflict, NotFound, ShctlError
 from shctl.common.timeout import run_with_timeout
 from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.definitions import Definition, Definitions
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Pool
 from shctl.storage import holders, images
@@ -43,25 +46,85 @@ class Use:
 
 
 def users_of(hypervisor: Hypervisor, paths: Collection[str]) -> dict[str, list[Use]]:
-    """Return the uses of each file or device, by any of its paths.
+    """Return the uses of each file or device; see DiskUsage.of."""
+    return DiskUsage(hypervisor, Definitions(hypervisor)).of(paths)
 
-    Raises Conflict if that cannot be determined: an unreadable file may be in use.
+
+class DiskUsage:
+    """Who uses which disk, for a command that asks about the disks of several hosts.
+
+    What the hosts use is read as often as `definitions` reads them, images and devices each time.
     """
-    if not paths:
-        return {}
-    late = Conflict(f"finding out who uses {', '.join(paths)} takes more than {LIMIT:g} s")
-    return run_with_timeout(LIMIT, lambda: _users(hypervisor, paths), late)
+
+    def __init__(self, hypervisor: Hypervisor, definitions: Definitions) -> None:
+        self._hypervisor = hypervisor
+        self.definitions = definitions
+        # By UUID; a definition that was read again is another object.
+        self._hosts: dict[str, tuple[Definition, _HostFiles]] = {}
+
+    def of(self, paths: Collection[str]) -> dict[str, list[Use]]:
+        """Return the uses of each file or device, by any of its paths.
+
+        Raises Conflict if that cannot be determined: an unreadable file may be in use.
+        """
+        if not paths:
+            return {}
+        late = Conflict(f"finding out who uses {', '.join(paths)} takes more than {LIMIT:g} s")
+        return run_with_timeout(LIMIT, lambda: self._of(paths), late)
+
+    def _of(self, paths: Collection[str]) -> dict[str, list[Use]]:
+        # Two paths may be one file: a host's XML and its metadata may use different ones.
+        identities = {path: identity(self._hypervisor, path) for path in paths}
+        found: dict[files.Identity, list[Use]] = {file: [] for file in identities.values()}
+        for use in self._uses(identities):
+            file = identities.get(use.path) or _identity(self._hypervisor, use.path, found)
+            if file in found:
+                found[file].append(use)
+        return {path: found[file] for path, file in identities.items()}
+
+    def _uses(self, identities: dict[str, files.Identity]) -> Iterator[Use]:
+        """Yield uses by hosts, then by images of no host in pools and in the same folders."""
+        attached: set[files.Identity] = set()
+        for definition in self.definitions.all():
+            with suppress(NotFound):  # deleted meanwhile
+                for use in self._files(definition).uses_of(identities):
+                    with suppress(files.Unreadable):
+                        attached.add(files.identity(use.path))
+                    yield use
+        yield from _loop_devices()
+        seen = {str(Path(path).parent) for path in identities if path.startswith("/")}
+        for folder in sorted(seen):
+            yield from _loose(folder, attached)
+        for pool in self._hypervisor.pools():
+            yield from _in_pool(pool, attached, seen)
+
+    def _files(self, definition: Definition) -> _HostFiles:
+        uuid = definition.host.uuid
+        known = self._hosts.get(uuid)
+        if known is None or known[0] is not definition:
+            known = self._hosts[uuid] = definition, _files_of(self._hypervisor, definition)
+        return known[1]
 
 
-def _users(hypervisor: Hypervisor, paths: Collection[str]) -> dict[str, list[Use]]:
-    # Two paths may be one file: a host's XML and its metadata may use different ones.
-    identities = {path: identity(hypervisor, path) for path in paths}
-    found: dict[files.Identity, list[Use]] = {file: [] for file in identities.values()}
-    for use in _uses(hypervisor, identities):
-        file = identities.get(use.path) or _identity(hypervisor, use.path, found)
-        if file in found:
-            found[file].append(use)
-    return {path: found[file] for path, file in identities.items()}
+@dataclass(frozen=True)
+class _HostFiles:
+    """What a host uses: `uses` of disks, `volumes` by name that libvirt cannot locate, `others`."""
+
+    host: Domain
+    uses: tuple[Use, ...]
+    volumes: frozenset[str]
+    others: frozenset[str]
+
+    def uses_of(self, identities: dict[str, files.Identity]) -> Iterator[Use]:
+        """Yield the uses of disks, and those of other files that are among `identities`."""
+        # Mostly sockets and terminals of running hosts, which the service may not read.
+        for path in self.others:
+            with suppress(files.Unreadable):
+                if path in identities or files.identity(path) in identities.values():
+                    yield Use(path, self.host)
+        # The directory of an inactive or missing pool is unknown; its volume's file has its name.
+        yield from (Use(path, self.host) for path in identities if Path(path).name in self.volumes)
+        yield from self.uses
 
 
 def _identity(
@@ -91,39 +154,21 @@ def identity(hypervisor: Hypervisor, path: str) -> files.Identity:
         raise
 
 
-def _uses(hypervisor: Hypervisor, identities: dict[str, files.Identity]) -> Iterator[Use]:
-    """Yield the uses by hosts, then those by images of no host in pools and the same folders."""
-    attached: set[files.Identity] = set()
-    for host in hypervisor.domains():
-        with suppress(NotFound):  # deleted meanwhile
-            for use in _of_host(hypervisor, host, identities):
-                with suppress(files.Unreadable):
-                    attached.add(files.identity(use.path))
-                yield use
+def _loop_devices() -> Iterator[Use]:
     for device, path in holders.loops():
         # The service cannot read every file; those are not disks of its hosts.
         with suppress(files.Unreadable):
             files.identity(path)
             yield Use(path, None, device)
-    seen = {str(Path(path).parent) for path in identities if path.startswith("/")}
-    for folder in sorted(seen):
-        yield from _loose(folder, attached)
-    for pool in hypervisor.pools():
-        yield from _in_pool(pool, attached, seen)
 
 
-def _of_host(
-    hypervisor: Hypervisor, host: Domain, identities: dict[str, files.Identity]
-) -> Iterator[Use]:
-    layers, others = _layers(hypervisor, host)
-    # Mostly sockets and terminals of running hosts, which the service may not read.
-    for path in others:
-        with suppress(files.Unreadable):
-            if path in identities or files.identity(path) in identities.values():
-                yield Use(path, host)
-    # The directory of an inactive or missing pool is unknown; its volume's file has its name.
-    named = {layer.volume[1] for layer in layers if layer.volume}
-    yield from (Use(path, host) for path in identities if Path(path).name in named)
+def _files_of(hypervisor: Hypervisor, definition: Definition) -> _HostFiles:
+    layers, others = _layers(hypervisor, definition)
+    volumes = frozenset(layer.volume[1] for layer in layers if layer.volume)
+    return _HostFiles(definition.host, tuple(_disk_uses(definition.host, layers)), volumes, others)
+
+
+def _disk_uses(host: Domain, layers: list[Layer]) -> Iterator[Use]:
     certain = {layer.path for layer in layers if layer.complete}
     for layer in dict.fromkeys(replace(layer, complete=False) for layer in layers):
         if layer.path is None:
@@ -133,17 +178,16 @@ def _of_host(
             yield Use(path, host, layer.path)
 
 
-def _layers(hypervisor: Hypervisor, host: Domain) -> tuple[list[Layer], set[str]]:
+def _layers(hypervisor: Hypervisor, definition: Definition) -> tuple[list[Layer], frozenset[str]]:
     """Return the images of a host's disks, running, stored and saved, and its other files."""
-    if host.hung:
-        # libvirt 11 waits half a minute for a hung QEMU whenever its XML is read.
-        return [Layer(path, format=RAW) for path in host.open_disks()], set()
-    texts = {host.xml(), host.xml(stored=True), host.saved_xml()}
+    if definition.hung:
+        return [Layer(path, format=RAW) for path in definition.host.open_disks()], frozenset()
+    texts = {*definition.texts, definition.saved}
     roots = [domain.parse(xml) for xml in texts if xml]
     layers = [layer for root in roots for layer in disks.layers(root)]
-    for snapshot in map(domain.parse, host.snapshots()):
+    for snapshot in map(domain.parse, definition.snapshots):
         layers += disks.snapshot_layers(snapshot)
-    others = set().union(*map(disks.other_files, roots))
+    others = frozenset[str]().union(*map(disks.other_files, roots))
     return [_placed(hypervisor, layer) for layer in layers], others
 
 

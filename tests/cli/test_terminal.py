@@ -157,7 +157,7 @@ def test_r51_without_a_terminal_nothing_is_deleted(output: str, figures: Figures
     for kind, more in product(("hosts", "networks"), ([], ["--if-exists"])):
         done = run("-o", output, kind, "delete", "kept", *more)
         assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-        assert "refusing to delete without --yes" in done.err
+        assert "refusing to delete kept without --yes" in done.err
         assert output != "json" or json.loads(done.err)["status"] == 400
         figures.share(REFUSED, 1, 1)
     for kind in ("hosts", "networks"):

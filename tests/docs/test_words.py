@@ -43,7 +43,6 @@ PENDING = (
     "shctl/hypervisor/",
     "shctl/storage/",
     "shctl/xml/",
-    "shctl/hosts/deletion.py",
     "docs/openapi.json",
     "docs/operating.md",
 )

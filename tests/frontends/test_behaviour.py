@@ -1,6 +1,7 @@
 """Behaviour that the command line and REST share, tested through both."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,6 +156,34 @@ def test_what_does_not_exist(frontend: Frontend, command: str) -> None:
 def test_a_deletion_that_may_find_nothing(frontend: Frontend) -> None:
     assert frontend.run("hosts delete", "nobody", if_exists=True).ok
     assert frontend.run("networks delete", "nobody", if_exists=True).ok
+
+
+def test_a_deletion_that_is_a_dry_run(frontend: Frontend, web1: Answer, tmp_path: Path) -> None:
+    """The plan names what would go and what would stay, and nothing changes."""
+    disk, other = web1.data["disks"][0]["path"], tmp_path / "other.img"
+    other.touch()
+    call("virsh", "attach-disk", "web1", str(other), "sdb", "--config", "--targetbus", "scsi")
+    before = frontend.run("hosts show", "web1").data
+    planned = frontend.run("hosts delete", "web1", dry_run=True)
+    assert planned.ok
+    # The command line takes several names.
+    (plan,) = planned.data if isinstance(planned.data, list) else [planned.data]
+    assert set(plan) == {"name", "steps", "kept"}
+    steps = [(step["action"], step["target"]) for step in plan["steps"]]
+    assert ("remove", f"disk {disk}") in steps
+    assert steps[-1] == ("undefine", "host web1")
+    assert all(step["description"] for step in plan["steps"])
+    assert [kept["path"] for kept in plan["kept"]] == [str(other)]
+    assert frontend.run("hosts show", "web1").data == before
+
+
+def test_a_dry_run_of_a_deletion_fails_as_the_deletion(frontend: Frontend) -> None:
+    assert frontend.run("hosts delete", "nobody", dry_run=True).status == 404
+    assert frontend.run("hosts delete", "nobody", dry_run=True, if_exists=True).ok
+    define(FOREIGN.format("foreign"))
+    refused = frontend.run("hosts delete", "foreign", dry_run=True)
+    assert (refused.status, "adopt" in refused.detail) == (409, True)
+    call("virsh", "-q", "-c", "qemu:///system", "undefine", "foreign")
 
 
 def test_a_network_from_creation_to_deletion(frontend: Frontend) -> None:

@@ -19,6 +19,7 @@ import pytest
 from shctl.common import paths
 from shctl.hosts import console_log, log_writers
 from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.definitions import Definition
 from tests.guests import End, boot_sector
 from tests.installations import (
     FROM_DISK,
@@ -386,5 +387,6 @@ def test_log_of_a_hung_host_stands_in_libvirts_files(
         monkeypatch.setattr(paths, name, lambda path=directory: path)
         if content is not None:
             (directory / "b.xml").write_bytes(content)
-    hung = SimpleNamespace(name="b", hung=True)
-    assert log_writers.may_log_to(Path("/var/log/shctl/console/a.log"), hung) is may  # type: ignore[arg-type]
+    host: Any = SimpleNamespace(name="b")
+    definition = Definition(host, hung=True)
+    assert log_writers.may_log_to(Path("/var/log/shctl/console/a.log"), definition) is may

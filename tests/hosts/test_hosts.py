@@ -230,6 +230,34 @@ def test_several_names() -> None:
     assert run("hosts", "show", "two").code == 3
 
 
+def test_dry_run_of_a_deletion_in_every_format() -> None:
+    """It needs no --yes, changes nothing, and comes for all names."""
+    for name in ("one", "two"):
+        create(name)
+    words = ("hosts", "delete", "--dry-run", "one", "two")
+    table = ok(*words)
+    assert [line for line in table.splitlines() if line.startswith("NAME")] == [
+        "NAME   one",
+        "NAME   two",
+    ]
+    assert "Remove volume one-sda (/var/lib/shctl/volumes/one-sda), 1 GiB." in table
+    plans = json.loads(ok("-o", "json", *words))
+    assert [plan["name"] for plan in plans] == ["one", "two"]
+    assert plans[0]["steps"][-1] == {
+        "action": "undefine",
+        "target": "host one",
+        "description": "Undefine host one with its managed save and the metadata of its snapshots.",
+    }
+    assert ok("-o", "name", *words).split() == ["one", "two"]
+    done = run("hosts", "delete", "--dry-run", "one", "nowhere")
+    assert (done.code, "Remove volume one-sda" in done.out, "nowhere" in done.err) == (
+        3,
+        True,
+        True,
+    )
+    ok("hosts", "delete", "--yes", "one", "two")
+
+
 def test_twice_is_a_conflict_unless_asked_for() -> None:
     create("same")
     first = show("same")

@@ -16,10 +16,12 @@ from lxml import etree
 from shctl import doctor
 from shctl.common import paths
 from shctl.common.errors import InvalidInput
-from shctl.hosts import deletion, details, installation, qemulog
+from shctl.hosts import deletion_state, details, installation, qemulog
 from shctl.hosts.console_log import log_path
 from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.definitions import Definitions
 from shctl.install import boot_files
+from shctl.storage.usage import DiskUsage
 from shctl.xml import metadata
 from tests.scoreboard import rounds
 from tests.support import (
@@ -224,7 +226,9 @@ def test_r39_name_that_is_no_file_name(name: str, phase: str) -> None:
     assert installation.advance_all(found) == []
     assert details.show(found, name).install is None
     doctor.examine(found)
-    deletion._remove_files(found, found.domain(name))
+    usage = DiskUsage(found, Definitions(found))
+    state = deletion_state.read_state(found, found.domain(name), usage)
+    assert (state.logs, state.has_boot_files) == ((), False)
     planted.undefine()
     assert facts(*(top for top in STATE if top.exists())) == before
 

@@ -230,6 +230,23 @@ def test_r40_external_snapshot(running: bool) -> None:
     call("virsh", "pool-refresh", "shctl")
 
 
+def test_r40_host_and_the_one_that_its_disk_depends_on_go_together(pool: Path) -> None:
+    """What the first of them uses is read once, and must be forgotten with it."""
+    create("lower")
+    overlay("qcow2", "BASE")(pool / "image", VOLUMES / "lower-sda")
+    host_of(pool / "image", "qcow2")
+    ok("hosts", "adopt", "user", "--own-disk", str(pool / "image"))
+    done = run("hosts", "delete", "--yes", "lower", "user")
+    assert (done.code, "also used by user" in done.err) == (4, True), done
+    assert not (pool / "image").exists()
+    ok("hosts", "delete", "--yes", "lower")
+    create("lower")
+    overlay("qcow2", "BASE")(pool / "image", VOLUMES / "lower-sda")
+    host_of(pool / "image", "qcow2")
+    ok("hosts", "adopt", "user", "--own-disk", str(pool / "image"))
+    ok("hosts", "delete", "--yes", "user", "lower")
+
+
 def going_round(image: Path, base: Path) -> None:
     rebased(str(base), "qcow2")(image, BASE)
     rebased(str(image), "qcow2")(base, BASE)
