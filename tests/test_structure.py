@@ -122,6 +122,10 @@ def test_one_module_imports_libvirt() -> None:
     assert importers("libvirt") == {"hypervisor.binding"}
 
 
+def test_xml_alone_imports_lxml() -> None:
+    assert {package(name) for name in importers("lxml")} == {"xml"}
+
+
 def test_one_module_starts_processes() -> None:
     assert importers("subprocess") == {"networks.openvswitch", "storage.images"}
 

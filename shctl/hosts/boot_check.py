@@ -8,18 +8,15 @@ import os
 import stat
 from dataclasses import dataclass
 
-from lxml import etree
-
 from shctl.common.errors import NotFound, ShctlError, TimedOut, Unreachable
 from shctl.common.timeout import run_with_timeout
-from shctl.hosts import redefinition
 from shctl.hypervisor.connection import Hypervisor
 from shctl.storage import boot_sectors
 from shctl.xml import domain
+from shctl.xml.boot import BootDisk, read_disks
 
 _HEAD = 2**20  # bytes to read from the start of each disk
 _TIMEOUT = 20.0  # seconds for the storage to return them
-_LAST = 10**9  # sorts disks without a boot order last
 
 
 @dataclass(frozen=True)
@@ -33,21 +30,10 @@ class Result:
     unchecked: str | None = None
 
 
-@dataclass(frozen=True)
-class _Disk:
-    """A disk: its path, or its pool and the name of its volume."""
-
-    target: str
-    raw: bool
-    path: str | None
-    pool: str | None
-    volume: str | None
-
-
 def check(hypervisor: Hypervisor, xml: str) -> Result:
     """Check whether a domain can boot from its disks; raise Unreachable without libvirt."""
     uefi = domain.read(xml).firmware == "uefi"
-    disks = _disks(xml)
+    disks = read_disks(xml)
     heads, unreadable = _heads(hypervisor, disks)
     bootable = [
         target for target, head in heads.items() if boot_sectors.is_bootable(head, uefi=uefi)
@@ -60,7 +46,9 @@ def check(hypervisor: Hypervisor, xml: str) -> Result:
     return Result(_problem(heads, bootable, complete=not unreadable))
 
 
-def _heads(hypervisor: Hypervisor, disks: list[_Disk]) -> tuple[dict[str, bytes], dict[str, str]]:
+def _heads(
+    hypervisor: Hypervisor, disks: list[BootDisk]
+) -> tuple[dict[str, bytes], dict[str, str]]:
     """Return the start of each disk by target, and why the others cannot be read."""
     heads: dict[str, bytes] = {}
     unreadable: dict[str, str] = {}
@@ -90,27 +78,7 @@ def _problem(heads: dict[str, bytes], bootable: list[str], *, complete: bool) ->
     return "the installer ended without writing a boot sector or partition table to a disk"
 
 
-def _disks(xml: str) -> list[_Disk]:
-    """Return a domain's disks in boot order."""
-    devices = domain.parse(xml).iterfind("devices/disk")
-    disks = [e for e in devices if e.get("device", "disk") in ("disk", "lun")]
-    return [_disk(e) for e in sorted(disks, key=lambda e: redefinition.order(e) or _LAST)]
-
-
-def _disk(element: etree._Element) -> _Disk:
-    target, source, driver = (element.find(tag) for tag in ("target", "source", "driver"))
-    plain = element.find(".//encryption") is None
-    attributes = {} if source is None else {str(k): str(v) for k, v in source.items()}
-    return _Disk(
-        target="" if target is None else target.get("dev", ""),
-        raw=plain and driver is not None and driver.get("type") == "raw",
-        path=attributes.get("file") or attributes.get("dev") or attributes.get("name"),
-        pool=attributes.get("pool"),
-        volume=attributes.get("volume"),
-    )
-
-
-def _head(hypervisor: Hypervisor, disk: _Disk) -> bytes:
+def _head(hypervisor: Hypervisor, disk: BootDisk) -> bytes:
     """Return the first bytes of a disk, as the guest sees them."""
     # Other formats would need qemu-img, and their backing files may be anywhere.
     if not disk.raw:
@@ -119,7 +87,7 @@ def _head(hypervisor: Hypervisor, disk: _Disk) -> bytes:
     return run_with_timeout(_TIMEOUT, lambda: _read(hypervisor, disk), late)
 
 
-def _read(hypervisor: Hypervisor, disk: _Disk) -> bytes:
+def _read(hypervisor: Hypervisor, disk: BootDisk) -> bytes:
     if disk.pool and disk.volume:
         return hypervisor.pool(disk.pool).volume(disk.volume).read(_HEAD)
     if not disk.path:

@@ -18,6 +18,7 @@ from shctl.install import boot_files
 from shctl.storage import holders, usage
 from shctl.storage.usage import DiskUsage, Use
 from shctl.xml import domain
+from shctl.xml.boot import read_nvram
 
 _Uses = dict[str, list[Use]]
 
@@ -49,7 +50,7 @@ def read_state(hypervisor: Hypervisor, host: Domain, disk_usage: DiskUsage) -> D
         owned_tops,
         locked,
         absent=frozenset(path for path in others if path and not _may_exist(path)),
-        nvram=None if foreign_nvram else nvram.path_of(xml),
+        nvram=None if foreign_nvram else read_nvram(xml),
         foreign_nvram=foreign_nvram,
         logs=tuple(_logs(hypervisor, host, info.console, definitions)),
         has_boot_files=_has_boot_files(host.name),

@@ -24,7 +24,7 @@ def files_written(hypervisor: Hypervisor) -> set[str]:
 
 
 def _file_names(xml: str) -> set[str]:
-    return {Path(path).name for path in disks.other_files(domain.parse(xml))}
+    return {Path(path).name for path in disks.read_files(xml).others}
 
 
 def _definitions(host: Domain) -> set[str]:

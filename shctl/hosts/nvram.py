@@ -7,7 +7,7 @@ from shctl.common.errors import Conflict, NotFound
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.definitions import Definition, Definitions
 from shctl.hypervisor.domain import Domain
-from shctl.xml import domain
+from shctl.xml.boot import read_nvram
 
 
 def default(host: str) -> str:
@@ -15,19 +15,9 @@ def default(host: str) -> str:
     return str(paths.nvram() / f"{host}_VARS.fd")
 
 
-def path_of(xml: str) -> str | None:
-    """Return the path of the file in a domain's XML, None if there is none."""
-    element = domain.parse(xml).find("os/nvram") if "<nvram" in xml else None
-    if element is None:
-        return None
-    source = element.find("source")
-    paths = [] if source is None else [source.get("file"), source.get("dev")]
-    return next(filter(None, [*paths, (element.text or "").strip()]), None)
-
-
 def foreign(definitions: Definitions, host: Domain, xml: str) -> str | None:
     """Return the path of a host's file if it is not the default one or another host uses it too."""
-    path = path_of(xml)
+    path = read_nvram(xml)
     if path == default(host.name) and not users(definitions, path, host.uuid):
         return None
     return path
@@ -64,7 +54,7 @@ def users(definitions: Definitions, path: str, exclude: str | None = None) -> li
 def _paths(definition: Definition) -> set[str]:
     # Unlike the running XML, the stored one can be read while QEMU hangs.
     texts = [definition.host.xml(stored=True)] if definition.hung else definition.texts
-    return {path for text in texts if (path := path_of(text))}
+    return {path for text in texts if (path := read_nvram(text))}
 
 
 def _is_same(path: str, other: str) -> bool:

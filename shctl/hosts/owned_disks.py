@@ -13,10 +13,10 @@ from shctl.common.errors import Conflict, NotFound
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.pools import Volume
 from shctl.storage import usage
-from shctl.storage.volumes import read_ceph
 from shctl.xml import domain
 from shctl.xml.disks import DiskRow
 from shctl.xml.metadata import OwnedVolume
+from shctl.xml.storage import read_pool
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _is_volume(hypervisor: Hypervisor, row: DiskRow, volume: Volume) -> bool:
     if row.protocol != "rbd" or row.path != volume.path:
         return False
     # Two Ceph clusters may have images of the same name.
-    ceph = read_ceph(hypervisor.pool(volume.pool).xml())
+    ceph = read_pool(hypervisor.pool(volume.pool).xml()).ceph
     return ceph is not None and ceph.monitors == row.monitors
 
 

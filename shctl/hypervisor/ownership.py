@@ -9,17 +9,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lxml import etree
-
 from shctl.common import paths
 from shctl.common.errors import Conflict
+from shctl.xml.capabilities import read_qemu_user
 
 if TYPE_CHECKING:
     from shctl.hypervisor.connection import Hypervisor
 
 _MAX_CONF = 1 << 20  # bytes
 _SETTING = re.compile(rb"^[ \t]*dynamic_ownership[ \t]*=[ \t]*([0-9]{1,9})", re.MULTILINE)
-_LABEL = re.compile(r"\+([0-9]{1,10}):\+([0-9]{1,10})")
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,8 @@ def qemu_owner(hypervisor: Hypervisor) -> Owner | None:
     # Read first: the capabilities take libvirt 25 ms.
     if hypervisor.simulated or _libvirt_does_it():
         return None
-    if owner := read_owner(hypervisor.capabilities()):
-        return owner
+    if numbers := read_qemu_user(hypervisor.capabilities()):
+        return Owner(*numbers)
     raise Conflict(
         f"{paths.qemu_conf()} says dynamic_ownership = 0, and libvirt does not say which user QEMU"
         " runs as; set dynamic_ownership = 1, or user and group"
@@ -61,13 +59,3 @@ def is_dynamic(conf: bytes) -> bool:
     """Tell what a qemu.conf says; the last line about it holds."""
     said = _SETTING.findall(conf)
     return not said or int(said[-1]) != 0
-
-
-def read_owner(capabilities: str) -> Owner | None:
-    """Return QEMU's user and group from libvirt's capabilities, None where it does not say."""
-    for model in etree.fromstring(capabilities).iterfind("host/secmodel"):
-        if model.findtext("model") == "dac":
-            for label in model.iterfind("baselabel"):
-                if found := _LABEL.fullmatch((label.text or "").strip()):
-                    return Owner(int(found[1]), int(found[2]))
-    return None

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from lxml import etree
-
 from shctl.common import paths
 from shctl.networks import openvswitch, ports
+from shctl.xml.files import read_uuid
 
 _MAX_SIZE = 4 * 2**20  # bytes; a host's file has about 20,000
 
@@ -63,12 +62,9 @@ def _uuid(file: Path) -> str:
     if len(text) > _MAX_SIZE:
         raise ValueError(f"{file} is too long")
     try:
-        root = etree.fromstring(text, etree.XMLParser(resolve_entities=False, no_network=True))
-    except etree.XMLSyntaxError as error:
-        raise ValueError(f"{file} is not XML") from error
-    # The file of a running host has <domain> in <domstatus>.
-    element = root if root.tag == "domain" else root.find("domain")
-    uuid = None if element is None else element.findtext("uuid")
+        uuid = read_uuid(text)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
     if not uuid:
         raise ValueError(f"{file} has no UUID")
     return uuid

@@ -18,8 +18,9 @@ from shctl.hypervisor.definitions import Definition, Definitions
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Pool
 from shctl.storage import holders, images
-from shctl.xml import disks, domain
+from shctl.xml import disks
 from shctl.xml.disks import RAW, Layer
+from shctl.xml.storage import read_pool, read_volume
 
 LIMIT = 60.0  # seconds; a file system may hang
 _DIRECTORIES = ("dir", "fs", "netfs")  # types of pools whose volumes are files in a directory
@@ -183,11 +184,11 @@ def _layers(hypervisor: Hypervisor, definition: Definition) -> tuple[list[Layer]
     if definition.hung:
         return [Layer(path, format=RAW) for path in definition.host.open_disks()], frozenset()
     texts = {*definition.texts, definition.saved}
-    roots = [domain.parse(xml) for xml in texts if xml]
-    layers = [layer for root in roots for layer in disks.layers(root)]
-    for snapshot in map(domain.parse, definition.snapshots):
-        layers += disks.snapshot_layers(snapshot)
-    others = frozenset[str]().union(*map(disks.other_files, roots))
+    used = [disks.read_files(xml) for xml in texts if xml]
+    layers = [layer for one in used for layer in one.layers]
+    for snapshot in definition.snapshots:
+        layers += disks.read_snapshot(snapshot)
+    others = frozenset[str]().union(*(one.others for one in used))
     return [_placed(hypervisor, layer) for layer in layers], others
 
 
@@ -225,11 +226,11 @@ def _below(host: Domain, layer: Layer, *, certain: bool) -> list[str]:
 
 
 def _in_pool(pool: Pool, attached: Collection[files.Identity], seen: set[str]) -> Iterator[Use]:
-    root = domain.parse(pool.xml())
-    folder = root.findtext("target/path", "")
-    if root.get("type") == "logical" and pool.active:
+    info = read_pool(pool.xml())
+    folder = info.path
+    if info.type == "logical" and pool.active:
         yield from _snapshots(pool)
-    elif root.get("type") in _DIRECTORIES and folder not in seen:
+    elif info.type in _DIRECTORIES and folder not in seen:
         seen.add(folder)
         try:
             yield from _loose(folder, attached)
@@ -261,17 +262,16 @@ def _check_all_raw(pool: Pool) -> None:
     """Raise Unreadable unless libvirt, which runs as root, finds only raw volumes in a pool."""
     try:
         pool.refresh()
-        volumes = [(volume.path, domain.parse(volume.xml())) for volume in pool.volumes()]
+        volumes = [(volume.path, read_volume(volume.xml())) for volume in pool.volumes()]
     except ShctlError as error:
         raise files.Unreadable(f"{error}; run the command again in a root shell") from error
-    for path, root in volumes:
-        kind = root.find("target/format")
-        if kind is not None and kind.get("type") not in (RAW, "iso"):
+    for path, info in volumes:
+        if info.format is not None and info.format not in (RAW, "iso"):
             raise files.unreadable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
 def _snapshots(pool: Pool) -> Iterator[Use]:
     """Yield the origins of logical snapshots: removing an origin removes its snapshots."""
     for volume in pool.volumes():
-        if lower := domain.parse(volume.xml()).findtext("backingStore/path"):
+        if lower := read_volume(volume.xml()).backing:
             yield Use(lower, None, volume.path)

@@ -3,14 +3,13 @@
 import os
 from contextlib import suppress
 
-from lxml import etree
-
 from shctl.common import locks, paths
 from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.ownership import Owner
 from shctl.hypervisor.pools import Pool, Volume
-from shctl.xml.domain import Ceph, Source
+from shctl.xml.domain import Source
+from shctl.xml.storage import build_pool, build_volume, read_pool
 
 DEFAULT_POOL = "shctl"
 
@@ -31,7 +30,7 @@ def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
         pool = _make_default(hypervisor)
     if pool.active:
         return pool
-    if name != DEFAULT_POOL or _type(pool) != "dir":
+    if name != DEFAULT_POOL or read_pool(pool.xml()).type != "dir":
         raise inactive_pool(name)
     _start(pool)
     return pool
@@ -48,12 +47,8 @@ def check_default_pool(hypervisor: Hypervisor, *, exists: bool) -> None:
     """Raise the error that open_pool would raise for a default pool that is not active."""
     if not exists:
         _check_directory_free(hypervisor)
-    elif _type(hypervisor.pool(DEFAULT_POOL)) != "dir":
+    elif read_pool(hypervisor.pool(DEFAULT_POOL).xml()).type != "dir":
         raise inactive_pool(DEFAULT_POOL)
-
-
-def _type(pool: Pool) -> str | None:
-    return etree.fromstring(pool.xml()).get("type")
 
 
 def _start(pool: Pool) -> None:
@@ -67,7 +62,7 @@ def _make_default(hypervisor: Hypervisor) -> Pool:
     _check_directory_free(hypervisor)
     # Two first creations may meet here: the second finds what the first has made.
     with suppress(Conflict):
-        return hypervisor.define_pool(_pool_xml(DEFAULT_POOL, str(paths.volumes())))
+        return hypervisor.define_pool(build_pool(DEFAULT_POOL, str(paths.volumes())))
     return hypervisor.pool(DEFAULT_POOL)
 
 
@@ -75,8 +70,7 @@ def _check_directory_free(hypervisor: Hypervisor) -> None:
     """Raise Conflict when the default pool's directory is another pool's, by whatever path."""
     for name in hypervisor.pool_names():
         with suppress(NotFound):  # gone in the meantime
-            root = etree.fromstring(hypervisor.pool(name).xml())
-            path = root.findtext("target/path") or ""
+            path = read_pool(hypervisor.pool(name).xml()).path
             if name != DEFAULT_POOL and os.path.realpath(path) == os.path.realpath(paths.volumes()):
                 raise Conflict(
                     f"pool: the directory of the default pool, {paths.volumes()}, is that of pool"
@@ -85,53 +79,17 @@ def _check_directory_free(hypervisor: Hypervisor) -> None:
                 )
 
 
-def _pool_xml(name: str, path: str) -> str:
-    root = etree.Element("pool", type="dir")
-    etree.SubElement(root, "name").text = name
-    target = etree.SubElement(root, "target")
-    etree.SubElement(target, "path").text = path
-    permissions = etree.SubElement(target, "permissions")
-    # QEMU's user passes through the directory; only root lists it.
-    etree.SubElement(permissions, "mode").text = "0711"
-    return etree.tostring(root, encoding="unicode")
-
-
 def create_volume(pool: Pool, name: str, size: int, owner: Owner | None = None) -> Volume:
     """Make a raw volume of `size` GiB, sparse wherever the pool can, for `owner` if need be.
 
     Raises Conflict when the name is taken, NoSpace when the pool is full.
     """
-    root = etree.Element("volume")
-    etree.SubElement(root, "name").text = name
-    etree.SubElement(root, "capacity", unit="GiB").text = str(size)
     # A logical volume with less allocation than capacity becomes a snapshot that breaks when full.
-    if _type(pool) != "logical":
-        etree.SubElement(root, "allocation").text = "0"
-    target = etree.SubElement(root, "target")
-    etree.SubElement(target, "format", type="raw")
-    permissions = etree.SubElement(target, "permissions")
-    etree.SubElement(permissions, "mode").text = "0600"
-    if owner:
-        etree.SubElement(permissions, "owner").text = str(owner.user)
-        etree.SubElement(permissions, "group").text = str(owner.group)
-    return pool.create_volume(name, etree.tostring(root, encoding="unicode"))
+    sparse = read_pool(pool.xml()).type != "logical"
+    numbers = (owner.user, owner.group) if owner else None
+    return pool.create_volume(name, build_volume(name, size, sparse=sparse, owner=numbers))
 
 
 def disk_source(pool: Pool, volume: Volume) -> Source:
     """Return how a domain's disk names a volume: by its path, or within its Ceph cluster."""
-    return Source(volume.path, volume.is_block, read_ceph(pool.xml()))
-
-
-def read_ceph(xml: str) -> Ceph | None:
-    """Return the cluster of a pool of RADOS block devices from its XML, None for other pools."""
-    root = etree.fromstring(xml)
-    if root.get("type") != "rbd":
-        return None
-    auth = root.find("source/auth")
-    secret = root.find("source/auth/secret")
-    return Ceph(
-        tuple((e.get("name", ""), e.get("port")) for e in root.iterfind("source/host")),
-        user=auth.get("username") if auth is not None else None,
-        secret=secret.get("uuid") if secret is not None else None,
-        usage=secret.get("usage") if secret is not None else None,
-    )
+    return Source(volume.path, volume.is_block, read_pool(pool.xml()).ceph)

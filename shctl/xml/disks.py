@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from shctl.xml.parsing import parse
+
 RAW = "raw"
 _BELOW = ("backingStore", "dataStore", "mirror")
 
@@ -42,6 +44,20 @@ class DiskRow:
     removable: bool = True
 
 
+@dataclass(frozen=True)
+class UsedFiles:
+    """What a domain uses: the layers of its drives, and the paths of its other files."""
+
+    layers: tuple[Layer, ...]
+    others: frozenset[str]
+
+
+def read_files(xml: str) -> UsedFiles:
+    """Return the files and devices in a domain's XML."""
+    root = parse(xml)
+    return UsedFiles(tuple(_layers(root)), frozenset(_other_files(root)))
+
+
 def read(domain: etree._Element) -> tuple[DiskRow, ...]:
     """Return the disks of a domain that hold data: no CD-ROM, no floppy."""
     rows = domain.iterfind("devices/disk")
@@ -62,7 +78,7 @@ def _row(disk: etree._Element) -> DiskRow:
     )
 
 
-def layers(domain: etree._Element) -> Iterator[Layer]:
+def _layers(domain: etree._Element) -> Iterator[Layer]:
     """Yield what a domain's drives are made of, CD-ROMs too, as far down as the XML says."""
     for disk in domain.iterfind("devices/disk"):
         complete = _is_complete(disk)
@@ -71,9 +87,9 @@ def layers(domain: etree._Element) -> Iterator[Layer]:
             yield _layer(element.find("source"), element.find("format"), complete=complete)
 
 
-def snapshot_layers(snapshot: etree._Element) -> Iterator[Layer]:
+def read_snapshot(xml: str) -> Iterator[Layer]:
     """Yield the images that an external snapshot, in libvirt's XML, had its host write to."""
-    for disk in snapshot.iterfind("disks/disk[@snapshot='external']"):
+    for disk in parse(xml).iterfind("disks/disk[@snapshot='external']"):
         yield _layer(disk.find("source"), disk.find("driver"), complete=False)
 
 
@@ -100,7 +116,7 @@ def _is_complete(disk: etree._Element) -> bool:
     return False
 
 
-def other_files(domain: etree._Element) -> set[str]:
+def _other_files(domain: etree._Element) -> set[str]:
     """Return the paths of files and devices that a domain uses for anything but a drive.
 
     Whatever may be a path counts: memory, firmware, and options that QEMU gets as they are.

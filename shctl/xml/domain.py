@@ -9,6 +9,7 @@ from shctl.common import names
 from shctl.xml import disks, hardware, metadata
 from shctl.xml.disks import DiskRow
 from shctl.xml.metadata import Metadata
+from shctl.xml.parsing import parse
 
 GUEST_AGENT = "org.qemu.guest_agent.0"
 
@@ -215,12 +216,6 @@ def mentions(xml: str, text: str) -> bool:
     """Tell whether XML may hold a text: only False is certain, but it costs no parsing."""
     # What libvirt writes in another way is left out.
     return max(re.split("[&<>'\"]", text), key=len) in xml
-
-
-def parse(xml: str) -> etree._Element:
-    """Return the root of libvirt's XML, whose metadata may be deeper than lxml lets others go."""
-    parser = etree.XMLParser(huge_tree=True, resolve_entities=False, no_network=True)
-    return etree.fromstring(xml, parser)
 
 
 def read(xml: str) -> DomainInfo:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from shctl.xml.domain import parse, read_vlan
+from shctl.xml.domain import read_vlan
+from shctl.xml.parsing import parse
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import pytest
 from shctl.common import paths
 from shctl.common.errors import Conflict
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.ownership import Owner, is_dynamic, qemu_owner, read_owner
+from shctl.hypervisor.ownership import Owner, is_dynamic, qemu_owner
+from shctl.xml.capabilities import read_qemu_user
 
 DAC = "<secmodel><model>dac</model><doi>0</doi>{}</secmodel>"
 OTHER = "<secmodel><model>apparmor</model><doi>0</doi></secmodel>"
@@ -46,7 +47,8 @@ def test_blanks_take_no_time() -> None:
 )
 def test_owner(models: str, owner: Owner | None) -> None:
     xml = f"<capabilities><host>{models}</host></capabilities>"
-    assert read_owner(xml) == owner
+    numbers = read_qemu_user(xml)
+    assert (Owner(*numbers) if numbers else None) == owner
 
 
 class Libvirt(Hypervisor):

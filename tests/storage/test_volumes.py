@@ -1,4 +1,4 @@
-"""Pools of all kinds: what their XML says, and what is done to those that are not ours."""
+"""Pools that shctl did not define."""
 
 import re
 from collections.abc import Iterator
@@ -6,39 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shctl.storage.volumes import read_ceph
-from shctl.xml.domain import Ceph
 from tests.support import call, prepare, run
-
-POOL = """
-<pool type='rbd'>
-  <name>fast</name>
-  <source>
-    <host name='mon1' port='6789'/><host name='mon2'/>
-    <name>rbd</name>
-    <auth type='ceph' username='libvirt'><secret uuid='a-b-c'/></auth>
-  </source>
-</pool>
-"""
-
-
-def test_ceph_pool() -> None:
-    assert read_ceph(POOL) == Ceph((("mon1", "6789"), ("mon2", None)), "libvirt", "a-b-c")
-
-
-def test_ceph_pool_whose_secret_is_known_by_its_usage() -> None:
-    xml = POOL.replace("uuid='a-b-c'", "usage='client.u'")
-    monitors = (("mon1", "6789"), ("mon2", None))
-    assert read_ceph(xml) == Ceph(monitors, "libvirt", usage="client.u")
-
-
-def test_ceph_pool_without_secret() -> None:
-    xml = "<pool type='rbd'><name>p</name><source><host name='m'/><name>r</name></source></pool>"
-    assert read_ceph(xml) == Ceph((("m", None),))
-
-
-def test_other_pools_are_no_ceph() -> None:
-    assert read_ceph("<pool type='dir'><name>p</name></pool>") is None
 
 
 @pytest.mark.hypervisor
@@ -55,7 +23,7 @@ def test_inactive_pool_is_left_alone(tmp_path: Path) -> None:
         call("virsh", "pool-undefine", "other")
     assert done.code == 2
     assert done.err == (
-        "shctl: --pool: pool 'other' is inactive; 'virsh pool-start other' starts it\n"
+        "shctl: --pool: pool 'other' is inactive; start it with 'virsh pool-start other'\n"
     )
     assert "inactive" in info
     assert not target.exists()
