@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, readable under any umask."""
+"""Write files atomically, readable with any umask."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from typing import BinaryIO
 from shctl.common.errors import InstallFailed, NoSpace
 
 TEMPORARY = ".part"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last: of a file system for small files
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # EFBIG: file system with a small maximum size
 
 
 def make_directory(path: Path) -> None:
@@ -20,17 +20,17 @@ def make_directory(path: Path) -> None:
     make_directory(path.parent)
     with suppress(FileExistsError):
         path.mkdir()
-        path.chmod(0o755)  # mkdir's own mode is cut by the umask
+        path.chmod(0o755)  # the umask limits mkdir's own mode
 
 
 @contextmanager
 def write_atomically(target: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
-    """Yield a file that takes target's place once the block has ended well.
+    """Yield a file that replaces target if the block succeeds, and is removed if it fails.
 
-    It is synced to disk before and after the renaming. Whatever ends the block early removes it.
+    It is synced to disk before and after it is renamed.
     Raise NoSpace when the file system is full, InstallFailed when it cannot be written.
     """
-    from tempfile import mkstemp  # 3 ms that nobody who only reads need spend
+    from tempfile import mkstemp  # takes 3 ms, which reading does not need
 
     with write_errors(target):
         make_directory(target.parent)
@@ -59,7 +59,7 @@ def _sync_directory(path: Path) -> None:
 
 @contextmanager
 def write_errors(target: Path) -> Iterator[None]:
-    """Turn the system's errors into NoSpace or InstallFailed that name target."""
+    """Translate OSError into NoSpace or InstallFailed, with the name of target."""
     try:
         yield
     except OSError as error:

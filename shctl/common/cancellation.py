@@ -1,4 +1,4 @@
-"""Let work that only waits end when nobody waits for it any longer."""
+"""Cancel work that only waits when the client that requested it disconnects."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,20 @@ from threading import Event
 
 from shctl.common.errors import ShctlError
 
-# Set once whoever asked for the work at hand has left; None where nobody can leave.
+# Set once the client of the current request has disconnected; None without a client.
 _left: ContextVar[Event | None] = ContextVar("left", default=None)
 
 
 class ClientGone(ShctlError):
-    """Whoever asked has left, and nothing is changed for them any more."""
+    """The client has disconnected, so its request stops waiting."""
 
     status = 503
-    title = "Client has left"
+    title = "Client has disconnected"
 
 
 @contextmanager
 def cancelled_by(left: Event) -> Iterator[None]:
-    """Have work that begins inside the block end when the event is set."""
+    """Cancel work that begins in the block when the event is set."""
     token = _left.set(left)
     try:
         yield
@@ -29,7 +29,7 @@ def cancelled_by(left: Event) -> Iterator[None]:
 
 
 def check() -> None:
-    """Raise ClientGone once whoever asked has left; for places where ending changes nothing."""
+    """Raise ClientGone if the client has disconnected; call it where stopping changes nothing."""
     left = _left.get()
     if left is not None and left.is_set():
-        raise ClientGone("the client has left, so the wait has ended")
+        raise ClientGone("the client has disconnected, so the wait was cancelled")

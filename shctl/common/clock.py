@@ -1,6 +1,6 @@
-"""Times as shctl stores and shows them: UTC, as RFC 3339 writes it, so that text sorts as time.
+"""Times in UTC in the format of RFC 3339, which sort as text, and the uptime of the machine.
 
-And time that nobody sets: seconds since the machine was booted.
+Unlike the clock, the uptime cannot be set.
 """
 
 from contextlib import suppress
@@ -15,19 +15,19 @@ def now(ahead: float = 0) -> str:
 
 
 def stamp(seconds: float) -> str:
-    """Return the time `seconds` after 1970 began."""
+    """Return the time `seconds` after the epoch, 1970."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def boot_id() -> str | None:
-    """Return what names this boot of the machine (random(4)), None where that cannot be read."""
+    """Return the ID of this boot of the machine (random(4)), None if it cannot be read."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return None
 
 
 def uptime() -> float:
-    """Return the seconds since the machine was booted, its sleep included (proc_uptime(5))."""
+    """Return the seconds since the machine was booted, including suspend (proc_uptime(5))."""
     with suppress(OSError, ValueError):
         return float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
     return clock_gettime(CLOCK_BOOTTIME)

@@ -1,12 +1,12 @@
-"""The failures that a user can meet, each with its exit code and its HTTP status."""
+"""The errors that users see, each with its exit code and HTTP status."""
 
 from shctl.common.text import clean
 
 
 class ShctlError(Exception):
-    """A failure with a one-line message that says what to do next.
+    """An error with a one-line message that says what to do next.
 
-    The base class stands for the unexpected; expected failures are its subclasses.
+    The base class is for unexpected errors; expected ones are its subclasses.
     """
 
     exit_code = 1
@@ -19,7 +19,7 @@ class ShctlError(Exception):
 
     @property
     def detail(self) -> str:
-        """Return the message, always one line that a terminal can be shown."""
+        """Return the message, one line without control characters."""
         return clean(str(self))
 
     def problem(self) -> dict[str, object]:
@@ -65,7 +65,7 @@ class Conflict(ShctlError):
 
 
 class TimedOut(ShctlError):
-    """The time was over before the condition came true."""
+    """The time limit expired before the condition became true."""
 
     exit_code = 5
     status = 504

@@ -1,4 +1,4 @@
-"""Tell files apart by what they are, not by what they are called, and "not there" from "unseen"."""
+"""Identify files by device and inode, and distinguish missing files from unreadable ones."""
 
 import errno
 import os
@@ -10,27 +10,27 @@ from shctl.common.errors import Conflict
 
 Identity = tuple[str, int, int] | str
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
-# What systemd gives a service of its own by PrivateTmp= and PrivateDevices=.
+# A service with PrivateTmp= and PrivateDevices= has its own, see systemd.exec(5).
 _PRIVATE = ("/tmp/", "/var/tmp/", "/dev/")  # noqa: S108
-# What is another file for each process.
+# Different files for each process.
 _OWN = ("/proc/self/", "/proc/thread-self/", "/dev/fd/", "/dev/fdset/")
-_SYS_ADMIN = 21  # CAP_SYS_ADMIN in linux/capability.h, without which nobody mounts anything
+_SYS_ADMIN = 21  # CAP_SYS_ADMIN in linux/capability.h, which mounting requires
 
 
 class Unreadable(Conflict):
-    """It cannot be seen whether a file is there, or what it is."""
+    """It cannot be determined whether a file exists, or which one it is."""
 
 
 def unreadable(path: str | Path, error: Exception) -> Unreadable:
-    """Return the failure for a file that could not be looked at."""
+    """Return the error for a file whose status cannot be read."""
     number = error.errno if isinstance(error, OSError) else None
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    remedy = "in a root shell" if number in _FORBIDDEN else "once that is put right"
-    return Unreadable(f"cannot look at {path} ({reason}); run the command again {remedy}")
+    remedy = "in a root shell" if number in _FORBIDDEN else "once that is fixed"
+    return Unreadable(f"cannot check {path} ({reason}); run the command again {remedy}")
 
 
 def stat_or_none(path: str | Path, *, follow: bool = True) -> os.stat_result | None:
-    """Return what is at a path, None where certainly nothing is; raise Unreadable otherwise."""
+    """Return the status of a file, None if it certainly does not exist; raise Unreadable."""
     if os.path.normpath(path).startswith(_OWN):
         raise unreadable(path, OSError(0, "each process has its own"))
     try:
@@ -47,7 +47,7 @@ def stat_or_none(path: str | Path, *, follow: bool = True) -> os.stat_result | N
 
 @cache
 def _is_confined() -> bool:
-    """Tell whether this process lacks root's powers, as the service does, which sees less."""
+    """Return whether this process lacks CAP_SYS_ADMIN, as the service does; it sees fewer files."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as lines:  # noqa: PTH123
             held = next(line for line in lines if line.startswith("CapEff:"))
@@ -57,18 +57,18 @@ def _is_confined() -> bool:
 
 
 def exists(path: str | Path) -> bool:
-    """Tell whether something is at a path, be it a link to nowhere; raise Unreadable."""
+    """Return whether a path exists, even as a dangling symbolic link; raise Unreadable."""
     return stat_or_none(path, follow=False) is not None
 
 
 def is_regular(path: str | Path) -> bool:
-    """Tell whether a regular file is at a path, no link to one; raise Unreadable."""
+    """Return whether a path is a regular file, not a link to one; raise Unreadable."""
     facts = stat_or_none(path, follow=False)
     return facts is not None and stat.S_ISREG(facts.st_mode)
 
 
 def children(directory: str | Path) -> list[Path]:
-    """Return what is in a directory, sorted; nothing where there is none. Raises Unreadable."""
+    """Return a directory's entries, sorted; none if it does not exist. Raise Unreadable."""
     if _is_confined() and f"{os.path.realpath(directory)}/".startswith(_PRIVATE):
         raise unreadable(directory, PermissionError(errno.EACCES, "the service has its own"))
     try:
@@ -82,7 +82,7 @@ def children(directory: str | Path) -> list[Path]:
 def identity(path: str) -> Identity:
     """Return what all paths of one file or block device have in common, links included.
 
-    What is no absolute path, or is not there, stands for itself. Raises Unreadable.
+    A relative path identifies itself, as does a file that does not exist. Raise Unreadable.
     """
     if not path.startswith("/"):
         return path
@@ -91,7 +91,7 @@ def identity(path: str) -> Identity:
 
 
 def identity_of(facts: os.stat_result) -> Identity:
-    """Return the identity of what os.stat has looked at."""
-    if stat.S_ISBLK(facts.st_mode):  # many nodes may stand for one device
+    """Return the identity of a file from its status."""
+    if stat.S_ISBLK(facts.st_mode):  # a device can have several nodes
         return "block", facts.st_rdev, 0
     return "file", facts.st_dev, facts.st_ino

@@ -1,6 +1,6 @@
-"""Locks between all shctl processes and threads of this machine, one for each host, network, ...
+"""Locks between all shctl processes and threads on this machine, one for each host, network, ...
 
-flock, because the kernel lets go of it when its holder dies, whatever kills it.
+flock, because the kernel releases it when the process that holds it dies.
 """
 
 import errno
@@ -21,21 +21,21 @@ _INTERVAL = 0.02  # seconds; flock has no time limit of its own
 
 
 class Busy(Conflict):
-    """Somebody else holds the lock."""
+    """Another process or thread holds the lock."""
 
 
 class Unlockable(ShctlError):
-    """The directory of locks cannot be used; not a Conflict, which stands for somebody's lock."""
+    """The directory of locks cannot be used; not a Conflict, which means that a lock is held."""
 
     exit_code, status, title = Conflict.exit_code, Conflict.status, Conflict.title
 
 
 def directory() -> Path:
-    """Return the directory of the lock files, made if need be; raise NoSpace or Unlockable."""
+    """Return the directory of the lock files, created if necessary; raise NoSpace or Unlockable."""
     uid = os.getuid()
     path = paths.locks()
     with _explained(path):
-        # Others must not be able to put something in its place, whatever the umask.
+        # With explicit modes: other users must not be able to replace it.
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         _check_own(path.parent, uid)
         path.mkdir(mode=0o700, exist_ok=True)
@@ -44,16 +44,16 @@ def directory() -> Path:
 
 
 def _check_own(path: Path, uid: int) -> None:
-    """Raise Unlockable for what somebody else has put where a directory of ours belongs.
+    """Raise Unlockable unless a path is a directory of this user, without links.
 
-    Anybody may write to /tmp; what root has in /run with a wrong mode is for `doctor` to find.
+    Any user may write to /tmp. For root, `doctor` reports a wrong mode of the directory in /run.
     """
     found = path.lstat()
     writable = bool(uid and found.st_mode & 0o022)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or writable:
         raise Unlockable(
             f"{path} is not a directory that user {uid} alone may write to;"
-            " look at whose it is, and remove it"
+            " check its owner, and remove it"
         )
 
 
@@ -75,12 +75,12 @@ def hold(
     timeout: float = TIMEOUT,
     label: str | None = None,
 ) -> Iterator[None]:
-    """Hold the lock of a "host", "network", "pool", ...; raise Busy when that takes too long.
+    """Hold the lock of a "host", "network", "pool", ...; raise Busy after `timeout` seconds.
 
-    With `timeout` 0 a lock that is held raises at once. `label` is what people know it by. Lock
-    files stay: removing one that somebody waits for would give two holders.
+    With `timeout` 0 a lock that is held raises at once. `label` names the lock in errors. Lock
+    files are never removed: two processes could each lock a different file of the same name.
     """
-    # Other tools' host names may hold any character, so the file's name is a hash.
+    # Host names of other tools may contain any character, so the file's name is a hash.
     file = directory() / f"{kind}-{sha256(name.encode()).hexdigest()[:24]}"
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with _explained(file):
@@ -101,5 +101,5 @@ def _acquire(descriptor: int, mode: int, what: str, timeout: float) -> None:
             return fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= end:
-                raise Busy(f"another shctl is at work on {what}; try again") from None
+                raise Busy(f"another shctl process is working on {what}; try again") from None
         time.sleep(_INTERVAL)

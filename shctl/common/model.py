@@ -1,4 +1,4 @@
-"""What the commands return: plain, frozen data that every face can show.
+"""What commands return: frozen data that every frontend can display.
 
 `columns` names the fields that a table shows, in its order. See also shctl.common.rows.
 """
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk of a host; `size` in GiB, None where libvirt does not tell."""
+    """A disk of a host; `size` in GiB, None if libvirt does not report it."""
 
     columns: ClassVar[tuple[str, ...]] = ("name", "size", "owned", "path")
     name: str
@@ -33,7 +33,7 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """An installation; `phase` is installing, installed or failed, times as RFC 3339 has them."""
+    """An installation; `phase` is installing, installed or failed, times in RFC 3339 format."""
 
     columns: ClassVar[tuple[str, ...]] = (
         "phase", "reason", "started", "deadline", "ended", "location",
@@ -48,11 +48,11 @@ class Install:
 
 @dataclass(frozen=True, slots=True)
 class HostDetail:
-    """All about one host; `memory` in MiB, `created` in UTC as RFC 3339 writes it.
+    """The details of a host; `memory` in MiB, `created` in UTC, in RFC 3339 format.
 
-    `memory` and `cpus` are what it has now: a balloon or a hot-plug may change them up to
-    `max_memory` and `max_cpus`. `reason` says why it is in its state, in virsh's words; None where
-    that is unknown.
+    `memory` and `cpus` are the current values, which a balloon or hot-plug may change up to
+    `max_memory` and `max_cpus`. `reason` says why it is in its state, in virsh's words; None if
+    unknown.
     """
 
     columns: ClassVar[tuple[str, ...]] = (
@@ -153,7 +153,7 @@ class DeletionPlan(Planned):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A URL that was tried, and what became of it: HTTP's status or a word."""
+    """A URL that was tried, and its result: the HTTP status, or a short text."""
 
     columns: ClassVar[tuple[str, ...]] = ("status", "url")
     url: str
@@ -162,7 +162,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class TreeDetail:
-    """What an installation tree holds; kernel and initrd are paths below its location."""
+    """The contents of an installation tree; kernel and initrd are paths below its location."""
 
     columns: ClassVar[tuple[str, ...]] = (
         "location", "kind", "arch", "how", "kernel", "initrd", "arguments", "attempts",
@@ -196,7 +196,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class NetworkDetail:
-    """All about one network; `vlan` is the tag of its access ports, or the native one of trunks."""
+    """Details of a network; `vlan` is the tag of its access ports, or the native tag of trunks."""
 
     columns: ClassVar[tuple[str, ...]] = (
         "name", "state", "autostart", "persistent", "bridge", "vlan", "trunk", "hosts", "ports",
@@ -214,7 +214,7 @@ class NetworkDetail:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong, and what would put it right."""
+    """A problem that doctor found, and its remedy."""
 
     columns: ClassVar[tuple[str, ...]] = ("kind", "name", "problem", "remedy", "result")
     kind: str
@@ -226,7 +226,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """A file in the cache of installation trees; `size` in bytes, `used` as RFC 3339 has it."""
+    """A file in the cache of installation trees; `size` in bytes, `used` in RFC 3339 format."""
 
     columns: ClassVar[tuple[str, ...]] = ("name", "bytes", "used")
     name: str
@@ -236,7 +236,7 @@ class Cached:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command did to one host or network; `kept` names disks that were not ours."""
+    """What a command did to one host or network; `kept` names disks that were not its own."""
 
     columns: ClassVar[tuple[str, ...]] = ("name", "result", "kept")
     name: str
@@ -257,7 +257,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token without its secret; `state` is valid or expired, times as RFC 3339 has them."""
+    """A token without its secret; `state` is valid or expired, times in RFC 3339 format."""
 
     columns: ClassVar[tuple[str, ...]] = ("name", "scope", "state", "created", "expires")
     name: str
@@ -269,7 +269,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token at the one moment when its secret, `token`, is known."""
+    """A new token with its secret, `token`, which is not stored."""
 
     columns: ClassVar[tuple[str, ...]] = ("name", "scope", "expires", "token")
     name: str

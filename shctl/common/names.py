@@ -1,4 +1,4 @@
-"""Rules for names, and what is derived from a name so that a rebuilt host stays the same."""
+"""Rules for names, and what is derived from a name, so that a rebuilt host keeps it."""
 
 import re
 
@@ -16,32 +16,32 @@ NETWORK_RULE = "letters, digits, '_', '-' and single '.', starting with a letter
 
 
 def check_host(name: str, field: str = "name") -> str:
-    """Return the name of a host to be made; raise InvalidInput unless it is a host name."""
+    """Return the name of a new host; raise InvalidInput unless it is a host name."""
     return _check(name, _HOST, HOST_RULE, field)
 
 
 def is_host(name: str) -> bool:
-    """Tell whether shctl may have made a host of this name."""
+    """Return whether shctl accepts this name for a new host."""
     return len(name) <= MAX_LENGTH and bool(re.fullmatch(_HOST, name))
 
 
 def check_network(name: str, field: str = "name") -> str:
-    """Return the name of a network to be made; raise InvalidInput unless it is allowed."""
+    """Return the name of a new network; raise InvalidInput unless it is valid."""
     return _check(name, _NETWORK, NETWORK_RULE, field)
 
 
-def _check(name: str, rule: str, words: str, field: str) -> str:
+def _check(name: str, rule: str, hint: str, field: str) -> str:
     if len(name) > MAX_LENGTH:
         raise InvalidInput(f"{field}: longer than {MAX_LENGTH} characters", field=field)
     if not re.fullmatch(rule, name):
-        raise InvalidInput(f"{field}: {name!r} is not allowed; use {words}", field=field)
+        raise InvalidInput(f"{field}: {name!r} is not allowed; use {hint}", field=field)
     return name
 
 
 def check_text(name: str, field: str = "name") -> str:
-    """Return the name of something that may exist; raise InvalidInput if no such name can.
+    """Return the name of something that may exist; raise InvalidInput for an impossible name.
 
-    Other tools name their hosts as they like, so this lets through whatever libvirt can look up.
+    Other tools have no rules for names, so this accepts any name that libvirt can look up.
     """
     if not name or len(name) > 4 * MAX_LENGTH or not name.isprintable():
         raise InvalidInput(f"{field}: {name[:40]!r} cannot be a name", field=field)
@@ -49,7 +49,7 @@ def check_text(name: str, field: str = "name") -> str:
 
 
 def is_file_name(name: str) -> bool:
-    """Tell whether a name from elsewhere can be one part of a path, and no more than that."""
+    """Return whether a name from elsewhere can be one part of a path, and no more than that."""
     return len(name.encode("utf-8", "replace")) <= MAX_LENGTH and bool(
         name.isprintable() and name not in ("", ".", "..") and "/" not in name
     )
@@ -58,7 +58,7 @@ def is_file_name(name: str) -> bool:
 def file_name(name: str) -> str:
     """Return a name that is about to become part of a path; raise InvalidInput if it may not.
 
-    libvirt lets a domain be called "..", and whoever defines one has not made a mistake.
+    libvirt accepts "..", so such a domain is not an error by itself.
     """
     if not is_file_name(name):
         raise InvalidInput(f"{name[:40]!r} cannot be the name of a file")
@@ -104,6 +104,6 @@ def serial(host: str, target: str) -> str:
 
 
 def _digest(text: str) -> str:
-    from hashlib import sha256  # 3 ms that a list of hosts need not spend
+    from hashlib import sha256  # takes 3 ms, which a list of hosts does not need
 
     return sha256(text.encode()).hexdigest()

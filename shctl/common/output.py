@@ -37,15 +37,15 @@ def render(data: Any, output: str) -> str:
 
 
 def as_bytes(piece: str | bytes) -> bytes:
-    """Return a piece of a log as it leaves: raw, or text that has been cleaned."""
+    """Return a piece of a log as bytes: raw, or text without control characters."""
     return piece if isinstance(piece, bytes) else piece.encode()
 
 
 def to_json(data: Any, *, indent: int | None = 2) -> str:
-    """Return data as JSON in ASCII: whatever the locale, and with no character to obey in it."""
+    """Return data as JSON in ASCII: for any locale, and without control characters."""
     import json
 
-    # Frozen objects cannot hold themselves, so nothing need look out for circles.
+    # Frozen objects cannot contain themselves, so the check for cycles can be skipped.
     text = json.dumps(data, default=fields, check_circular=False, indent=indent)
     return text.replace("\x7f", r"\u007f")  # DEL is ASCII too
 
@@ -58,7 +58,7 @@ def fields(row: Any) -> dict[str, Any]:
 def _table(rows: Sequence[Any], margin: str = "") -> str:
     if not rows:
         return ""
-    # A column that is empty for all, such as the trunk of access ports, says nothing.
+    # These columns are left out if all rows are empty, such as the trunk of access ports.
     optional = {"trunk", "kept", "addresses", "result"}
     columns = [c for c in rows[0].columns if c not in optional or any(getattr(r, c) for r in rows)]
     lines = [[c.upper() for c in columns]]
@@ -74,7 +74,7 @@ def _line(cells: list[str], widths: list[int]) -> str:
 
 
 def _sheet(row: Any) -> str:
-    """Return one object, a field a line, with lists of objects as tables below their names."""
+    """Return one object, one field per line; lists of objects are tables below their names."""
     width = max(len(name) for name in row.columns) + 2
     return "\n".join(_field(name, getattr(row, name), width) for name in row.columns)
 

@@ -1,4 +1,4 @@
-"""Take back what was done when a later step fails."""
+"""Roll back what was done if a later step fails."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,24 +12,24 @@ T = TypeVar("T")
 
 
 class Rollback:
-    """A stack of steps that take back earlier ones, newest first, if the block fails.
+    """A stack of steps that run, newest first, if the block fails.
 
-    A step that fails does not stop the others; what it was to take back is added to the error.
+    If one of them fails, the others still run, and the error names what is left behind.
     """
 
     def __init__(self) -> None:
         self._steps: list[tuple[str, Callable[[], object]]] = []
 
     def push(self, what: str, step: Callable[[], object]) -> None:
-        """Add a step; `what` names the thing that stays if the step fails."""
+        """Add a step; `what` names what is left behind if the step fails."""
         self._steps.append((what, step))
 
     def make(self, what: str, make: Callable[[], T], remove: Callable[[T], object]) -> T:
-        """Make something and remember how to remove it, with no interrupt in between."""
+        """Make something and add the step that removes it, with no interrupt in between."""
         with deferred():
-            thing = make()
-            self.push(what, lambda: remove(thing))
-        return thing
+            made = make()
+            self.push(what, lambda: remove(made))
+        return made
 
     def __enter__(self) -> "Rollback":
         return self
@@ -42,7 +42,7 @@ class Rollback:
     ) -> None:
         if error is None:
             return
-        left = self._take_back()
+        left = self._roll_back()
         if not left:
             return
         what = str(error) or "interrupted"
@@ -51,8 +51,8 @@ class Rollback:
             raise type(error)(message, field=error.field) from error
         raise ShctlError(message) from error
 
-    def _take_back(self) -> list[str]:
-        """Run the steps, newest first; return the names of what could not be taken back."""
+    def _roll_back(self) -> list[str]:
+        """Run the steps, newest first; return the names of what is left behind."""
         left: list[str] = []
         # A second Ctrl-C must not stop a rollback that has begun.
         with suppress(KeyboardInterrupt), deferred():

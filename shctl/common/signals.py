@@ -1,45 +1,45 @@
-"""Ctrl-C and its like: raised between two steps, never in the middle of one."""
+"""Raise KeyboardInterrupt for signals, between two steps and never within one."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# What a dropped terminal or a stopped service interrupts is taken back like Ctrl-C.
+# A closed terminal and a stopped service roll back like Ctrl-C.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class _Gate:
-    """How many blocks hold interrupts off, and whether one has come meanwhile."""
+class _State:
+    """How many blocks defer interrupts, and whether one has arrived meanwhile."""
 
     blocks = 0
     waiting = False
 
 
 def install() -> None:
-    """Turn the signals into KeyboardInterrupt; one that is ignored, as by nohup, stays so."""
+    """Turn the signals into KeyboardInterrupt; one that is ignored, as by nohup, stays ignored."""
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _arrive)
 
 
 def _arrive(*_: object) -> None:
-    if not _Gate.blocks:
+    if not _State.blocks:
         raise KeyboardInterrupt
-    _Gate.waiting = True
+    _State.waiting = True
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Hold interrupts off until the block ends; only the main thread ever gets them."""
+    """Defer interrupts until the block ends; only the main thread receives them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _Gate.blocks += 1
+    _State.blocks += 1
     try:
         yield
     finally:
-        _Gate.blocks -= 1
-        if _Gate.waiting and not _Gate.blocks:
-            _Gate.waiting = False
+        _State.blocks -= 1
+        if _State.waiting and not _State.blocks:
+            _State.waiting = False
             raise KeyboardInterrupt

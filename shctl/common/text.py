@@ -1,13 +1,13 @@
-"""Text that a terminal can be shown, whoever wrote it: guests, trees, other tools, clients."""
+"""Make text from guests, trees, other tools and clients safe to display on a terminal."""
 
 REPLACEMENT = 0xFFFD
 
 
 class _Shown(dict[int, int]):
-    """What stands for each character: itself, or the replacement character.
+    """Map each character to itself or to the replacement character.
 
-    Not printable are ESC and all other controls of C0 and C1, DEL, marks that turn the direction
-    of writing, line and paragraph separators, and halves of what was no UTF-8.
+    Not printable are ESC and all other controls of C0 and C1, DEL, marks that change the direction
+    of writing, line and paragraph separators, and surrogates, which stand for invalid UTF-8.
     """
 
     def __missing__(self, code: int) -> int:
@@ -20,7 +20,7 @@ _LINES = _Shown({ord(kept): ord(kept) for kept in "\n\t"})
 
 
 def clean(text: str) -> str:
-    """Return one line of text with a replacement for each character that a terminal obeys."""
+    """Return a line of text with each control character replaced."""
     return text if text.isprintable() else text.translate(_LINE)
 
 

@@ -8,12 +8,12 @@ from typing import Generic, TypeVar
 from shctl.common.errors import ShctlError, Unreachable
 
 T = TypeVar("T")
-# Each keeps a thread, and mostly a connection to libvirt, until it returns.
+# Each one uses a thread, and usually a connection to libvirt, until it returns.
 MOST_HUNG = 200
 
 
 class _Hung:
-    """The calls that nobody waits for any longer and that have not returned."""
+    """The calls that timed out and have not returned yet."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -34,7 +34,7 @@ class Call(Generic[T]):
         self._done = threading.Event()
 
     def start(self) -> None:
-        """Begin, with the context variables of whoever calls."""
+        """Start the call, with the caller's context variables."""
         threading.Thread(target=copy_context().run, args=(self._run,), daemon=True).start()
 
     def _run(self) -> None:
@@ -42,8 +42,8 @@ class Call(Generic[T]):
             self._answers.append(self._function())
         except BaseException as error:
             self._errors.append(error)
-        # What the function holds, such as a connection, goes with it and not with the next search
-        # for garbage: an error and the frames that it came through hold each other.
+        # Frees what the function refers to, such as a connection, without waiting for the garbage
+        # collector: an error and the frames of its traceback refer to each other.
         del self._function
         with _hung.lock:
             self._done.set()
@@ -55,21 +55,21 @@ class Call(Generic[T]):
     def result(self, seconds: float, on_timeout: ShctlError) -> T:
         """Return what the call has returned, raise what it has raised, or raise `on_timeout`.
 
-        The call goes on when it is late; its thread is a daemon, so that it never keeps the process
-        from ending.
+        After a timeout the call continues; its thread is a daemon thread, so it does not keep the
+        process alive.
         """
         try:
             if self._is_late(seconds):
                 raise on_timeout
         finally:
-            # An error and a frame that it came through would keep each other.
+            # Breaks the reference cycle of the error and this frame.
             del on_timeout
         if self._errors:
             raise self._errors.pop()
         return self._answers.pop()
 
     def _is_late(self, seconds: float) -> bool:
-        """Tell whether there is no answer after so long; nobody waits for it then."""
+        """Return whether the call has timed out after `seconds`; it is abandoned then."""
         if self._done.wait(seconds):
             return False
         with _hung.lock:
@@ -79,21 +79,21 @@ class Call(Generic[T]):
 
 
 def begin(function: Callable[[], T]) -> Call[T]:
-    """Begin a call in a thread; raise Unreachable while many calls hang, or without threads."""
+    """Start a call in a thread; raise Unreachable if too many calls hang, or without threads."""
     if _hung.number >= MOST_HUNG:
-        raise Unreachable(f"{MOST_HUNG} calls hang already; see whether libvirtd answers")
+        raise Unreachable(f"{MOST_HUNG} calls already hang; check whether libvirtd answers")
     call = Call(function)
     try:
         call.start()
     except RuntimeError as error:
-        raise Unreachable("no more threads can be started; try again") from error
+        raise Unreachable("cannot start another thread; try again") from error
     return call
 
 
 def run_with_timeout(seconds: float, function: Callable[[], T], on_timeout: ShctlError) -> T:
     """Run a call in a thread and return its answer, or raise what it raises.
 
-    Raises `on_timeout` when there is no answer in time, and what begin raises.
+    Raise `on_timeout` if it does not return in time, and what begin raises.
     """
     try:
         return begin(function).result(seconds, on_timeout)

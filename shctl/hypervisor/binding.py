@@ -1,4 +1,4 @@
-"""The one importer of libvirt: its error codes become our errors, and its events are taken in."""
+"""Import libvirt, translate its errors and run its event loop; no other module imports it."""
 
 import errno
 import threading
@@ -44,21 +44,21 @@ _MEANINGS: dict[int, type[ShctlError]] = {
     api.VIR_ERR_AUTH_UNAVAILABLE: Unreachable,
     api.VIR_ERR_AUTH_CANCELLED: Unreachable,
 }
-# What a lost or unwilling daemon looks like, when the RPC layer says it.
+# Codes that mean a lost connection if they come from the RPC layer.
 _LOST = {api.VIR_ERR_SYSTEM_ERROR, api.VIR_ERR_INTERNAL_ERROR, api.VIR_ERR_RPC}
 
-_NOT_READABLE = ("qemu-system", "Permission denied")  # what QEMU says of a file
-# What a file system says that cannot hold a volume, or a file of its size.
+_NOT_READABLE = ("qemu-system", "Permission denied")  # in QEMU's message about a file
+# Errors of a file system that is full, or too small for a file of this size.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NO_MEMORY = "Cannot allocate memory"  # what QEMU says of a guest's own
-_FULL_WORDS = ("No space left", "File too large", "Disk quota exceeded", _NO_MEMORY)
+_NO_MEMORY = "Cannot allocate memory"  # in QEMU's message about a guest's memory
+_FULL_TEXTS = ("No space left", "File too large", "Disk quota exceeded", _NO_MEMORY)
 
-_SWITCH_DEAD = "to OVS bridge"  # what it could not add a port to
+_SWITCH_DEAD = "to OVS bridge"  # libvirt could not add a port to it
 
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn libvirt's errors inside the block into ours, with what was being done in front."""
+    """Translate libvirt's errors in the block into ShctlError; the message begins with `what`."""
     try:
         yield
     except api.libvirtError as error:
@@ -66,7 +66,7 @@ def translated(what: str) -> Iterator[None]:
 
 
 def receive(connection: Any, begin: Callable[[Any], object]) -> bytes:
-    """Return all that comes by a stream of libvirt's, once `begin` has been called with it."""
+    """Return everything that a stream receives; `begin` starts the transfer."""
     stream = connection.newStream()
     data = bytearray()
     try:
@@ -75,7 +75,7 @@ def receive(connection: Any, begin: Callable[[Any], object]) -> bytes:
             data += piece
         stream.finish()
     except BaseException:
-        # libvirtd would keep its end open as long as the connection lasts.
+        # Otherwise libvirtd keeps its end open until the connection closes.
         with suppress(api.libvirtError):
             stream.abort()
         raise
@@ -86,14 +86,14 @@ def _meaning(error: api.libvirtError) -> type[ShctlError]:
     code = error.get_error_code()
     if error.get_error_domain() == api.VIR_FROM_RPC and code in _LOST:
         return Unreachable
-    # libvirt calls it an internal error; a bridge that is missing fails before, in other words.
+    # An internal error to libvirt. A missing bridge fails earlier, with another message.
     if _SWITCH_DEAD in str(error):
         return Unreachable
-    if error.get_int1() in _FULL or any(words in str(error) for words in _FULL_WORDS):
+    if error.get_int1() in _FULL or any(text in str(error) for text in _FULL_TEXTS):
         return NoSpace
-    if all(words in str(error) for words in _NOT_READABLE):
+    if all(part in str(error) for part in _NOT_READABLE):
         return Conflict
-    taken = any(words in str(error) for words in ("already exists", "Active console session"))
+    taken = any(text in str(error) for text in ("already exists", "Active console session"))
     if code == api.VIR_ERR_OPERATION_FAILED and taken:
         return Conflict
     return _MEANINGS.get(code, ShctlError)
@@ -101,15 +101,15 @@ def _meaning(error: api.libvirtError) -> type[ShctlError]:
 
 def _message(error: api.libvirtError) -> str:
     text = error.get_error_message() or str(error)
-    if all(words in text for words in _NOT_READABLE):
+    if all(part in text for part in _NOT_READABLE):
         return f"{text}; check the file's owner, dynamic_ownership in qemu.conf, and AppArmor's log"
     if _NO_MEMORY in text:
-        return f"{text}; stop other hosts, or give this one less memory"
+        return f"{text}; stop other hosts or give this one less memory"
     if _meaning(error) is not Unreachable:
         return str(text)
     if _SWITCH_DEAD in text:
         return f"{text}; is ovs-vswitchd running ('systemctl status openvswitch-switch')?"
-    return f"{text}; is libvirtd running, and may you use it (root, or the group libvirt)?"
+    return f"{text}; is libvirtd running, and are you root or in the group libvirt?"
 
 
 def _run_event_loop() -> None:
@@ -117,21 +117,21 @@ def _run_event_loop() -> None:
         try:
             api.virEventRunDefaultImpl()
         except Exception:
-            # Nobody would look after keepalive any longer, and calls to a hung daemon never ended.
+            # Without this loop there is no keepalive, and calls to a hung daemon never end.
             import logging
 
-            logging.getLogger("libvirt").exception("an event of libvirt could not be handled")
+            logging.getLogger("libvirt").exception("cannot handle an event of libvirt")
             time.sleep(EVENT_FAILED)
-        # While it waits in there, each call of another thread wakes it, and the two compete for
-        # the interpreter: that doubles what the call takes. Events can bear the delay.
+        # While this thread waits in libvirt, each call of another thread wakes it, and the two
+        # compete for the GIL, which doubles the time of a call. Events may be late.
         time.sleep(EVENT_PAUSE)
 
 
 @cache
 def prepare() -> None:
-    """Silence libvirt's own messages and run its event loop, without which keepalive does nothing.
+    """Disable libvirt's own messages on stderr, and run its event loop, which keepalive needs.
 
-    Keepalive is the only thing that ends a call to a daemon that hangs.
+    Without keepalive, a call to a daemon that hangs never ends.
     """
     if calls.is_logged("shctl.hypervisor"):
         from shctl.hypervisor.call_log import LoggedModule

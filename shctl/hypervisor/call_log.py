@@ -44,7 +44,7 @@ class LoggedModule:
         return result
 
     def _error(self, result: object) -> str | None:
-        """Return libvirt's message if a result stands for an error."""
+        """Return libvirt's message if a result means an error."""
         if result is not None and result != -1:
             return None
         # A tuple of the code, the domain and the message; libvirt resets it before each call.

@@ -20,24 +20,24 @@ class Hypervisor(Reconnecting):
 
     @property
     def simulated(self) -> bool:
-        """Tell whether this is libvirt's test driver, which has no Open vSwitch beside it."""
+        """Return whether this is libvirt's test driver, which has no Open vSwitch."""
         return self.uri.startswith("test:")
 
     def write_refusal(self) -> ShctlError | None:
-        """Return why this process may not change what is on the hypervisor, None where it may.
+        """Return why changes are refused on this connection, None if they are not.
 
-        Ports, logs, locks and files are this machine's, whatever libvirt is asked; and they are
-        root's, whatever libvirt lets other users do.
+        A change also affects ports, logs, locks and files. These are always on this machine, and
+        they belong to root, even if libvirt accepts other users.
         """
         if self.simulated:
             return None
-        # Here, since lists change nothing, and it takes 2 ms of their 50.
+        # Takes 2 ms to import, which lists do not need.
         from urllib.parse import urlsplit
 
         if urlsplit(self.uri).hostname not in (None, "localhost", "127.0.0.1", "::1"):
             return InvalidInput(
-                f"connect: {self.uri} is another machine, and shctl changes only the one that it"
-                " runs on; run it there",
+                f"connect: {self.uri} is another machine; shctl can only change the machine that it"
+                " runs on, so run it there",
                 field="connect",
             )
         if os.geteuid():
@@ -45,12 +45,12 @@ class Hypervisor(Reconnecting):
         return None
 
     def check_writable(self) -> None:
-        """Raise what hinders changes."""
+        """Raise InvalidInput or Unreachable if changes are refused on this connection."""
         if error := self.write_refusal():
             raise error
 
     def hosts(self) -> list[rows.Host]:
-        """Return every domain, sorted by name, in one call whatever their number."""
+        """Return every domain, sorted by name, in one call."""
         connection = self.connection
         with translated("cannot list hosts"):
             stats = connection.getAllDomainStats(api.VIR_DOMAIN_STATS_STATE)
@@ -62,11 +62,11 @@ class Hypervisor(Reconnecting):
         return found
 
     def networks(self) -> list[rows.Network]:
-        """Return every network, sorted by name, in three calls whatever their number."""
+        """Return every network, sorted by name, in three calls."""
         active = self._network_names(api.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
         persistent = self._network_names(api.VIR_CONNECT_LIST_NETWORKS_PERSISTENT)
         autostart = self._network_names(api.VIR_CONNECT_LIST_NETWORKS_AUTOSTART)
-        # An inactive network that is not persistent does not exist.
+        # A transient network exists only while it is active.
         return [
             rows.Network(
                 name=name,
@@ -96,7 +96,7 @@ class Hypervisor(Reconnecting):
         return None
 
     def domains(self) -> list["Domain"]:
-        """Return a handle of every domain."""
+        """Return every domain."""
         connection = self.connection
         with translated("cannot list hosts"):
             return [Domain(handle) for handle in connection.listAllDomains()]
@@ -146,8 +146,11 @@ class Hypervisor(Reconnecting):
         return found
 
     def reserve(self, xml: str) -> "Domain":
-        """Define a domain that is to be defined again; raise Conflict when its name is taken."""
-        # Without the validation, which takes four times as long as the rest: define does that.
+        """Define a domain to reserve its name; raise Conflict if the name is in use.
+
+        Another call of define replaces it.
+        """
+        # Not validated, since that takes four times as long as the rest and define does it.
         return self._define(xml, 0)
 
     def define(self, xml: str) -> "Domain":
@@ -160,9 +163,9 @@ class Hypervisor(Reconnecting):
             return Domain(connection.defineXMLFlags(xml, flags))
 
     def launch_paused(self, xml: str) -> None:
-        """Start QEMU by XML that differs from what is stored under the same UUID.
+        """Start a domain, paused, with XML that differs from its stored definition.
 
-        The stored XML stays as it is and holds again as soon as that QEMU ends.
+        The stored definition does not change, and applies again when this QEMU ends.
         """
         connection = self.connection
         flags = api.VIR_DOMAIN_START_PAUSED | api.VIR_DOMAIN_START_VALIDATE
@@ -182,15 +185,15 @@ class Hypervisor(Reconnecting):
         return int(sum(found["balloon.maximum"] for _, found in stats)) // 1024
 
     def has_kvm(self) -> bool:
-        """Tell whether libvirt can use KVM for x86-64 guests."""
+        """Return whether libvirt can use KVM for x86-64 guests."""
         connection = self.connection
-        with suppress(ShctlError), translated("cannot look for KVM"):
+        with suppress(ShctlError), translated("cannot check for KVM"):
             connection.getDomainCapabilities(None, "x86_64", "q35", "kvm")
             return True
         return False
 
     def capabilities(self) -> str:
-        """Return what libvirt and this machine can do, as XML."""
+        """Return libvirt's capabilities, as XML."""
         connection = self.connection
         with translated("cannot read libvirt's capabilities"):
             return str(connection.getCapabilities())

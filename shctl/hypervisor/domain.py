@@ -11,8 +11,8 @@ from shctl.common.states import DomainState, Reason
 from shctl.hypervisor.binding import api, receive, translated
 from shctl.hypervisor.states import domain_state, reason_name
 
-AGENT = 5  # seconds that a guest's agent may take for an answer
-HUNG = 1000  # milliseconds that QEMU may take for an answer to libvirt
+AGENT = 5  # seconds to wait for the guest agent
+HUNG = 1000  # milliseconds after which a call of libvirt to QEMU counts as hung
 
 
 class Domain:
@@ -48,54 +48,54 @@ class Domain:
 
     @property
     def active(self) -> bool:
-        """Tell whether the domain has a QEMU process."""
-        with self._doing("look at"):
+        """Return whether the domain has a QEMU process."""
+        with self._doing("read"):
             return bool(self._handle.isActive())
 
     @property
     def hung(self) -> bool:
-        """Tell whether a call has been waiting for the domain's QEMU longer than any should."""
-        with suppress(Conflict), self._doing("look at"):  # Conflict: it is off
+        """Return whether another call has waited for the domain's QEMU longer than HUNG."""
+        with suppress(Conflict), self._doing("read"):  # Conflict: it is off
             state, _, since = self._handle.controlInfo()
             return bool(state == api.VIR_DOMAIN_CONTROL_OCCUPIED and since > HUNG)
         return False
 
     def open_disks(self) -> list[str]:
-        """Return the paths of what QEMU has as disks, backing files too, without asking it."""
+        """Return the paths of QEMU's disks and their backing files, without waiting for QEMU."""
         flags = (
             api.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
             | api.VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING
         )
-        with self._doing("look at the disks of"):
+        with self._doing("read the disks of"):
             connection, kind = self._handle.connect(), api.VIR_DOMAIN_STATS_BLOCK
-            told = connection.domainListGetStats([self._handle], kind, flags)[0][1]
-        return [path for name, path in told.items() if name.endswith(".path")]
+            stats = connection.domainListGetStats([self._handle], kind, flags)[0][1]
+        return [path for name, path in stats.items() if name.endswith(".path")]
 
     @property
     def persistent(self) -> bool:
-        """Tell whether the domain is stored, so that it outlives its QEMU process."""
-        with self._doing("look at"):
+        """Return whether the domain is persistent, so that it exists without a QEMU process."""
+        with self._doing("read"):
             return bool(self._handle.isPersistent())
 
     @property
     def autostart(self) -> bool:
-        """Tell whether libvirtd starts the host at its own start."""
-        with self._doing("look at"):
+        """Return whether libvirtd starts the host when it starts itself."""
+        with self._doing("read"):
             return bool(self._handle.autostart())
 
     def set_autostart(self, autostart: bool) -> None:
-        """Have libvirtd start the host at its own start, or not."""
+        """Set whether libvirtd starts the host when it starts itself."""
         with self._doing("set autostart of"):
             self._handle.setAutostart(int(autostart))
 
     def xml(self, *, stored: bool = False) -> str:
-        """Return the XML as it runs, or as it is stored for the next start."""
+        """Return the XML of the running domain, or the one stored for its next start."""
         with self._doing("read"):
             return str(self._handle.XMLDesc(api.VIR_DOMAIN_XML_INACTIVE if stored else 0))
 
     def saved_xml(self) -> str | None:
-        """Return the XML that the domain goes on with after `virsh managedsave`, None without."""
-        with self._doing("look at what is saved of"):
+        """Return the XML that a domain saved by `virsh managedsave` resumes with, None without."""
+        with self._doing("read the saved state of"):
             if self._handle.isActive() or not self._handle.hasManagedSaveImage():
                 return None
             return str(self._handle.managedSaveGetXMLDesc())
@@ -116,13 +116,13 @@ class Domain:
             self._handle.resume()
 
     def wake(self) -> None:
-        """Wake a guest that sleeps (ACPI S3)."""
+        """Wake up a guest that is asleep (ACPI S3)."""
         with self._doing("wake"):
             self._handle.pMWakeup()
 
     def disk_errors(self) -> dict[str, bool]:
         """Return the disks that QEMU could not write or read, and whether space was missing."""
-        with self._doing("look at the disks of"):
+        with self._doing("read the disks of"):
             errors = self._handle.diskErrors()
         return {name: why == api.VIR_DOMAIN_DISK_ERROR_NO_SPACE for name, why in errors.items()}
 
@@ -142,14 +142,14 @@ class Domain:
             self._handle.reset()
 
     def destroy(self) -> None:
-        """Pull the plug; a domain that is off already stays so."""
+        """Power off at once; nothing happens if the domain is off."""
         with suppress(Conflict, NotFound), self._doing("power off"):
             self._handle.destroy()
 
     def undefine(self, *, nvram: bool) -> None:
-        """Remove the domain with its managed save and snapshots; gone already is fine.
+        """Remove the domain, its managed save and snapshot metadata, unless it is already gone.
 
-        `nvram` says whether the file with its UEFI variables goes too, whatever file that is.
+        With `nvram` the file of its UEFI variables is removed too, even if it is not the default.
         """
         flags = (
             api.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -161,9 +161,9 @@ class Domain:
             self._handle.undefineFlags(flags)
 
     def addresses(self, *, agent: bool) -> dict[str, tuple[str, ...]]:
-        """Return IP addresses by MAC address, as guest agent, leases and ARP table tell them.
+        """Return IP addresses by MAC address, from guest agent, DHCP leases and ARP table.
 
-        `agent` says whether the guest's agent is connected; without, asking it would only wait.
+        `agent` says that the guest agent is connected; otherwise a call to it would only time out.
         """
         sources = [
             api.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
@@ -171,12 +171,12 @@ class Domain:
         ]
         if agent:
             sources.insert(0, api.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
-            # By default libvirt waits for ever for an agent that has begun to answer.
-            with suppress(ShctlError), self._doing("bound the agent of"):
+            # By default libvirt waits without limit for an agent.
+            with suppress(ShctlError), self._doing("set the agent timeout of"):
                 self._handle.agentSetResponseTimeout(AGENT, 0)
         found: dict[str, dict[str, None]] = {}
         for source in sources:
-            # Each source is a bonus: one that cannot answer says nothing about the others.
+            # Any source may fail, and the others still count.
             with suppress(ShctlError), self._doing("read the addresses of"):
                 for interface in (self._handle.interfaceAddresses(source) or {}).values():
                     addresses = [a["addr"] for a in interface["addrs"] or ()]
@@ -185,26 +185,26 @@ class Domain:
         return {mac: tuple(addresses) for mac, addresses in found.items()}
 
     def screenshot(self) -> bytes:
-        """Return a picture of the first screen, in a format of QEMU's choice."""
-        with self._doing("take a picture of"):
+        """Return a screenshot of the first screen, in a format that QEMU chooses."""
+        with self._doing("take a screenshot of"):
             return receive(
                 self._handle.connect(), lambda stream: self._handle.screenshot(stream, 0)
             )
 
     def console(self) -> "Console":
-        """Open the serial console; raise Conflict when somebody else has it open."""
+        """Open the serial console; raise Conflict if it is already open."""
         with self._doing("open the console of"):
             stream = self._handle.connect().newStream()
             self._handle.openConsole(None, stream, api.VIR_DOMAIN_CONSOLE_SAFE)
         return Console(stream)
 
     def set_metadata(self, element: str, uri: str, key: str) -> None:
-        """Replace our element in the domain's metadata, stored and running."""
+        """Replace shctl's element in the metadata of the domain, stored and running."""
         kind, stored = api.VIR_DOMAIN_METADATA_ELEMENT, api.VIR_DOMAIN_AFFECT_CONFIG
         if self.active:
             both = stored | api.VIR_DOMAIN_AFFECT_LIVE
-            # Refused when it has just stopped, and what is stored is then all there is; or when
-            # nothing is stored.
+            # Refused if the domain has just stopped, so that only the stored definition is left,
+            # or if it is transient.
             with suppress(Conflict), self._doing("write metadata of"):
                 self._handle.setMetadata(kind, element, key, uri, both)
                 return
@@ -221,18 +221,18 @@ class Console:
         self._stream = stream
 
     def receive(self, size: int) -> bytes:
-        """Return what the guest wrote, at most `size` bytes; nothing once it has stopped."""
+        """Return at most `size` bytes that the guest wrote; no bytes after it has stopped."""
         with suppress(ShctlError), translated("cannot read the console"):
             return bytes(self._stream.recv(size))
         return b""
 
     def send(self, data: bytes) -> None:
-        """Send what was typed."""
+        """Send input to the guest."""
         with translated("cannot write to the console"):
             while data:
                 data = data[self._stream.send(data) :]
 
     def close(self) -> None:
-        """Close the console; the host goes on."""
+        """Close the console; the host keeps running."""
         with suppress(ShctlError), translated("cannot close the console"):
             self._stream.abort()

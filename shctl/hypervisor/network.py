@@ -21,12 +21,12 @@ class Network:
 
     @property
     def active(self) -> bool:
-        """Tell whether hosts can use the network now."""
-        with self._doing("look at"):
+        """Return whether hosts can use the network now."""
+        with self._doing("read"):
             return bool(self._handle.isActive())
 
     def row(self) -> rows.Network:
-        """Return the network's line of the list."""
+        """Return the network's row in the list of networks."""
         with self._doing("read"):
             return rows.Network(
                 name=self.name,
@@ -46,17 +46,17 @@ class Network:
             self._handle.create()
 
     def set_autostart(self) -> None:
-        """Have libvirtd start the network at its own start."""
+        """Have libvirtd start the network when it starts itself."""
         with self._doing("set autostart of"):
             self._handle.setAutostart(1)
 
     def stop(self) -> None:
-        """Make the network inactive; one that is so already, or has gone, is fine."""
+        """Make the network inactive, unless it already is or is gone."""
         with suppress(Conflict, NotFound), self._doing("stop"):
             self._handle.destroy()
 
     def undefine(self) -> None:
-        """Remove the network; gone already is fine (a transient one goes when it stops)."""
+        """Remove the network, unless it is gone, as a transient one is when it stops."""
         with suppress(NotFound), self._doing("undefine"):
             self._handle.undefine()
 
@@ -67,5 +67,5 @@ def network_state(*, active: bool) -> NetworkState:
 
 
 def yes_no(value: object) -> str:
-    """Return the word that lists have for a truth."""
+    """Return "yes" or "no", as lists display a truth value."""
     return "yes" if value else "no"

@@ -1,6 +1,6 @@
-"""Whom QEMU's files have to belong to, where libvirt does not see to that itself.
+"""The user that must own QEMU's files, if libvirt does not change their owner itself.
 
-It does, unless qemu.conf says dynamic_ownership = 0, as shared storage may need it.
+libvirt does, unless qemu.conf has dynamic_ownership = 0, which shared storage may need.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ class Owner:
 
 
 def qemu_owner(hypervisor: Hypervisor) -> Owner | None:
-    """Return the user to whom shctl has to give QEMU's files; None where libvirt does it.
+    """Return the user to whom shctl must give QEMU's files, None if libvirt does that.
 
-    Raise Conflict where libvirt does not, and does not say who the user is.
+    Raise Conflict if libvirt does not, and does not report the user.
     """
-    # Read first: the capabilities take libvirt 25 ms.
-    if hypervisor.simulated or _libvirt_does_it():
+    # The file first: libvirt takes 25 ms for its capabilities.
+    if hypervisor.simulated or _libvirt_changes_owners():
         return None
     if numbers := read_qemu_user(hypervisor.capabilities()):
         return Owner(*numbers)
     raise Conflict(
-        f"{paths.qemu_conf()} says dynamic_ownership = 0, and libvirt does not say which user QEMU"
-        " runs as; set dynamic_ownership = 1, or user and group"
+        f"{paths.qemu_conf()} says dynamic_ownership = 0, and libvirt does not report QEMU's user;"
+        " set dynamic_ownership = 1, or user and group"
     )
 
 
-def _libvirt_does_it() -> bool:
-    """Tell whether libvirt gives files to QEMU's user; where that cannot be seen, it may not."""
+def _libvirt_changes_owners() -> bool:
+    """Return whether libvirt changes the owners of files; False if that is not certain."""
     try:
         with paths.qemu_conf().open("rb") as stream:
             return is_dynamic(stream.read(_MAX_CONF))
@@ -56,6 +56,6 @@ def _libvirt_does_it() -> bool:
 
 
 def is_dynamic(conf: bytes) -> bool:
-    """Tell what a qemu.conf says; the last line about it holds."""
-    said = _SETTING.findall(conf)
-    return not said or int(said[-1]) != 0
+    """Return the value of dynamic_ownership in a qemu.conf; the last line counts."""
+    values = _SETTING.findall(conf)
+    return not values or int(values[-1]) != 0

@@ -1,4 +1,4 @@
-"""What libvirt hands out of storage: pools and their volumes."""
+"""Wrappers around libvirt's pools and volumes."""
 
 from contextlib import suppress
 from typing import Any
@@ -19,8 +19,8 @@ class Pool:
 
     @property
     def active(self) -> bool:
-        """Tell whether the pool's volumes can be used now."""
-        with self._doing("look at"):
+        """Return whether the pool's volumes can be used now."""
+        with self._doing("read"):
             return bool(self._handle.isActive())
 
     def xml(self) -> str:
@@ -29,7 +29,7 @@ class Pool:
             return str(self._handle.XMLDesc())
 
     def start(self) -> None:
-        """Build the pool's target and make it active, now and at libvirtd's own start."""
+        """Build the pool's target and make it active, now and when libvirtd starts."""
         with self._doing("start"):
             self._handle.build()
             self._handle.setAutostart(1)
@@ -37,12 +37,12 @@ class Pool:
             self._handle.create()
 
     def refresh(self) -> None:
-        """Have libvirt look at the volumes again, as root; raise what hinders it."""
+        """Have libvirt read the list of volumes again, as root; raise ShctlError if that fails."""
         with self._doing("refresh"):
             self._handle.refresh()
 
     def create_volume(self, name: str, xml: str) -> "Volume":
-        """Make a volume; raise Conflict when it exists, NoSpace when the pool is full."""
+        """Create a volume; raise Conflict if it exists, NoSpace if the pool is full."""
         with translated(f"cannot create volume {name!r} in pool {self.name!r}"):
             return Volume(self._handle.createXML(xml))
 
@@ -61,7 +61,7 @@ class Pool:
         return [volume.name for volume in self.volumes()]
 
     def has_volume(self, name: str) -> bool:
-        """Tell whether the pool has a volume of this name."""
+        """Return whether the pool has a volume of this name."""
         with suppress(NotFound):
             self.volume(name)
             return True
@@ -78,13 +78,13 @@ class Volume:
     @property
     def path(self) -> str:
         """Return the path of the file or device."""
-        with translated(f"cannot look at volume {self.name!r}"):
+        with translated(f"cannot read volume {self.name!r}"):
             return str(self._handle.path())
 
     @property
     def pool(self) -> str:
         """Return the name of the volume's pool."""
-        with translated(f"cannot look at volume {self.name!r}"):
+        with translated(f"cannot read volume {self.name!r}"):
             return str(self._handle.storagePoolLookupByVolume().name())
 
     def xml(self) -> str:
@@ -94,25 +94,25 @@ class Volume:
 
     @property
     def is_block(self) -> bool:
-        """Tell whether the volume is a block device, not a file."""
-        with translated(f"cannot look at volume {self.name!r}"):
+        """Return whether the volume is a block device, not a file."""
+        with translated(f"cannot read volume {self.name!r}"):
             return bool(self._handle.info()[0] == api.VIR_STORAGE_VOL_BLOCK)
 
     @property
     def capacity(self) -> float:
         """Return the size that a guest sees, in GiB."""
-        with translated(f"cannot look at volume {self.name!r}"):
+        with translated(f"cannot read volume {self.name!r}"):
             return int(self._handle.info()[1]) / 2**30
 
     def read(self, length: int) -> bytes:
-        """Return how the volume begins, at most `length` bytes; libvirt reads it."""
+        """Return at most the first `length` bytes of the volume, which libvirt reads."""
         with translated(f"cannot read volume {self.name!r}"):
-            wanted = min(length, int(self._handle.info()[1]))
+            size = min(length, int(self._handle.info()[1]))
             return receive(
-                self._handle.connect(), lambda stream: self._handle.download(stream, 0, wanted)
+                self._handle.connect(), lambda stream: self._handle.download(stream, 0, size)
             )
 
     def delete(self) -> None:
-        """Remove the volume and what is in it; gone already is fine."""
+        """Delete the volume with its data, unless it is gone."""
         with suppress(NotFound), translated(f"cannot delete volume {self.name!r}"):
             self._handle.delete()

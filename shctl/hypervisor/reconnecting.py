@@ -11,14 +11,14 @@ from shctl.hypervisor.binding import api, prepare, translated
 
 OPEN_TIMEOUT = 10.0  # seconds
 KEEPALIVE = (5, 2)  # seconds between probes, probes that may stay unanswered
-# A daemon that is stuck keeps whoever wants to open a connection, and nothing can end that.
+# Opening a connection to a stuck daemon cannot be cancelled, so the number of attempts is limited.
 _opening = threading.Semaphore(16)
 
 
 class Reconnecting:
     """A libvirt connection that opens at its first use, and again after it was lost.
 
-    A read-only one is open to more users: it lists, and changes nothing.
+    A read-only one needs fewer permissions, and changes nothing.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Reconnecting:
 
     @property
     def connection(self) -> Any:
-        """Return the connection, opened at its first use and anew whenever it was lost.
+        """Return the connection; open it at its first use, and again if it was lost.
 
         Raises Unreachable when that fails or takes too long.
         """
@@ -54,12 +54,12 @@ class Reconnecting:
 
     @property
     def lost(self) -> bool:
-        """Tell whether the connection was opened and has broken off since."""
+        """Return whether the connection was opened and lost."""
         opened = self._opened
         return opened is not None and not _is_alive(opened)
 
     def close(self) -> None:
-        """Close the connection in good order; it opens again at its next use."""
+        """Close the connection; it opens again at its next use."""
         opened = self._opened
         self._forget()
         if opened is not None and _is_alive(opened):
@@ -67,12 +67,12 @@ class Reconnecting:
                 opened.close()
 
     def _forget(self) -> None:
-        """Drop the connection, which closes it as soon as no thread is in a call any more."""
+        """Drop the connection; it closes when the last call in another thread returns."""
         opened, self._opened = self._opened, None
         callbacks, self._callbacks = self._callbacks, []
-        # libvirt keeps a connection as long as it has callbacks.
+        # libvirt does not close a connection that has callbacks.
         for callback in callbacks:
-            with suppress(ShctlError), translated("cannot end the events"):
+            with suppress(ShctlError), translated("cannot deregister an event"):
                 opened.domainEventDeregisterAny(callback)
 
     def _open(self) -> Any:
@@ -102,7 +102,7 @@ class Reconnecting:
 
     def _set_up(self, connection: Any) -> None:
         # The test driver has no keepalive.
-        with suppress(ShctlError), translated("cannot watch over the connection"):
+        with suppress(ShctlError), translated("cannot set up keepalive"):
             connection.setKeepAlive(*KEEPALIVE)
         for watcher in self._watchers:
             lifecycle = api.VIR_DOMAIN_EVENT_ID_LIFECYCLE
@@ -112,15 +112,15 @@ class Reconnecting:
             self._callbacks.append(number)
 
     def watch(self, watcher: Callable[[], None]) -> None:
-        """Have a function called whenever a domain comes, starts, stops or goes.
+        """Call a function whenever a domain is defined, started, stopped or undefined.
 
-        It holds from the next time the connection opens, so it is called before the first use.
+        This takes effect when the connection opens, so call it before the first use.
         """
         self._watchers.append(watcher)
 
 
 def _is_alive(connection: Any) -> bool:
-    # Asks nobody: keepalive and the end of the stream are what libvirt judges by.
-    with suppress(ShctlError), translated("cannot look at the connection"):
+    # No call to the daemon: libvirt knows from keepalive and from the end of the stream.
+    with suppress(ShctlError), translated("cannot check the connection"):
         return bool(connection.isAlive())
     return False

@@ -1,7 +1,7 @@
-"""Whether firmware boots a disk, by how the disk begins.
+"""Determine whether firmware can boot a disk, from the start of the disk.
 
-The BIOS runs the code in the first sector where 55 AA ends it. UEFI looks for files in partitions,
-or in a FAT file system that has the disk to itself (UEFI 2.10, 13.3).
+The BIOS runs the code in the first sector if the sector ends with 55 AA. UEFI searches for files in
+partitions, or in a FAT file system on the whole disk (UEFI 2.10, 13.3).
 """
 
 import struct
@@ -14,13 +14,13 @@ _ACTIVE = 0x80
 _GPT, _GPT_LEAST = b"EFI PART", 16
 _FAT_JUMPS = (b"\xeb", b"\xe9")
 
-# What partitioning and formatting leave in the first sector, and what boots nothing by itself.
+# Code that partitioning and formatting write to the first sector, and that boots nothing itself.
 _PARTED = bytes.fromhex("fa b8 00 10 8e d0 bc 00 b0")  # starts the active partition: parted(8)
 _NO_SYSTEM = b"not a bootable disk"  # mkfs.fat(8), mkntfs(8)
 
 
 def is_bootable(head: bytes, *, uefi: bool) -> bool:
-    """Tell whether firmware finds something to boot on a disk that begins so."""
+    """Return whether firmware finds something to boot on a disk with this start."""
     if head[_SECTOR - 2 : _SECTOR] != _SIGNATURE:
         return False
     return _has_partition(head) or _is_fat(head) if uefi else _has_code(head[:_SECTOR])
@@ -50,11 +50,11 @@ def _entries(sector: bytes) -> list[bytes]:
 
 
 def _has_gpt_partition(head: bytes) -> bool:
-    """Tell whether one entry of a GPT has a type; the fields are those of UEFI 2.10, 5.3.2."""
+    """Return whether one entry of a GPT has a type; the fields are those of UEFI 2.10, 5.3.2."""
     if len(head) < 2 * _SECTOR:
         return False
     block, number, size = struct.unpack_from("<QII", head, _SECTOR + 72)
     start = block * _SECTOR
     if size < _GPT_LEAST or start + number * size > len(head):
-        return True  # somewhere else: that cannot be said from here
+        return True  # the table is elsewhere on the disk, so this is not certain
     return any(any(head[at : at + 16]) for at in range(start, start + number * size, size))

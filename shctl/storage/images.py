@@ -1,4 +1,4 @@
-"""What disk images stand on, as qemu-img says: the one caller of qemu-img."""
+"""Find the files that disk images depend on; nothing else calls qemu-img."""
 
 import json
 import os
@@ -13,37 +13,37 @@ from shctl.common.errors import Conflict
 from shctl.xml.disks import RAW
 
 TIMEOUT = 10  # seconds; one image takes 7 ms
-_DEPTH = 200  # images on top of each other, libvirt's own limit
+_DEPTH = 200  # images in a chain, libvirt's own limit
 _HEAD = 64  # bytes
 
-# Formats of which QEMU knows images that stand on another file: qcow and qcow2, qed, vmdk. A
-# vmdk may also be a text, which begins with comments, blank lines or its version.
+# First bytes of the formats whose images can depend on another file: qcow and qcow2, qed, vmdk. A
+# vmdk may also be a text file, which begins with comments, blank lines or its version.
 _MAGICS = (b"QFI\xfb", b"QED\0", b"KDMV", b"COWD", b"#", b" ", b"version=")
 _FORMATS = {
     "qcow", "qcow2", "qed", "vmdk", "vdi", "vhdx", "vpc", "luks", "parallels", "bochs", "cloop",
     "dmg",
 }  # fmt: skip
-# QEMU's drivers that reach no network and nothing but the files that they name.
+# QEMU's drivers that use no network, and only the files that they name.
 _LOCAL = _FORMATS | {"file", "host_device", RAW, "copy-on-read", "preallocate", "compress"}
 _PREFIXES = ("file:", "host_device:")
 
-Found = tuple[str, str | None]  # a file below an image, and its format, None if it is to be probed
+Found = tuple[str, str | None]  # a file that an image depends on, and its format, None to probe it
 
 
 class Unresolved(Conflict):
-    """It cannot be found out what an image stands on."""
+    """It cannot be determined what an image depends on."""
 
 
 def may_have_backing(path: str) -> bool:
-    """Tell whether a plain file may be an image that stands on others; only False is certain.
+    """Return whether a file may be an image that depends on others; only False is certain.
 
-    Raises Unreadable for one that cannot be read.
+    Raise Unreadable.
     """
     return _head(path).startswith(_MAGICS)
 
 
 def _head(path: str) -> bytes:
-    """Return the first bytes of a file or block device, nothing of one that is not there."""
+    """Return the first bytes of a file or block device, none if it does not exist."""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags)
@@ -60,10 +60,10 @@ def _head(path: str) -> bytes:
 
 
 def dependencies(path: str, kind: str | None) -> Iterator[str]:
-    """Yield the files that an image stands on: backing files, data files and extents, all the way.
+    """Yield the files that an image depends on: backing files, data files, extents, recursively.
 
-    `kind` is the image's format, None where QEMU would probe it. A raw image stands on nothing,
-    whatever its guest wrote into it. Raises Unresolved and Unreadable.
+    `kind` is the image's format, None if QEMU would probe it. A raw image depends on nothing, even
+    if its guest wrote the header of an image to it. Raise Unresolved, Unreadable.
     """
     left: list[Found] = [(path, kind)]
     seen: set[files.Identity] = set()
@@ -80,11 +80,11 @@ def dependencies(path: str, kind: str | None) -> Iterator[str]:
 
 
 def _identity(path: str) -> files.Identity | None:
-    """Return what an image is, None where it is not there."""
+    """Return an image's identity, None if it does not exist."""
     facts = files.stat_or_none(path)
     if facts is None:
         return None
-    # Opening anything else, such as a FIFO, may wait for ever.
+    # Opening anything else, such as a FIFO, may block.
     if not stat.S_ISREG(facts.st_mode) and not stat.S_ISBLK(facts.st_mode):
         raise Unresolved(f"{path} is neither a file nor a block device")
     _head(path)  # raises Unreadable where qemu-img would only fail
@@ -92,16 +92,16 @@ def _identity(path: str) -> files.Identity | None:
 
 
 def _information(path: str, kind: str | None) -> dict[str, Any]:
-    # Another process has the image open, as a rule: -U does without its locks.
-    # libvirt has names of formats that QEMU does not know, such as iso.
+    # -U (force-share) ignores the locks of a QEMU that has the image open. libvirt has names of
+    # formats that QEMU does not know, such as iso.
     known = ["-f", kind] if kind in _FORMATS else []
     argv = ["qemu-img", "info", "--output=json", "-U", *known, "--", path]
     try:
         found = json.loads(_run(argv, path))
     except ValueError as error:
-        raise Unresolved(f"qemu-img does not describe {path}") from error
+        raise Unresolved(f"qemu-img returns no description of {path}") from error
     if not isinstance(found, dict):
-        raise Unresolved(f"qemu-img does not describe {path}")
+        raise Unresolved(f"qemu-img returns no description of {path}")
     return found
 
 
@@ -121,13 +121,13 @@ def _run(argv: list[str], path: str) -> str:
             call.result = f"status {process.returncode}"
     except subprocess.TimeoutExpired as error:
         process.kill()
-        # What hangs in the kernel, as over NFS, does not even die.
+        # A process that hangs in the kernel, as on NFS, does not die.
         with suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=1)
         raise Unresolved(f"qemu-img does not answer about {path} in {TIMEOUT} s") from error
     if process.returncode:
-        words = errors.strip().removeprefix("qemu-img: ")
-        raise Unresolved(f"qemu-img cannot read {path}: {words[:300]}")
+        message = errors.strip().removeprefix("qemu-img: ")
+        raise Unresolved(f"qemu-img cannot read {path}: {message[:300]}")
     return output
 
 
@@ -144,22 +144,24 @@ def _directly_below(path: str, found: dict[str, Any]) -> Iterator[Found]:
 
 
 def _named(path: str, name: str) -> Iterator[str]:
-    """Yield the files in a name that an image has for what it stands on; raise Unresolved."""
+    """Yield the files in the name of a dependency, as an image has it; raise Unresolved."""
     if name.startswith("json:"):
         try:
             options = json.loads(name.removeprefix("json:"))
         except (ValueError, RecursionError) as error:
-            raise Unresolved(f"{path} stands on {name[:200]}, which is not understood") from error
+            raise Unresolved(
+                f"{path} depends on {name[:200]}, which shctl does not support"
+            ) from error
         named = [*_in_options(path, options)]
     else:
         prefix = next(filter(name.startswith, _PREFIXES), "")
         named = [name.removeprefix(prefix)]
         if not prefix and ":" in name.partition("/")[0]:
-            raise Unresolved(f"{path} stands on {name[:200]}, which is not on this machine")
+            raise Unresolved(f"{path} depends on {name[:200]}, which is not on this machine")
     if not named:
-        raise Unresolved(f"{path} stands on {name[:200]}, which is not understood")
+        raise Unresolved(f"{path} depends on {name[:200]}, which shctl does not support")
     for file in named:
-        # QEMU takes a relative one from where the image is, or from where itself runs.
+        # QEMU resolves a relative path from the image's directory, or from its own.
         yield os.path.join(os.path.dirname(path), file)  # noqa: PTH118, PTH120
         if not file.startswith("/"):
             yield f"/{file}"
@@ -177,7 +179,7 @@ def _in_options(path: str, options: object) -> Iterator[str]:
         for key, value in node.items():
             last = key.rpartition(".")[2]
             if last == "driver" and not (isinstance(value, str) and value in _LOCAL):
-                raise Unresolved(f"{path} stands on an image of QEMU's driver {str(value)[:40]!r}")
+                raise Unresolved(f"{path} depends on an image of QEMU's driver {str(value)[:40]!r}")
             if last == "filename":
                 yield str(value)
             elif isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""Volumes of hosts: build their XML, make the default pool on first use, find and remove them."""
+"""Create volumes, and the default pool at its first use."""
 
 import os
 from contextlib import suppress
@@ -15,10 +15,10 @@ DEFAULT_POOL = "shctl"
 
 
 def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
-    """Return an active pool; the default one is made at its first use, others must be active.
+    """Return an active pool; the default one is created at its first use, others must be active.
 
-    Starting another one could build it, which formats its devices, as it could if somebody has
-    made the default one of another type than a directory.
+    Starting a pool builds it, which formats the devices of some types. So only a default pool that
+    is a directory is started.
     """
     try:
         pool = hypervisor.pool(name)
@@ -52,7 +52,7 @@ def check_default_pool(hypervisor: Hypervisor, *, exists: bool) -> None:
 
 
 def _start(pool: Pool) -> None:
-    # Two first creations may meet here too, and while one starts the pool it is not active yet.
+    # Another process may be starting the pool at this moment.
     with locks.hold("pool", pool.name):
         if not pool.active:
             pool.start()
@@ -60,36 +60,36 @@ def _start(pool: Pool) -> None:
 
 def _make_default(hypervisor: Hypervisor) -> Pool:
     _check_directory_free(hypervisor)
-    # Two first creations may meet here: the second finds what the first has made.
+    # Another process may create the pool at this moment.
     with suppress(Conflict):
         return hypervisor.define_pool(build_pool(DEFAULT_POOL, str(paths.volumes())))
     return hypervisor.pool(DEFAULT_POOL)
 
 
 def _check_directory_free(hypervisor: Hypervisor) -> None:
-    """Raise Conflict when the default pool's directory is another pool's, by whatever path."""
+    """Raise Conflict if another pool uses the default pool's directory, by any path."""
     for name in hypervisor.pool_names():
-        with suppress(NotFound):  # gone in the meantime
+        with suppress(NotFound):  # deleted meanwhile
             path = read_pool(hypervisor.pool(name).xml()).path
             if name != DEFAULT_POOL and os.path.realpath(path) == os.path.realpath(paths.volumes()):
                 raise Conflict(
-                    f"pool: the directory of the default pool, {paths.volumes()}, is that of pool"
-                    f" {name!r} already; --pool {name} uses it",
+                    f"pool: the directory of the default pool, {paths.volumes()}, belongs to"
+                    f" pool {name!r}; use it with '--pool {name}'",
                     field="pool",
                 )
 
 
 def create_volume(pool: Pool, name: str, size: int, owner: Owner | None = None) -> Volume:
-    """Make a raw volume of `size` GiB, sparse wherever the pool can, for `owner` if need be.
+    """Create a raw volume of `size` GiB, sparse if the pool supports it, for `owner` if given.
 
-    Raises Conflict when the name is taken, NoSpace when the pool is full.
+    Raise Conflict if the name exists, NoSpace if the pool is full.
     """
-    # A logical volume with less allocation than capacity becomes a snapshot that breaks when full.
+    # A logical volume with less allocation than capacity is a snapshot, which breaks when full.
     sparse = read_pool(pool.xml()).type != "logical"
     numbers = (owner.user, owner.group) if owner else None
     return pool.create_volume(name, build_volume(name, size, sparse=sparse, owner=numbers))
 
 
 def disk_source(pool: Pool, volume: Volume) -> Source:
-    """Return how a domain's disk names a volume: by its path, or within its Ceph cluster."""
+    """Return the source of a domain's disk: the volume's path, or its name in a Ceph cluster."""
     return Source(volume.path, volume.is_block, read_pool(pool.xml()).ceph)

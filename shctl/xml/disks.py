@@ -1,4 +1,4 @@
-"""Read disks from domain XML: where their bytes are, and what libvirt says that they stand on."""
+"""Read disks and their backing files from domain XML; pure, no I/O."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _BELOW = ("backingStore", "dataStore", "mirror")
 
 @dataclass(frozen=True)
 class Layer:
-    """A file, device or volume below a disk, or an image that a network has.
+    """A file, device or volume of a disk, or an image that is accessed over the network.
 
     `path` is the name of the image where there is a `protocol`, None where there is a `volume`, by
     pool and name. `format` is None where the XML leaves it to QEMU. `complete` says that all the
@@ -32,7 +32,7 @@ class Layer:
 class DiskRow:
     """A disk in a domain's XML.
 
-    `removable` is False for one that is not the domain's alone, or that it may only read.
+    `removable` is False for a disk that is shared or read-only.
     `monitors` are those of a Ceph cluster, as (name, port).
     """
 
@@ -79,7 +79,7 @@ def _row(disk: etree._Element) -> DiskRow:
 
 
 def _layers(domain: etree._Element) -> Iterator[Layer]:
-    """Yield what a domain's drives are made of, CD-ROMs too, as far down as the XML says."""
+    """Yield the images of a domain's drives, CD-ROMs too, and the backing files in the XML."""
     for disk in domain.iterfind("devices/disk"):
         complete = _is_complete(disk)
         yield _layer(disk.find("source"), disk.find("driver"), complete=complete)
@@ -88,7 +88,7 @@ def _layers(domain: etree._Element) -> Iterator[Layer]:
 
 
 def read_snapshot(xml: str) -> Iterator[Layer]:
-    """Yield the images that an external snapshot, in libvirt's XML, had its host write to."""
+    """Yield the images of an external snapshot, from libvirt's XML."""
     for disk in parse(xml).iterfind("disks/disk[@snapshot='external']"):
         yield _layer(disk.find("source"), disk.find("driver"), complete=False)
 
@@ -100,14 +100,14 @@ def _layer(source: etree._Element | None, kind: etree._Element | None, *, comple
         path=next(filter(None, map(given.get, ("file", "dev", "dir", "name"))), None),
         volume=named,
         protocol=given.get("protocol"),
-        # A directory, which QEMU makes a file system of, has no image's header.
+        # QEMU presents a directory as a file system; there is no image.
         format=RAW if "dir" in given else kind.get("type") if kind is not None else None,
         complete=complete,
     )
 
 
 def _is_complete(disk: etree._Element) -> bool:
-    """Tell whether the chain of backing files ends in an empty element, as libvirt writes it."""
+    """Return whether the chain of backing files ends in an empty element, as libvirt writes it."""
     below: etree._Element | None = disk
     while below is not None:
         if below.tag == "backingStore" and not len(below) and not below.get("type"):
@@ -119,7 +119,7 @@ def _is_complete(disk: etree._Element) -> bool:
 def _other_files(domain: etree._Element) -> set[str]:
     """Return the paths of files and devices that a domain uses for anything but a drive.
 
-    Whatever may be a path counts: memory, firmware, and options that QEMU gets as they are.
+    Any text that may be a path counts: memory, firmware, and options that are passed to QEMU.
     """
     parts = [e for e in domain if e.tag not in ("metadata", "devices")]
     parts += [e for e in domain.iterfind("devices/*") if e.tag != "disk"]

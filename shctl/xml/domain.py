@@ -16,9 +16,9 @@ GUEST_AGENT = "org.qemu.guest_agent.0"
 
 @dataclass(frozen=True)
 class Ceph:
-    """Where a Ceph cluster is: its monitors as (name, port), and the secret that opens it.
+    """A Ceph cluster: its monitors as (name, port), and the secret for access to it.
 
-    libvirt knows the secret by its UUID, in `secret`, or by its `usage`.
+    libvirt identifies the secret by its UUID, in `secret`, or by its `usage`.
     """
 
     monitors: tuple[tuple[str, str | None], ...]
@@ -78,7 +78,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class InterfaceRow:
-    """An interface in a domain's XML; `bridge`, `vlan`, `trunk` and `port` are told while it runs.
+    """An interface in a domain's XML; `bridge`, `vlan`, `trunk` and `port` only while it runs.
 
     `switched` says that the interface is a port of Open vSwitch.
     """
@@ -97,8 +97,8 @@ class InterfaceRow:
 class DomainInfo:
     """What shctl reads from a domain's XML; `memory` and `max_memory` in MiB.
 
-    `installer` says that this is not the host as it is stored but the boot that installs it,
-    `active` that it had a QEMU process, `copied` that it has another domain's metadata.
+    `installer` says that this is the definition for the boot that installs the host, `active` that
+    it had a QEMU process, `copied` that its metadata was copied from another domain.
     """
 
     memory: int
@@ -117,7 +117,7 @@ class DomainInfo:
 
 
 def build(spec: Spec) -> str:
-    """Return the XML of a host that boots from its disk, then the network; or of its installer."""
+    """Return the XML of a host that boots from disk, then network; or of its installer."""
     hardware = spec.hardware
     root = etree.Element("domain", type=hardware.virt_type)
     _text(root, "name", spec.name)
@@ -133,7 +133,7 @@ def build(spec: Spec) -> str:
     _add(root, "cpu", mode="host-passthrough" if hardware.virt_type == "kvm" else "maximum")
     _add(root, "clock", offset="utc")
     _text(root, "on_poweroff", "destroy")
-    # An installer that reboots must not meet its own kernel again; it has to end like a power-off.
+    # A reboot must not start the installer again; it has to end QEMU as a power-off does.
     _text(root, "on_reboot", "destroy" if spec.installer else "restart")
     _text(root, "on_crash", "destroy")
     _add_devices(root, spec)
@@ -174,7 +174,7 @@ def _add_disk(devices: etree._Element, host: str, index: int, source: Source) ->
     target = names.disk_target(index)
     kind = "network" if source.ceph else "block" if source.is_block else "file"
     disk = _add(devices, "disk", type=kind, device="disk")
-    # The type is explicit, or QEMU would guess it from bytes that the guest writes.
+    # Without a type QEMU would probe it, from bytes that the guest can write.
     _add(disk, "driver", name="qemu", type="raw", discard="unmap")
     if source.ceph:
         _add_ceph(_add(disk, "source", protocol="rbd", name=source.path), source.ceph)
@@ -183,7 +183,8 @@ def _add_disk(devices: etree._Element, host: str, index: int, source: Source) ->
     _add(disk, "target", dev=target, bus="scsi")
     _text(disk, "serial", names.serial(host, target))
     _text(disk, "wwn", names.wwn(host, target))
-    # libvirt would put seven disks on this controller, and others on one that Linux may not know.
+    # By default libvirt puts seven disks on this controller, and others on one that not every
+    # Linux has a driver for.
     place = {"controller": "0", "bus": "0", "target": "0", "unit": str(index)}
     _add(disk, "address", {"type": "drive", **place})
 
@@ -206,20 +207,20 @@ def _add_interface(devices: etree._Element, network: str, mac: str) -> None:
 
 def _add_console(devices: etree._Element, path: str) -> None:
     serial = _add(devices, "serial", type="pty")
-    # virtlogd writes the file, so it goes on when nobody watches and when libvirtd restarts.
+    # virtlogd writes the file, also without a client and while libvirtd restarts.
     _add(serial, "log", file=path, append="on")
     _add(serial, "target", type="isa-serial", port="0")
     _add(_add(devices, "console", type="pty"), "target", type="serial", port="0")
 
 
 def mentions(xml: str, text: str) -> bool:
-    """Tell whether XML may hold a text: only False is certain, but it costs no parsing."""
-    # What libvirt writes in another way is left out.
+    """Return whether XML may contain a text, without parsing it; only False is certain."""
+    # Without the characters that libvirt may write as entities.
     return max(re.split("[&<>'\"]", text), key=len) in xml
 
 
 def read(xml: str) -> DomainInfo:
-    """Return what shctl needs from a domain's XML, whoever made it."""
+    """Return what shctl needs from the XML of any domain."""
     root = parse(xml)
     memory, max_memory = hardware.memory(root)
     cpus, max_cpus = hardware.cpus(root)

@@ -1,4 +1,4 @@
-"""Read what a domain's XML says of memory, processors and the serial console; pure, no I/O."""
+"""Read memory, processors and the serial console from a domain's XML; pure, no I/O."""
 
 from lxml import etree
 
@@ -7,7 +7,7 @@ _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
 
 
 def size(element: etree._Element | None, default: str = "KiB") -> int | None:
-    """Return a size in bytes, None where there is none; `default` is the unit that is not written.
+    """Return a size in bytes, None without one; `default` is the unit if none is given.
 
     libvirt takes b, bytes, KB, k, KiB, MB, M, MiB and so on, in any case (virScaleInteger).
     """
@@ -26,14 +26,14 @@ def _factor(unit: str) -> int | None:
 
 
 def memory(domain: etree._Element) -> tuple[int, int]:
-    """Return the memory that a domain has now, and the most that it may get, both in MiB."""
+    """Return the current and the maximum memory of a domain, in MiB."""
     most = size(domain.find("memory")) or 0
     current = size(domain.find("currentMemory"))
     return (most if current is None else current) // MIB, most // MIB
 
 
 def cpus(domain: etree._Element) -> tuple[int, int]:
-    """Return the number of processors that a domain has now, and the most that it may get."""
+    """Return the current and the maximum number of processors of a domain."""
     vcpu = domain.find("vcpu")
     most = "1" if vcpu is None else (vcpu.text or "1").strip()
     current = most if vcpu is None else vcpu.get("current", most)
@@ -41,7 +41,7 @@ def cpus(domain: etree._Element) -> tuple[int, int]:
 
 
 def console_log(domain: etree._Element) -> str | None:
-    """Return the path of the file that the first console with one is written to."""
+    """Return the path of the log of the first console that has one."""
     for kind in ("serial", "console"):
         for device in domain.iterfind(f"devices/{kind}"):
             log, source = device.find("log"), device.find("source")

@@ -1,4 +1,4 @@
-"""What shctl knows about a host: one element in the domain's own metadata, and no database."""
+"""shctl's metadata about a host: one element in the domain's XML, instead of a database."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _HOST = f"{{{URI}}}host"
 DEADLINE = "deadline"
 _PHASES = frozenset(Phase)
 
-# Whoever may define domains may write anything here, so that nothing of it is without bounds.
+# Anyone who can define domains can write anything here, so everything that is read has a limit.
 _MOST = 1000  # volumes, or paths; a host has fewer disks
 _LONGEST = 4096  # characters, Linux' own limit for a path
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
@@ -34,12 +34,12 @@ class OwnedVolume:
 
 @dataclass(frozen=True)
 class Installation:
-    """How far an installation has come; times in UTC as RFC 3339 writes them.
+    """State of an installation; times in UTC, in the format of RFC 3339.
 
-    `boot` names the boot of the machine in which it began, and `until` is the uptime in seconds
-    at which its time is over: clocks are set, that is not. `cause` is DEADLINE from when the
-    deadline has passed until its installer has ended or was asked to. `unchecked` says why it is
-    not certain that the installer has written to a disk.
+    `boot` identifies the boot of the machine during which it began, and `until` is the uptime in
+    seconds of its deadline, since the clock may be changed. `cause` is DEADLINE from the deadline
+    until the installer has ended or was asked to. `unchecked` says why it is not certain that the
+    installer wrote to a disk.
     """
 
     phase: Phase
@@ -55,22 +55,22 @@ class Installation:
 
     @property
     def open(self) -> bool:
-        """Tell whether the installation has not come to its end."""
+        """Return whether the installation has not ended."""
         return self.phase in (Phase.INSTALLING, Phase.FINISHING)
 
     @property
     def late(self) -> bool:
-        """Tell whether it failed by its deadline alone, so that its installer may still end."""
+        """Return whether only its deadline made it fail, so that its installer may still finish."""
         return self.phase == Phase.FAILED and self.cause == DEADLINE
 
     @property
     def pending(self) -> bool:
-        """Tell whether the installation may still come further."""
+        """Return whether the state of the installation may still change."""
         return self.open or self.late
 
     @property
     def overdue(self) -> bool:
-        """Tell whether the deadline is past."""
+        """Return whether the deadline is past."""
         if self.boot and self.until is not None and self.boot == boot_id():
             return uptime() > self.until
         return now() > self.deadline
@@ -85,12 +85,11 @@ class Installation:
 
 @dataclass(frozen=True)
 class Metadata:
-    """Our element; `created` in UTC as RFC 3339 writes it.
+    """shctl's element; `created` in UTC as RFC 3339 writes it.
 
-    `complete` is False from the moment a name is reserved until the host stands, or runs, and
-    again from the moment its deletion begins.
-    `paths` are disks that an adopted host brought along and that were named as its own.
-    `uuid` is that of the domain that this was written for; older versions wrote none.
+    `complete` is False while the host is being created or deleted.
+    `paths` are disks of an adopted host that the user declared its own.
+    `uuid` is that of the domain that this was written for; older versions of shctl wrote none.
     """
 
     created: str
@@ -102,7 +101,7 @@ class Metadata:
 
 
 def build(metadata: Metadata) -> etree._Element:
-    """Return the element that stands for this metadata, with its namespace."""
+    """Return the metadata as an element with its namespace."""
     root = etree.Element(_HOST, nsmap={KEY: URI})
     _fill(root, metadata)
     return root
@@ -132,26 +131,26 @@ def _fill(root: etree._Element, metadata: Metadata) -> None:
 
 
 def is_copy(domain: etree._Element) -> bool:
-    """Tell whether a domain's XML has metadata that was written for another domain.
+    """Return whether a domain's XML has metadata that was written for another domain.
 
-    virt-clone copies it, and so does whoever defines a domain by another one's XML.
+    virt-clone copies it, as does anyone who defines a domain from the XML of another one.
     """
     root = domain.find(f"metadata/{_HOST}")
     return root is not None and root.get("uuid", uuid := domain.findtext("uuid")) != uuid
 
 
 def read(domain: etree._Element) -> Metadata | None:
-    """Return our metadata from a domain's XML, or None where the host is not ours.
+    """Return shctl's metadata from a domain's XML, None if shctl does not manage the domain.
 
-    It is input, not truth: what it lists need not belong to the host, and what could not have been
-    written by us is left out. libvirt's setMetadata puts the inner elements into our namespace,
-    its define leaves them as is.
+    Not trusted: what it lists need not belong to the host, and values that shctl never writes are
+    left out. libvirt's setMetadata puts the inner elements into shctl's namespace, its define
+    does not change them.
     """
     root = domain.find(f"metadata/{_HOST}")
     if root is None or is_copy(domain):
         return None
     install = root.find("{*}install")
-    # Nobody installs a host whose name could not be that of its boot files.
+    # A host with boot files has a name that can be a file name.
     if not names.is_file_name(domain.findtext("name", "")):
         install = None
     disks = root.iterfind("{*}disk")
@@ -167,7 +166,7 @@ def read(domain: etree._Element) -> Metadata | None:
 
 
 def _sane(rows: Iterable[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
-    """Return each row once, but for those with a value that is empty or too long."""
+    """Return the rows without duplicates and without values that are empty or too long."""
     sane = (row for row in rows if all(0 < len(value) <= _LONGEST for value in row))
     return dict.fromkeys(islice(sane, _MOST))
 
@@ -177,7 +176,7 @@ def _time(element: etree._Element, key: str) -> str | None:
     return value if _TIME.fullmatch(value) else None
 
 
-def _words(element: etree._Element, key: str) -> str | None:
+def _text(element: etree._Element, key: str) -> str | None:
     value = element.get(key)
     return value if value is None else value[:_LONGEST]
 
@@ -188,13 +187,13 @@ def _read_install(element: etree._Element) -> Installation:
         phase=Phase(phase) if phase in _PHASES else Phase.FAILED,
         started=_time(element, "started") or "",
         deadline=_time(element, "deadline") or "",
-        location=_words(element, "location"),
+        location=_text(element, "location"),
         ended=_time(element, "ended"),
-        reason=_words(element, "reason"),
-        boot=_words(element, "boot"),
+        reason=_text(element, "reason"),
+        boot=_text(element, "boot"),
         until=_seconds(element.get("until", "")),
-        cause=_words(element, "cause"),
-        unchecked=_words(element, "unchecked"),
+        cause=_text(element, "cause"),
+        unchecked=_text(element, "unchecked"),
     )
 
 

@@ -10,7 +10,7 @@ from shctl.xml.parsing import parse
 
 @dataclass(frozen=True)
 class Spec:
-    """A network to be; with `trunk` its ports carry those tags and `vlan` untagged."""
+    """A network to create; with `trunk` its ports carry those tags, and `vlan` untagged."""
 
     name: str
     bridge: str
@@ -50,7 +50,7 @@ def build(spec: Spec, virtualport: str | None = "openvswitch") -> str:
 
 
 def read(xml: str) -> NetworkInfo:
-    """Return what shctl needs from a network's XML, whoever made it."""
+    """Return what shctl needs from the XML of any network."""
     root = parse(xml)
     bridge = root.find("bridge")
     vlan, trunk = read_vlan(root)
@@ -68,9 +68,9 @@ def read_tags(xml: str, portgroup: str | None) -> Tags:
     Those of its port group, or of the one that is the default, else the network's own.
     """
     root = parse(xml)
-    wanted = root.iterfind("portgroup")
+    groups = root.iterfind("portgroup")
     group = next(
-        (e for e in wanted if (e.get("name") == portgroup if portgroup else _is_default(e))), None
+        (e for e in groups if (e.get("name") == portgroup if portgroup else _is_default(e))), None
     )
     tags = (None, ()) if group is None else read_vlan(group)
     return read_vlan(root) if tags == (None, ()) else tags

@@ -72,7 +72,7 @@ def test_r40_service_knows_what_it_cannot_see(path: Path) -> None:
     as_root = subprocess.run(probe, env=env, capture_output=True, text=True, check=True)
     assert as_root.stdout == "seen\n"
     done = subprocess.run(as_service(*probe), env=env, capture_output=True, text=True, check=True)
-    assert f"cannot look at {path}" in done.stdout
+    assert f"cannot check {path}" in done.stdout
     assert "in a root shell" in done.stdout
 
 

@@ -40,7 +40,7 @@ def held_elsewhere(name: str, *shared: str) -> Iterator["subprocess.Popen[str]"]
 
 def test_other_process_is_refused() -> None:
     with held_elsewhere("lock1"):
-        words = "another shctl is at work on host 'lock1'"
+        words = "another shctl process is working on host 'lock1'"
         with pytest.raises(Conflict, match=words), locks.hold("host", "lock1", timeout=0):
             pytest.fail("two holders")
         with locks.hold("host", "lock2", timeout=0), locks.hold("network", "lock1", timeout=0):
@@ -48,7 +48,7 @@ def test_other_process_is_refused() -> None:
 
 
 def test_error_calls_it_what_people_do() -> None:
-    words = "^another shctl is at work on the one; try again$"
+    words = "^another shctl process is working on the one; try again$"
     with (
         locks.hold("host", "lock8"),
         pytest.raises(Conflict, match=words),

@@ -147,7 +147,7 @@ def test_locks_of_an_ordinary_user_that_somebody_else_has_made(kind: str, tmp_pa
         path.chmod(0o777)
     if kind != "owner":
         os.chown(path, uid, uid, follow_symlinks=False)
-    with pytest.raises(locks.Unlockable, match="look at whose it is"):
+    with pytest.raises(locks.Unlockable, match="check its owner"):
         locks._check_own(path, uid)
 
 

@@ -67,5 +67,5 @@ def test_owner_that_nobody_names_is_a_conflict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "qemu_conf", lambda: tmp_path)  # a directory cannot be read
-    with pytest.raises(Conflict, match="does not say which user"):
+    with pytest.raises(Conflict, match="does not report QEMU"):
         qemu_owner(Libvirt("qemu:///system"))

@@ -294,7 +294,9 @@ def test_other_download_does_not_wait(server: TreeServer, cache: Cache) -> None:
 def test_same_download_is_waited_for_no_longer_than_it_may_take(
     server: TreeServer, cache: Cache
 ) -> None:
-    words = f"^another shctl is at work on {server.url.replace('//', '//[*]{3}@')}/kernel; try"
+    words = (
+        f"^another shctl process is working on {server.url.replace('//', '//[*]{3}@')}/kernel; try"
+    )
 
     def fetch_too() -> None:
         with (

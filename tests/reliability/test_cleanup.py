@@ -77,7 +77,7 @@ def test_r01_start_fails() -> None:
     done = run(*CREATE, "--memory", "16000000", "--overcommit")
     assert (done.code, done.out) == (8, "")
     assert "cannot start host 'x'" in done.err
-    assert "stop other hosts, or give this one less memory" in done.err
+    assert "stop other hosts or give this one less memory" in done.err
 
 
 def test_r01_reading_back_fails() -> None:

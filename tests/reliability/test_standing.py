@@ -392,7 +392,7 @@ def test_r40_service_and_a_pool_that_it_cannot_see(home: Path, tmp_path: Path) -
             overlay("qcow2", "BASE")(home / "image", BASE)
             reply = server.client.ask("DELETE", "/hosts/base")
         assert (reply.status, BASE.exists()) == (409, True), reply
-        assert f"cannot look at {home / 'image'}" in reply.json["detail"]
+        assert f"cannot check {home / 'image'}" in reply.json["detail"]
     finally:
         call("virsh", "pool-destroy", "home")
 
@@ -500,7 +500,7 @@ def test_r40_disk_of_a_saved_host() -> None:
 @pytest.mark.usefixtures("_user")
 def test_r40_path_that_is_another_file_for_each_process() -> None:
     define(HOST.format(name="user", devices=DISK.format(kind="raw", path="/proc/self/fd/9")))
-    refused("cannot look at /proc/self/fd/9", "each process has its own")
+    refused("cannot check /proc/self/fd/9", "each process has its own")
 
 
 def test_r40_loop_device_over_a_disk() -> None:
