@@ -165,7 +165,7 @@ def test_inactive_network_is_deleted_and_not_used(net: str) -> None:
     call("virsh", "net-destroy", net)
     refused = run("hosts", "create", "x", "--memory=64", "--disk=1", "--network", net)
     assert refused.code == 2
-    assert "inactive; 'virsh net-start" in refused.err
+    assert "inactive; start it with 'virsh net-start" in refused.err
     ok("networks", "delete", "--yes", net)
 
 
