@@ -6,7 +6,7 @@ to the 50 ms of a list.
 
 
 class Host:
-    """A row of the list of hosts; `state` is a DomainState."""
+    """A row of the list of hosts; `state` is one of virsh's states."""
 
     __slots__ = ("id", "name", "state")
     columns = ("name", "state", "id")
