@@ -7,7 +7,7 @@ from typing import Any
 
 import libvirt
 
-from shctl.common import names
+from shctl.common import defaults, names
 from shctl.hosts import console_log
 from shctl.hypervisor.connection import Hypervisor
 from shctl.networks import manage
@@ -47,9 +47,9 @@ class Rack:
     def xml(self, name: str, *, logged: bool = True) -> str:
         """Return the XML of a host as shctl makes it, and make its volume."""
         volume = names.volume(name, "sda")
-        pool = volumes.open_pool(self.hypervisor, volumes.DEFAULT_POOL)
+        pool = volumes.open_pool(self.hypervisor, defaults.POOL)
         path = volumes.create_volume(pool, volume, 1).path
-        owned = (OwnedVolume(volumes.DEFAULT_POOL, volume),)
+        owned = (OwnedVolume(defaults.POOL, volume),)
         log = console_log.log_path(name)
         if logged:
             console_log.prepare_log(log)

@@ -20,6 +20,7 @@ from shctl.commands.types import (
     NamedText,
     Number,
 )
+from shctl.common import defaults
 from shctl.common.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ INSTALL = _grouped(
     ),
     click.option(
         "--install-timeout",
-        default="2h",
+        default=f"{defaults.INSTALL_TIMEOUT / 3600:g}h",
         show_default=True,
         type=Duration(1, 7 * 86400),
         metavar="TIME",
@@ -235,7 +236,11 @@ INSTALL = _grouped(
     help="Network of an interface. Repeat it for more interfaces.",
 )
 @click.option(
-    "--pool", default="shctl", show_default=True, type=POOL, help="Storage pool for the disks."
+    "--pool",
+    default=defaults.POOL,
+    show_default=True,
+    type=POOL,
+    help="Storage pool for the disks.",
 )
 @click.option("--autostart", is_flag=True, help="Start the host whenever the hypervisor boots.")
 @click.option("--start/--no-start", default=None, help="Start the host now; --install implies it.")
@@ -288,5 +293,5 @@ def create_host(
     if not install:
         return waiting.wait(session.hypervisor, name, "running")
     # The installation times out before this wait does, and records the reason.
-    timeout = install.timeout + waiting.TIMEOUT
+    timeout = install.timeout + defaults.WAIT_TIMEOUT
     return waiting.wait(session.hypervisor, name, "installed", timeout)

@@ -17,6 +17,7 @@ from shctl.commands.confirmation import confirmed, count
 from shctl.commands.host_creation import create_host
 from shctl.commands.session import Session
 from shctl.commands.types import HOST, Duration
+from shctl.common import defaults
 from shctl.common.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
     "--timeout",
     type=Duration(0, 86400),
     metavar="TIME",
-    help="Time for a clean shutdown: seconds, or 2m.  [default: 60]",
+    help=f"Time for a clean shutdown: seconds, or 2m.  [default: {defaults.STOP_TIMEOUT:g}]",
 )
 @click.pass_obj
 def stop_hosts(
@@ -122,7 +123,7 @@ def reboot_hosts(session: Session, names: tuple[str, ...], force: bool) -> list[
 )
 @click.option(
     "--timeout",
-    default="2h",
+    default=f"{defaults.WAIT_TIMEOUT / 3600:g}h",
     show_default=True,
     type=Duration(0, 7 * 86400),
     metavar="TIME",

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
+from shctl.common import defaults
 from shctl.common.errors import NotFound
 from shctl.common.model import Finding
 from shctl.common.states import Phase
@@ -14,7 +15,7 @@ from shctl.hosts import installation as installs
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Pool
-from shctl.storage import usage, volumes
+from shctl.storage import usage
 from shctl.xml.metadata import OwnedVolume
 
 _VOLUME = re.compile(r"(.+)-sd[a-z]+")
@@ -81,7 +82,7 @@ def inactive_pools(hypervisor: Hypervisor) -> Found:
     """Find inactive pools that hold disks of managed hosts."""
     snapshot = take_snapshot(hypervisor)
     used = {volume.pool for _, _, data in snapshot.managed for volume in data.volumes}
-    for name in sorted(used | {volumes.DEFAULT_POOL}):
+    for name in sorted(used | {defaults.POOL}):
         with suppress(NotFound):
             if not hypervisor.pool(name).active:
                 problem = "it is inactive, so its volumes can be neither used nor checked"
@@ -117,7 +118,7 @@ def _is_missing(hypervisor: Hypervisor, host: Domain, volume: OwnedVolume) -> bo
 def orphaned_volumes(hypervisor: Hypervisor) -> Found:
     """Find volumes in the default pool that are named like shctl's and belong to no host."""
     with suppress(NotFound):
-        if pool := _active_pool(hypervisor, volumes.DEFAULT_POOL):
+        if pool := _active_pool(hypervisor, defaults.POOL):
             yield from _orphaned_in(hypervisor, pool)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from shctl.common import names, paths
+from shctl.common import defaults, names, paths
 from shctl.common.errors import Conflict, InvalidInput
 from shctl.common.steps import Plan, Step
 from shctl.hosts import capacity, conflicts, console_log
@@ -131,9 +131,9 @@ def _pool_steps(name: str, state: HypervisorState) -> Iterator[BuildStep]:
     """Yield the step that makes the pool active; only the default one is created or started."""
     if state.pools.get(name):
         return
-    if name != volumes.DEFAULT_POOL and name in state.pools:
+    if name != defaults.POOL and name in state.pools:
         raise volumes.inactive_pool(name)
-    if name != volumes.DEFAULT_POOL:
+    if name != defaults.POOL:
         error = not_found("pool", name, state.pools)
         raise InvalidInput(f"pool: {error}; list all with 'virsh pool-list --all'", field="pool")
     action = "start" if name in state.pools else "create"

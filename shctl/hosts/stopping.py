@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from shctl.common import locks
+from shctl.common import defaults, locks
 from shctl.common.errors import Conflict, NotFound, TimedOut
 from shctl.common.model import Outcome
 from shctl.common.states import DomainState
@@ -13,8 +13,6 @@ from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.xml import domain, metadata
 from shctl.xml.metadata import Installation
-
-STOP_TIMEOUT = 60.0  # seconds
 
 
 def stop(
@@ -35,7 +33,7 @@ def stop(
         _clear_cause(host)
     # --force --timeout 0 powers the host off at once, as --force alone does.
     if not force or timeout:
-        seconds = STOP_TIMEOUT if timeout is None else timeout
+        seconds = defaults.STOP_TIMEOUT if timeout is None else timeout
         _shut_down(host, force=force, seconds=seconds)
     if _is_off(host):
         return Outcome(name, DomainState.SHUT_OFF)

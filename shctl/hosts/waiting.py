@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from shctl.common import locks
+from shctl.common import defaults, locks
 from shctl.common.errors import Conflict, InstallFailed, TimedOut, Unreachable
 from shctl.common.model import HostDetail
 from shctl.common.states import DomainState, Phase
@@ -14,7 +14,6 @@ from shctl.hosts import details, installation, power, stalls
 from shctl.hypervisor.connection import Hypervisor
 from shctl.xml.metadata import Installation
 
-TIMEOUT = 7200.0  # seconds
 MAX_QUERIES = 2  # for addresses, at a time and host
 RESTART = 60.0  # seconds that a restart of libvirt or Open vSwitch may take
 
@@ -22,7 +21,9 @@ _queries: Counter[str] = Counter()
 _lock = threading.Lock()
 
 
-def wait(hypervisor: Hypervisor, name: str, condition: str, timeout: float = TIMEOUT) -> HostDetail:
+def wait(
+    hypervisor: Hypervisor, name: str, condition: str, timeout: float = defaults.WAIT_TIMEOUT
+) -> HostDetail:
     """Wait for a condition: running, stopped, installed or address; return the host.
 
     `timeout` is in seconds. The host's installation is advanced meanwhile. Raise NotFound,

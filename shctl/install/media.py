@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shctl.common import defaults
 from shctl.common.errors import InvalidInput
 from shctl.hypervisor.ownership import Owner
 from shctl.install import boot_files, cmdline, trees
@@ -36,7 +37,7 @@ class InstallOptions:
     initrd: str | None = None
     inject: Mapping[str, bytes] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
-    timeout: float = 7200
+    timeout: float = defaults.INSTALL_TIMEOUT
     local: bool = False
 
 

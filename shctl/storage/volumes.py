@@ -3,15 +3,13 @@
 import os
 from contextlib import suppress
 
-from shctl.common import locks, paths
+from shctl.common import defaults, locks, paths
 from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.ownership import Owner
 from shctl.hypervisor.pools import Pool, Volume
 from shctl.xml.domain import Source
 from shctl.xml.storage import build_pool, build_volume, read_pool
-
-DEFAULT_POOL = "shctl"
 
 
 def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
@@ -23,14 +21,14 @@ def open_pool(hypervisor: Hypervisor, name: str) -> Pool:
     try:
         pool = hypervisor.pool(name)
     except NotFound as error:
-        if name != DEFAULT_POOL:
+        if name != defaults.POOL:
             raise InvalidInput(
                 f"pool: {error}; 'virsh pool-list --all' shows all", field="pool"
             ) from error
         pool = _make_default(hypervisor)
     if pool.active:
         return pool
-    if name != DEFAULT_POOL or read_pool(pool.xml()).type != "dir":
+    if name != defaults.POOL or read_pool(pool.xml()).type != "dir":
         raise inactive_pool(name)
     _start(pool)
     return pool
@@ -47,8 +45,8 @@ def check_default_pool(hypervisor: Hypervisor, *, exists: bool) -> None:
     """Raise the error that open_pool would raise for a default pool that is not active."""
     if not exists:
         _check_directory_free(hypervisor)
-    elif read_pool(hypervisor.pool(DEFAULT_POOL).xml()).type != "dir":
-        raise inactive_pool(DEFAULT_POOL)
+    elif read_pool(hypervisor.pool(defaults.POOL).xml()).type != "dir":
+        raise inactive_pool(defaults.POOL)
 
 
 def _start(pool: Pool) -> None:
@@ -62,8 +60,8 @@ def _make_default(hypervisor: Hypervisor) -> Pool:
     _check_directory_free(hypervisor)
     # Another process may create the pool at this moment.
     with suppress(Conflict):
-        return hypervisor.define_pool(build_pool(DEFAULT_POOL, str(paths.volumes())))
-    return hypervisor.pool(DEFAULT_POOL)
+        return hypervisor.define_pool(build_pool(defaults.POOL, str(paths.volumes())))
+    return hypervisor.pool(defaults.POOL)
 
 
 def _check_directory_free(hypervisor: Hypervisor) -> None:
@@ -71,7 +69,9 @@ def _check_directory_free(hypervisor: Hypervisor) -> None:
     for name in hypervisor.pool_names():
         with suppress(NotFound):  # deleted meanwhile
             path = read_pool(hypervisor.pool(name).xml()).path
-            if name != DEFAULT_POOL and os.path.realpath(path) == os.path.realpath(paths.volumes()):
+            if name != defaults.POOL and os.path.realpath(path) == os.path.realpath(
+                paths.volumes()
+            ):
                 raise Conflict(
                     f"pool: the directory of the default pool, {paths.volumes()}, belongs to"
                     f" pool {name!r}; use it with '--pool {name}'",

@@ -15,8 +15,8 @@ import pytest
 from shctl.cli.main import MEMBERS, root
 from shctl.commands.base import Command
 from shctl.commands.types import Duration
-from shctl.common import paths
-from shctl.hosts import stopping, waiting
+from shctl.common import defaults, paths
+from shctl.hosts import waiting
 from shctl.install import media
 from shctl.rest import access
 from tests.support import SHCTL, Done, call, environment, modules_after, ok, run
@@ -76,9 +76,9 @@ def test_declarations_say_what_the_modules_do_that_they_are_too_early_to_import(
 
     assert list(option("hosts wait", "condition").type.choices) == list(waiting._CONDITIONS)
     assert list(option("tokens create", "scope").type.choices) == list(access.SCOPES)
-    assert seconds("hosts wait", "timeout") == waiting.TIMEOUT
+    assert seconds("hosts wait", "timeout") == defaults.WAIT_TIMEOUT
     assert seconds("hosts create", "install_timeout") == media.InstallOptions.timeout
-    assert f"[default: {stopping.STOP_TIMEOUT:g}]" in option("hosts stop", "timeout").help
+    assert f"[default: {defaults.STOP_TIMEOUT:g}]" in option("hosts stop", "timeout").help
     assert option("serve", "path").default == str(paths.socket())
 
 
