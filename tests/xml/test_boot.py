@@ -6,12 +6,6 @@ from shctl.xml import boot
 from shctl.xml.boot import BootDisk, BootInfo
 from shctl.xml.files import read_uuid
 
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Skip the check of the hypervisor, which these tests do not use."""
-
-
 ORDERED = """
 <domain><on_reboot>destroy</on_reboot><os><kernel>/b/kernel</kernel></os><devices>
   <disk type='file'><driver type='raw'/><source file='/a'/><target dev='sda'/></disk>
