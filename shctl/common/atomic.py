@@ -46,6 +46,7 @@ def write_atomically(target: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        # The new name is durable only once its directory is synced, see fsync(2).
         _sync_directory(target.parent)
 
 

@@ -41,6 +41,7 @@ def logged(logger_name: str, description: str) -> Iterator[Call]:
     begin = time.monotonic()
     try:
         yield call
+    # Also KeyboardInterrupt: the call that was interrupted is the one of interest.
     except BaseException as error:
         call.result = f"{type(error).__name__}: {error}"
         raise

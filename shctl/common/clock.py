@@ -16,6 +16,7 @@ def now(ahead: float = 0) -> str:
 
 def stamp(seconds: float) -> str:
     """Return the time `seconds` after the epoch, 1970."""
+    # Whole seconds: fractions would not sort as text with times that have none.
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

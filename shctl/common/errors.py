@@ -14,6 +14,7 @@ class ShctlError(Exception):
     title = "Unexpected failure"
 
     def __init__(self, detail: str, *, field: str | None = None) -> None:
+        # Messages of libvirt and other programs may have several lines.
         super().__init__(" ".join(detail.split()))
         self.field = field
 

@@ -82,6 +82,7 @@ def hold(
     """
     # Host names of other tools may contain any character, so the file's name is a hash.
     file = directory() / f"{kind}-{sha256(name.encode()).hexdigest()[:24]}"
+    # O_NOFOLLOW: a link would let another file be created.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with _explained(file):
         descriptor = os.open(file, flags, 0o600)

@@ -6,6 +6,7 @@ from shctl.common.errors import InvalidInput
 
 # 200 leaves room in 255-byte file names for what libvirt and shctl add to a name.
 MAX_LENGTH = 200
+# A label as in RFC 1123, section 2.1, but without upper case.
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = rf"{_LABEL}(?:\.{_LABEL})*"
 _NETWORK = r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.))*"

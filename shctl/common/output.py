@@ -45,6 +45,7 @@ def to_json(data: Any, *, indent: int | None = 2) -> str:
     """Return data as JSON in ASCII: for any locale, and without control characters."""
     import json
 
+    # ensure_ascii is the default, so the locale does not matter.
     # Frozen objects cannot contain themselves, so the check for cycles can be skipped.
     text = json.dumps(data, default=fields, check_circular=False, indent=indent)
     return text.replace("\x7f", r"\u007f")  # DEL is ASCII too

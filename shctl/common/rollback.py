@@ -48,6 +48,7 @@ class Rollback:
         what = str(error) or "interrupted"
         message = f"{what}; left behind: {', '.join(left)} ('shctl doctor' lists it)"
         if isinstance(error, ShctlError):
+            # The same class keeps its exit code and HTTP status.
             raise type(error)(message, field=error.field) from error
         raise ShctlError(message) from error
 

@@ -24,6 +24,7 @@ def install() -> None:
 
 
 def _arrive(*_: object) -> None:
+    # Python runs signal handlers in the main thread only.
     if not _State.blocks:
         raise KeyboardInterrupt
     _State.waiting = True

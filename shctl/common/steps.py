@@ -48,6 +48,7 @@ def run(steps: Iterable[Step[C]], context: C) -> None:
 
 
 def _run(step: Step[C], context: C, undo: Rollback) -> None:
+    # An interrupt between do and push would leave a change that is not rolled back.
     with deferred():
         step.do(context)
         if revert := step.undo:

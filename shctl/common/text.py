@@ -1,6 +1,6 @@
 """Make text from guests, trees, other tools and clients safe to display on a terminal."""
 
-REPLACEMENT = 0xFFFD
+REPLACEMENT = 0xFFFD  # U+FFFD REPLACEMENT CHARACTER
 
 
 class _Shown(dict[int, int]):

@@ -40,6 +40,7 @@ class Call(Generic[T]):
     def _run(self) -> None:
         try:
             self._answers.append(self._function())
+        # The thread that waits for the result raises it.
         except BaseException as error:
             self._errors.append(error)
         # Frees what the function refers to, such as a connection, without waiting for the garbage

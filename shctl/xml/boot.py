@@ -72,6 +72,7 @@ def read_disks(xml: str) -> list[BootDisk]:
 
 def _disk(element: etree._Element) -> BootDisk:
     target, source, driver = (element.find(tag) for tag in ("target", "source", "driver"))
+    # libvirt accepts <encryption> in <disk> and in <source>.
     plain = element.find(".//encryption") is None
     attributes = {} if source is None else {str(k): str(v) for k, v in source.items()}
     return BootDisk(
@@ -90,5 +91,6 @@ def read_nvram(xml: str) -> str | None:
     if element is None:
         return None
     source = element.find("source")
+    # libvirt 8.5 and later may write a <source> element instead of text.
     paths = [] if source is None else [source.get("file"), source.get("dev")]
     return next(filter(None, [*paths, (element.text or "").strip()]), None)

@@ -130,8 +130,10 @@ def build(spec: Spec) -> str:
     features = _add(root, "features")
     _add(features, "acpi")
     _add(features, "apic")
+    # Without KVM, QEMU cannot pass the host's processor through.
     _add(root, "cpu", mode="host-passthrough" if hardware.virt_type == "kvm" else "maximum")
     _add(root, "clock", offset="utc")
+    # To destroy means to end QEMU; the definition stays.
     _text(root, "on_poweroff", "destroy")
     # A reboot must not start the installer again; it has to end QEMU as a power-off does.
     _text(root, "on_reboot", "destroy" if spec.installer else "restart")
@@ -157,15 +159,18 @@ def _add_boot(root: etree._Element, hardware: Hardware, installer: Installer | N
 
 def _add_devices(root: etree._Element, spec: Spec) -> None:
     devices = _add(root, "devices")
+    # SCSI disks have WWNs and serial numbers; virtio-blk has only the latter.
     _add(devices, "controller", type="scsi", index="0", model="virtio-scsi")
     for index, source in enumerate(spec.disks):
         _add_disk(devices, spec.name, index, source)
     for index, network in enumerate(spec.networks):
         _add_interface(devices, network, names.mac(spec.name, index))
     _add_console(devices, spec.console)
+    # libvirt chooses the path of the socket.
     channel = _add(devices, "channel", type="unix")
     _add(channel, "target", type="virtio", name=GUEST_AGENT)
     _text(_add(devices, "rng", model="virtio"), "backend", "/dev/urandom", model="random")
+    # Only on this machine, since the VNC server has no password.
     _add(devices, "graphics", type="vnc", port="-1", autoport="yes", listen="127.0.0.1")
     _add(_add(devices, "video"), "model", type="vga")
 

@@ -43,6 +43,7 @@ def build(spec: Spec, virtualport: str | None = "openvswitch") -> str:
     native = etree.SubElement(vlan, "tag", id=str(spec.vlan))
     if spec.trunk:
         vlan.set("trunk", "yes")
+        # vlan_mode native-untagged in Open vSwitch, see ovs-vswitchd.conf.db(5).
         native.set("nativeMode", "untagged")
     for tag in spec.trunk:
         etree.SubElement(vlan, "tag", id=str(tag))
@@ -72,6 +73,7 @@ def read_tags(xml: str, portgroup: str | None) -> Tags:
     group = next(
         (e for e in groups if (e.get("name") == portgroup if portgroup else _is_default(e))), None
     )
+    # A port group without tags has those of the network.
     tags = (None, ()) if group is None else read_vlan(group)
     return read_vlan(root) if tags == (None, ()) else tags
 

@@ -63,11 +63,13 @@ def build_volume(name: str, size: int, *, sparse: bool, owner: tuple[int, int] |
     root = etree.Element("volume")
     etree.SubElement(root, "name").text = name
     etree.SubElement(root, "capacity", unit="GiB").text = str(size)
+    # Without an allocation libvirt allocates the whole capacity.
     if sparse:
         etree.SubElement(root, "allocation").text = "0"
     target = etree.SubElement(root, "target")
     etree.SubElement(target, "format", type="raw")
     permissions = etree.SubElement(target, "permissions")
+    # libvirt changes the owner when it starts QEMU, unless dynamic_ownership is 0.
     etree.SubElement(permissions, "mode").text = "0600"
     if owner:
         etree.SubElement(permissions, "owner").text = str(owner[0])
