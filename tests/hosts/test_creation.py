@@ -1,189 +1,238 @@
-"""The plan of a creation, which needs neither root nor a hypervisor."""
+"""Creating hosts on the real libvirt, QEMU and Open vSwitch."""
 
-from dataclasses import replace
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
+from lxml import etree
 
-from shctl.common.errors import Conflict, InvalidInput, NoSpace, ShctlError
-from shctl.common.model import Disk, HostDetail, Interface
-from shctl.hosts.capacity import Memory
-from shctl.hosts.creation_state import CreationState
-from shctl.hosts.plan import plan_creation
-from shctl.hosts.request import Request
-from shctl.hypervisor.state import HypervisorState
-from shctl.install.media import InstallOptions
-from shctl.xml import domain
-from shctl.xml.domain import Hardware
-from shctl.xml.metadata import OwnedVolume
-
-UUID = "11111111-2222-4333-8444-555555555555"
-REQUEST = Request(
-    "web1",
-    Hardware(memory=512, cpus=2, firmware="bios", virt_type="auto"),
-    disks=(8, 100),
-    networks=("vlan10", "vlan20"),
-    pool="shctl",
-)
-STATE = CreationState(
-    HypervisorState(
-        domains={"other": True},
-        networks={"vlan10": True, "vlan20": True, "off": False},
-        pools={"shctl": True, "off": False},
-    ),
-    existing=None,
-    memory=Memory(total=1024, used=512),
-    has_kvm=True,
-    uuid=UUID,
-    now="2026-01-02T03:04:05Z",
-    installation=None,
-)
-EXISTING = HostDetail(
-    id=UUID,
-    name="web1",
-    state="running",
-    reason=None,
-    managed=True,
-    memory=512,
-    max_memory=512,
-    cpus=2,
-    max_cpus=2,
-    firmware="bios",
-    autostart=False,
-    created=None,
-    console=None,
-    install=None,
-    disks=(Disk("sda", 8.0, "/v/a", owned=True), Disk("sdb", 100.0, "/v/b", owned=True)),
-    interfaces=tuple(
-        Interface(name, "52:54:00:00:00:01", None, (), None, ()) for name in REQUEST.networks
-    ),
+from shctl.common import names
+from tests.guests import boot_sector
+from tests.support import (
+    VOLUMES,
+    call,
+    connected,
+    create,
+    eventually,
+    ok,
+    port_of,
+    port_rows,
+    run,
+    state,
 )
 
+pytestmark = pytest.mark.usefixtures("vlan10")
 
-def on(
-    *, domains: dict[str, bool] | None = None, pools: dict[str, bool] | None = None
-) -> CreationState:
-    """Return the state with other domains or pools."""
-    state = STATE.hypervisor
-    if domains is not None:
-        state = replace(state, domains=domains)
-    if pools is not None:
-        state = replace(state, pools=pools)
-    return replace(STATE, hypervisor=state)
+LOGS = Path("/var/log/shctl/console")
 
 
-def steps(request: Request, state: CreationState = STATE) -> list[tuple[str, str]]:
-    return [(step.action, step.target) for step in plan_creation(request, state).steps]
+def show(name: str) -> Any:
+    return json.loads(ok("-o", "json", "hosts", "show", name))
 
 
-def test_target_lists_its_volumes_before_they_exist() -> None:
-    target = plan_creation(REQUEST, STATE).target
-    assert target.hardware == replace(REQUEST.hardware, virt_type="kvm")
-    assert (target.disks, target.metadata.complete) == ((), False)
-    assert target.metadata.volumes == (
-        OwnedVolume("shctl", "web1-sda"),
-        OwnedVolume("shctl", "web1-sdb"),
+def xml_of(name: str) -> etree._Element:
+    with connected() as connection:
+        return etree.fromstring(connection.lookupByName(name).XMLDesc())
+
+
+def test_created_without_start_is_shut_off_and_whole() -> None:
+    words = "hosts create web1 --memory 64 --disk 1 --disk 2 --network vlan10 --network vlan10"
+    made = json.loads(ok("-o", "json", *words.split(), "--cpus", "2", "--autostart"))
+    assert made == show("web1")
+    assert (made["state"], made["memory"], made["cpus"]) == ("shut off", 64, 2)
+    assert (made["managed"], made["autostart"], made["install"]) == (True, True, None)
+    disks = [(d["name"], d["size"], d["path"], d["owned"]) for d in made["disks"]]
+    assert disks == [
+        ("sda", 1.0, f"{VOLUMES}/web1-sda", True),
+        ("sdb", 2.0, f"{VOLUMES}/web1-sdb", True),
+    ]
+    macs = [interface["mac"] for interface in made["interfaces"]]
+    assert macs == [names.mac("web1", 0), names.mac("web1", 1)]
+    assert {interface["vlan"] for interface in made["interfaces"]} == {10}
+    ok("hosts", "delete", "--yes", "web1")
+
+
+def test_hardware_as_libvirt_has_it() -> None:
+    create("metal", "--start")
+    root = xml_of("metal")
+    target = root.find("devices/disk/target")
+    assert target is not None
+    assert (target.get("dev"), target.get("bus")) == ("sda", "scsi")
+    assert root.find("devices/controller[@type='scsi'][@model='virtio-scsi']") is not None
+    assert root.findtext("devices/disk/serial") == names.serial("metal", "sda")
+    assert root.findtext("devices/disk/wwn") == names.wwn("metal", "sda")
+    driver = root.find("devices/disk/driver")
+    assert driver is not None
+    assert driver.get("type") == "raw"
+    assert root.find("devices/channel/target[@name='org.qemu.guest_agent.0']") is not None
+    assert root.find("devices/rng[@model='virtio']") is not None
+    assert root.find("devices/graphics[@type='vnc'][@listen='127.0.0.1']") is not None
+    machine = root.find("os/type")
+    assert machine is not None
+    assert "q35" in machine.get("machine", "")
+    assert root.find("devices/interface/model[@type='virtio']") is not None
+    ok("hosts", "delete", "--yes", "metal")
+
+
+def test_all_disks_are_on_the_one_controller() -> None:
+    """Of its own accord libvirt has seven of them there and adds a controller of another model."""
+    create("many", *11 * ["--disk", "1"], "--start")
+    root = xml_of("many")
+    controllers = root.findall("devices/controller[@type='scsi']")
+    assert [controller.get("model") for controller in controllers] == ["virtio-scsi"]
+    assert [disk["name"] for disk in show("many")["disks"]] == [f"sd{c}" for c in "abcdefghijkl"]
+    ok("hosts", "delete", "--yes", "many")
+
+
+def test_volume_is_sparse_and_private() -> None:
+    ok(*"hosts create big --memory 64 --disk 1000 --network vlan10".split())
+    status = (VOLUMES / "big-sda").stat()
+    assert (status.st_size, status.st_blocks) == (1000 * 2**30, 0)
+    assert status.st_mode & 0o777 == 0o600
+    ok("hosts", "delete", "--yes", "big")
+
+
+def test_rebuilt_host_is_the_same_machine() -> None:
+    create("again")
+    before = show("again")
+    ok("hosts", "delete", "--yes", "again")
+    create("again")
+    after = show("again")
+    assert before["id"] != after["id"]
+    assert before["interfaces"][0]["mac"] == after["interfaces"][0]["mac"]
+    ok("hosts", "delete", "--yes", "again")
+
+
+def test_guest_boots_from_its_disk_and_its_console_is_kept() -> None:
+    create("boots")
+    with (VOLUMES / "boots-sda").open("r+b") as volume:
+        volume.write(boot_sector("Hello from sda"))
+    ok("hosts", "start", "boots")
+    log = LOGS / "boots.log"
+    eventually(lambda: log.exists() and "Hello from sda" in log.read_text())
+    assert "Hello from sda" in ok("hosts", "log", "boots")
+    assert log.stat().st_mode & 0o077 == 0
+    assert LOGS.stat().st_mode & 0o777 == 0o700
+    ok("hosts", "stop", "boots", "--force")
+    ok("hosts", "start", "boots")
+    eventually(lambda: log.read_text().count("Hello from sda") == 2)
+    ok("hosts", "delete", "--yes", "boots")
+    assert not log.exists()
+
+
+def test_port_has_the_networks_tag() -> None:
+    create("tagged", "--start")
+    row = port_rows()[port_of("tagged")]
+    assert (row["tag"], row["trunks"], row["vlan_mode"]) == (10, ["set", []], ["set", []])
+    ok("hosts", "delete", "--yes", "tagged")
+    assert row["name"] not in port_rows()
+
+
+def test_dry_run_of_a_deletion_in_every_format() -> None:
+    """It needs no --yes, changes nothing, and comes for all names."""
+    for name in ("one", "two"):
+        create(name)
+    words = ("hosts", "delete", "--dry-run", "one", "two")
+    table = ok(*words)
+    assert [line for line in table.splitlines() if line.startswith("NAME")] == [
+        "NAME   one",
+        "NAME   two",
+    ]
+    assert "Remove volume one-sda (/var/lib/shctl/volumes/one-sda), 1 GiB." in table
+    plans = json.loads(ok("-o", "json", *words))
+    assert [plan["name"] for plan in plans] == ["one", "two"]
+    assert plans[0]["steps"][-1] == {
+        "action": "undefine",
+        "target": "host one",
+        "description": "Undefine host one with its managed save and the metadata of its snapshots.",
+    }
+    assert ok("-o", "name", *words).split() == ["one", "two"]
+    done = run("hosts", "delete", "--dry-run", "one", "nowhere")
+    assert (done.code, "Remove volume one-sda" in done.out, "nowhere" in done.err) == (
+        3,
+        True,
+        True,
     )
-    assert target.uuid == target.metadata.uuid == UUID
-    assert f"<uuid>{UUID}</uuid>" in domain.build(target)
+    ok("hosts", "delete", "--yes", "one", "two")
 
 
-def test_steps_reserve_the_name_first_and_complete_the_host_last() -> None:
-    assert steps(REQUEST) == [
-        ("define", "host web1"),
-        ("create", "volume web1-sda in pool shctl"),
-        ("create", "volume web1-sdb in pool shctl"),
-        ("create", "log /var/log/shctl/console/web1.log"),
-        ("define", "host web1"),
-        ("complete", "host web1"),
-    ]
-
-
-def test_start_and_autostart_are_steps() -> None:
-    assert steps(replace(REQUEST, start=True, autostart=True))[-3:] == [
-        ("autostart", "host web1"),
-        ("start", "running host web1"),
-        ("complete", "host web1"),
-    ]
-
-
-@pytest.mark.parametrize("location", [None, "http://a"])
-def test_installation_starts_the_host(location: str | None) -> None:
-    found = steps(replace(REQUEST, install=InstallOptions(location=location)))
-    assert ("start", "running host web1") in found
-    assert (("create", "boot files of web1") in found) == bool(location)
-
-
-def test_all_that_a_step_creates_is_rolled_back() -> None:
-    plan = plan_creation(replace(REQUEST, start=True), STATE)
-    kept = {step.description for step in plan.steps if step.undo is None}
-    # They change the host that the first step defined, and its rollback undefines.
-    assert kept == {"Define host 'web1' with its disks.", "Mark host 'web1' as complete."}
-
-
-def test_same_request_and_state_give_the_same_target() -> None:
-    assert plan_creation(REQUEST, STATE).target == plan_creation(REQUEST, STATE).target
-
-
-@pytest.mark.parametrize(("pools", "action"), [({}, "create"), ({"shctl": False}, "start")])
-def test_default_pool_is_created_or_started(pools: dict[str, bool], action: str) -> None:
-    assert steps(REQUEST, on(pools=pools))[0] == (action, "pool shctl")
+def test_twice_is_a_conflict_unless_asked_for() -> None:
+    create("same")
+    first = show("same")
+    again = run(*"hosts create same --memory 99 --disk 1 --network vlan10".split())
+    assert again.code == 4
+    assert "exists already" in again.err
+    create("same", "--if-not-exists")
+    assert show("same") == first
+    other = run(*"hosts create same --memory 64 --disk 2 --network vlan10 --if-not-exists".split())
+    assert (other.code, "exists with different disks: 1, not 2" in other.err) == (4, True)
+    create("same", "--if-not-exists", "--start")
+    assert state("same") == "running"
+    ok("hosts", "delete", "--yes", "same")
+    assert "does not exist" in ok("hosts", "delete", "--yes", "same", "--if-exists")
 
 
 @pytest.mark.parametrize(
-    ("chosen", "has_kvm", "used"), [("auto", True, "kvm"), ("auto", False, "qemu"),
-                                    ("kvm", True, "kvm"), ("qemu", True, "qemu")],
-)  # fmt: skip
-def test_virt_type(chosen: str, has_kvm: bool, used: str) -> None:
-    request = replace(REQUEST, hardware=replace(REQUEST.hardware, virt_type=chosen))
-    plan = plan_creation(request, replace(STATE, has_kvm=has_kvm))
-    assert plan.target.hardware.virt_type == used
-
-
-def test_host_that_is_the_same_is_kept() -> None:
-    state = replace(on(domains={"web1": True}), existing=EXISTING)
-    assert steps(replace(REQUEST, if_not_exists=True), state) == []
-
-
-@pytest.mark.parametrize(
-    ("request_", "state", "error", "text"),
+    ("option", "words"),
     [
-        (REQUEST, on(domains={"web1": False}), Conflict, "exists already"),
-        (
-            replace(REQUEST, if_not_exists=True, disks=(8,)),
-            replace(on(domains={"web1": False}), existing=EXISTING),
-            Conflict,
-            "exists with different disks: 8, 100, not 8",
-        ),
-        (replace(REQUEST, networks=("vlan1",)), STATE, InvalidInput, "did you mean 'vlan10'"),
-        (replace(REQUEST, networks=("off",)), STATE, InvalidInput, "virsh net-start off"),
-        (replace(REQUEST, pool="none"), STATE, InvalidInput, "no pool 'none'"),
-        (replace(REQUEST, pool="off"), STATE, InvalidInput, "virsh pool-start off"),
-        (
-            replace(REQUEST, hardware=replace(REQUEST.hardware, virt_type="kvm")),
-            replace(STATE, has_kvm=False),
-            InvalidInput,
-            "KVM is not usable",
-        ),
-        (
-            replace(REQUEST, start=True),
-            replace(STATE, memory=Memory(total=1000, used=512)),
-            NoSpace,
-            "1000 MiB, of which running hosts use 512 MiB",
-        ),
-        (
-            REQUEST,
-            replace(STATE, memory=Memory(total=500, used=0)),
-            NoSpace,
-            "needs 512 MiB, but this machine has 500 MiB; use --overcommit",
-        ),
+        ("--network=nowhere", "no network 'nowhere'"),
+        ("--network=vlan1", "did you mean 'vlan10'"),
+        ("--pool=nowhere", "no pool 'nowhere'"),
+        ("--virt-type=kvm", "KVM is not usable"),
+        ("--cpus=256", "from 1 to 255"),
+        ("--disk=65T", "of GiB from 1 to 65536"),
+        ("--memory=16777217", "of MiB from 16 to 16777216"),
     ],
 )
-def test_errors(
-    request_: Request, state: CreationState, error: type[ShctlError], text: str
-) -> None:
-    with pytest.raises(error, match=text):
-        plan_creation(request_, state)
+def test_what_cannot_be(option: str, words: str) -> None:
+    done = run(*"hosts create x --memory 64 --disk 1 --network vlan10".split(), option)
+    assert done.code == 2
+    assert words in done.err
 
 
-def test_host_that_need_not_fit_may_be_of_any_size() -> None:
-    assert steps(REQUEST, replace(STATE, memory=None))
+@pytest.mark.parametrize(
+    ("typed", "start"),
+    [
+        ("--network=nowhere", "--network: no network"),
+        ("--virt-type=kvm", "--virt-type: KVM"),
+        ("--install --no-start", "--no-start: an installation"),
+        ("--inject=/etc/hostname", "--inject: requires --install"),
+        ("--value=a=b", "--value: requires --install"),
+    ],
+)
+def test_errors_name_what_was_typed(typed: str, start: str) -> None:
+    line = "hosts create x --memory 64 --disk 1 --network vlan10".split()
+    assert run(*line, *typed.split()).err.startswith(f"shctl: {start}")
+
+
+def test_timeout_of_the_settings_needs_no_installation(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("install_timeout = 90")
+    line = "hosts create x --memory 64 --disk 1 --network vlan10".split()
+    assert run("--config", str(tmp_path / "f"), *line).code == 0
+    ok("hosts", "delete", "--yes", "x")
+
+
+def test_errors_name_the_field_of_json_too() -> None:
+    line = "-o json hosts create x --memory 64 --disk 1 --network nowhere".split()
+    assert json.loads(run(*line).err)["field"] == "networks"
+
+
+@pytest.mark.parametrize(("memory", "disk"), [("1G", "2"), ("1024MiB", "2G"), ("1GiB", "2GiB")])
+def test_sizes_may_have_suffixes(memory: str, disk: str) -> None:
+    ok("hosts", "create", "big", "--network", "vlan10", "--memory", memory, "--disk", disk)
+    made = show("big")
+    assert (made["memory"], made["disks"][0]["size"]) == (1024, 2)
+    ok("hosts", "delete", "--yes", "big")
+
+
+def test_another_pool(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    call("virsh", "pool-create-as", "other", "dir", "--target", str(tmp_path))
+    try:
+        create("moved", "--pool", "other")
+        assert show("moved")["disks"][0]["path"] == f"{tmp_path}/moved-sda"
+        ok("hosts", "delete", "--yes", "moved")
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        call("virsh", "pool-destroy", "other")

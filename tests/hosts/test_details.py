@@ -126,3 +126,19 @@ def test_port_group_that_is_the_default() -> None:
     )
     found = [network.read_tags(xml, group)[0] for group in (None, "a", "b", "gone")]
     assert found == [30, 30, 20, 20]
+
+
+def test_typo_is_met_with_the_nearest_name() -> None:
+    create("web01")
+    done = run("hosts", "show", "web1")
+    assert (done.code, done.err) == (3, "shctl: no host 'web1'; did you mean 'web01'?\n")
+    ok("hosts", "delete", "--yes", "web01")
+
+
+def test_simulation_can_be_looked_at() -> None:
+    rows = run("-c", "test:///default", "-o", "json", "hosts", "list").json
+    assert rows == [
+        {"id": "6695eb01-f6a4-8304-79aa-97f2502e193f", "name": "test", "state": "running"}
+    ]
+    shown = run("-c", "test:///default", "-o", "json", "hosts", "show", "test").json
+    assert shown["state"] == "running"

@@ -1,0 +1,119 @@
+"""Starting, stopping and rebooting hosts on the real libvirt and QEMU."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shctl.common.errors import Conflict
+from shctl.hosts import power, stopping
+from shctl.hypervisor.connection import Hypervisor
+from shctl.networks import ports
+from shctl.networks.switch import PortRow
+from tests.support import (
+    URI,
+    Done,
+    call,
+    create,
+    ok,
+    run,
+    state,
+)
+
+pytestmark = pytest.mark.usefixtures("vlan10")
+
+LOGS = Path("/var/log/shctl/console")
+
+
+def test_power() -> None:
+    """Each verb says what it did, and doing it twice is fine."""
+    create("power")
+    assert act("reboot").code == 4
+    assert result("start") == "started"
+    assert result("start") == "already running"
+    assert result("reboot") == "rebooting"
+    assert result("reboot", "--force") == "reset"
+    assert result("stop", "--force") == "powered off"
+    assert result("stop", "--force") == "already shut off"
+    assert result("stop") == "already shut off"
+    ok("hosts", "delete", "--yes", "power")
+
+
+def act(*words: str) -> Done:
+    return run("-o", "json", "hosts", *words, "power")
+
+
+def result(*words: str) -> str:
+    return str(act(*words).json[0]["result"])
+
+
+def test_paused_host() -> None:
+    create("power", "--start")
+    call("virsh", "suspend", "power")
+    assert state("power") == "paused"
+    refused = act("stop")
+    assert refused.code == 4
+    assert "'shctl hosts start power' resumes it" in json.loads(refused.err)["detail"]
+    assert act("reboot").code == 4
+    assert result("start") == "resumed"
+    assert state("power") == "running"
+    ok("hosts", "delete", "--yes", "power")
+
+
+def test_stop_that_the_guest_ignores() -> None:
+    create("deaf", "--start")
+    done = run("hosts", "stop", "deaf", "--timeout", "0.2")
+    assert done.code == 5
+    assert "--force powers it off" in done.err
+    assert state("deaf") == "running"
+    ok("hosts", "stop", "deaf", "--timeout", "0.2", "--force")
+    assert state("deaf") == "shut off"
+    ok("hosts", "delete", "--yes", "deaf")
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-1", "2x"])
+def test_stop_wants_a_time(seconds: str) -> None:
+    assert run("hosts", "stop", "nowhere", "--timeout", seconds).code == 2
+
+
+def test_transient_host_goes_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    create("goes", "--start")
+    call("virsh", "undefine", "goes")
+
+    def wait(condition: Callable[[], bool], _seconds: float, **_: object) -> bool:
+        call("virsh", "destroy", "goes")
+        return condition()
+
+    monkeypatch.setattr(stopping, "wait_until", wait)
+    assert stopping.stop(Hypervisor(URI), "goes").result == "shut off"
+    call("virsh", "vol-delete", "goes-sda", "shctl")
+    (LOGS / "goes.log").unlink()
+
+
+def test_start_that_comes_second_leaves_the_host_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    create("raced")
+
+    def remove(_hypervisor: Hypervisor) -> list[PortRow]:
+        if state("raced") == "shut off":
+            call("virsh", "start", "raced")
+        return []
+
+    monkeypatch.setattr(ports, "remove_stale", remove)
+    with pytest.raises(Conflict, match="already running"):
+        power.start(Hypervisor(URI), "raced")
+    assert state("raced") == "running"
+    ok("hosts", "delete", "--yes", "raced")
+
+
+def test_several_names() -> None:
+    """One that fails keeps nobody else from being done, and a name given twice is done once."""
+    for name in ("one", "two"):
+        create(name)
+    done = run("-o", "json", "hosts", "start", "one", "nowhere", "two", "one")
+    assert done.code == 3
+    assert [row["name"] for row in done.json] == ["one", "two"]
+    assert "no host 'nowhere'" in json.loads(done.err)["detail"]
+    done = run("hosts", "delete", "--yes", "nowhere", "one", "two")
+    assert (done.code, done.err.count("\n")) == (3, 1)
+    assert run("hosts", "show", "two").code == 3
