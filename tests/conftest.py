@@ -11,6 +11,7 @@ import pytest
 
 from shctl.common import files
 from tests import guard, leftovers
+from tests.installations import Trees, serving
 from tests.leftovers import KEPT, Thing, snapshot
 from tests.support import prepare
 
@@ -87,6 +88,13 @@ def _hypervisor_unchanged(nodeid: str) -> Iterator[None]:
 def vlan10() -> None:
     """Make network vlan10 and the pool, which stay for the whole run."""
     prepare()
+
+
+@pytest.fixture
+def trees() -> Iterator[Trees]:
+    """Serve installation trees to the hosts of a test."""
+    with serving() as trees:
+        yield trees
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 import libvirt
 import pytest
 
-ADVICE = "mark the test with @pytest.mark.hypervisor, or keep it to itself"
+ADVICE = "mark it with @pytest.mark.hypervisor, or use its temporary directory and test:///default"
 # None of these reaches a hypervisor, unless shctl does, which unit tests start on test:///default.
 PROGRAMS = {
     *("bash", "fish", "sh", "zsh", "env", "busybox", "cpio", "git", "openssl", "python3"),

@@ -10,7 +10,7 @@ import pytest
 
 from shctl.common import names
 from tests import linux_guest
-from tests.installations import Trees, arguments, boots_from_disk, install_of, log_of, serving
+from tests.installations import Trees, arguments, boots_from_disk, install_of, log_of
 from tests.support import call, eventually, finish, ok, run, spawn, state
 
 pytestmark = pytest.mark.usefixtures("vlan10")
@@ -52,12 +52,6 @@ done
 echo "that is all"
 exec sleep 10000
 """
-
-
-@pytest.fixture
-def trees() -> Iterator[Trees]:
-    with serving() as trees:
-        yield trees
 
 
 def script(directory: Path, text: str) -> list[str]:

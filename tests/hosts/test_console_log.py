@@ -31,7 +31,6 @@ from tests.installations import (
     delete,
     log_of,
     one_line,
-    serving,
 )
 from tests.support import (
     HANG,
@@ -52,12 +51,6 @@ from tests.support import (
 pytestmark = pytest.mark.usefixtures("vlan10")
 
 HINT = "Ctrl-] leaves the console.\n"
-
-
-@pytest.fixture
-def trees() -> Iterator[Trees]:
-    with serving() as trees:
-        yield trees
 
 
 # --- The log ------------------------------------------------------------------------------------

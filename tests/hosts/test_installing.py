@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,18 +15,11 @@ from tests.installations import (
     install_of,
     log_of,
     one_line,
-    serving,
     virsh,
 )
 from tests.support import eventually, ok, qemu_pid, run
 
 pytestmark = pytest.mark.usefixtures("vlan10")
-
-
-@pytest.fixture
-def trees() -> Iterator[Trees]:
-    with serving() as trees:
-        yield trees
 
 
 def booted_with(name: str) -> str:

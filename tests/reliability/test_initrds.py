@@ -6,17 +6,17 @@ import hashlib
 import lzma
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests import guests, linux_guest
-from tests.installations import Trees, arguments, delete, log_of, one_line, serving
+from tests.installations import Trees, arguments, delete, log_of, one_line
 from tests.scoreboard import rounds
-from tests.support import eventually, ok, prepare, run
+from tests.support import eventually, ok, run
 
-pytestmark = pytest.mark.hypervisor
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 # Every byte there is, and a line end that Windows writes.
 ANSWER = bytes(range(256)) * 40 + b"\r\n"
@@ -47,13 +47,6 @@ MORE: dict[str, Callable[[bytes], bytes]] = {
 }
 if rounds(2, 1) > 1:  # each takes some seconds
     SHAPES |= MORE
-
-
-@pytest.fixture
-def trees() -> Iterator[Trees]:
-    prepare()
-    with serving() as trees:
-        yield trees
 
 
 def test_linux_has_them_all() -> None:

@@ -4,9 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -24,7 +22,6 @@ from tests.installations import (
     install_of,
     log_of,
     one_line,
-    serving,
     starts,
     virsh,
     wait_until_off,
@@ -45,20 +42,6 @@ from tests.support import (
 pytestmark = pytest.mark.usefixtures("vlan10")
 
 SOON = 5  # seconds, which the scoreboard allows between the installer's end and the disk
-
-
-@pytest.fixture
-def trees() -> Iterator[Trees]:
-    with serving() as trees:
-        yield trees
-
-
-@pytest.fixture
-def name() -> Iterator[str]:
-    """Return a name that no other test uses: the log of QEMU goes on when its host has gone."""
-    name = f"r-{uuid4().hex[:8]}"
-    yield name
-    ok("hosts", "delete", "--yes", name, "--if-exists")
 
 
 def says_hello(name: str) -> None:

@@ -26,19 +26,12 @@ from tests.installations import (
     log_of,
     one_line,
     run_with_umask,
-    serving,
 )
 from tests.support import VOLUMES, Done, eventually, ok, qemu_pid, run
 
 pytestmark = pytest.mark.usefixtures("vlan10")
 
 CACHE = Path("/var/cache/shctl/trees")
-
-
-@pytest.fixture
-def trees() -> Iterator[Trees]:
-    with serving() as trees:
-        yield trees
 
 
 def when_whole(mode: Mode, begin: bytes = KERNEL) -> Mode:

@@ -15,7 +15,6 @@ from tests.installations import (
     delete,
     log_of,
     one_line,
-    serving,
     virsh,
 )
 from tests.support import VOLUMES, create, daemon, eventually, ok, prepare, run, state
@@ -44,12 +43,6 @@ def _static() -> Iterator[None]:
     yield
     delete("old")
     restart_with(before)
-
-
-@pytest.fixture
-def trees() -> Iterator[Trees]:
-    with serving() as trees:
-        yield trees
 
 
 @pytest.mark.parametrize("firmware", ["bios", "uefi"])

@@ -1,10 +1,9 @@
 """Scoreboard R52: another manager redefines a host during its installation."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from lxml import etree
@@ -20,7 +19,6 @@ from tests.installations import (
     install_of,
     log_of,
     one_line,
-    serving,
     starts,
     virsh,
     wait_until_off,
@@ -30,20 +28,6 @@ from tests.support import VOLUMES, eventually, ok, run, state
 pytestmark = pytest.mark.usefixtures("vlan10")
 
 NETWORK = "redefined"
-
-
-@pytest.fixture
-def trees() -> Iterator[Trees]:
-    with serving() as trees:
-        yield trees
-
-
-@pytest.fixture
-def name() -> Iterator[str]:
-    """Return a name that no other test uses: the log of QEMU goes on when its host has gone."""
-    name = f"d-{uuid4().hex[:8]}"
-    yield name
-    ok("hosts", "delete", name, "--yes", "--if-exists")
 
 
 def running(name: str) -> Any:

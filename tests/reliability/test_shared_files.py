@@ -8,20 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.guests import End
-from tests.installations import BOOT, KERNEL_PATH, SAY, Trees, arguments, delete, log_of, serving
-from tests.support import eventually, ok, prepare
+from tests.installations import BOOT, KERNEL_PATH, SAY, Trees, arguments, delete, log_of
+from tests.support import eventually, ok
 from tests.systemd_unit import serving_as_service
 
-pytestmark = pytest.mark.hypervisor
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 CACHE, ELSEWHERE = Path("/var/cache/shctl"), Path("/var/lib/shctl/cache")
-
-
-@pytest.fixture
-def trees() -> Iterator[Trees]:
-    prepare()
-    with serving() as trees:
-        yield trees
 
 
 @pytest.fixture(autouse=True)

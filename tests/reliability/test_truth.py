@@ -1,9 +1,7 @@
 """Scoreboard R47: installers that write nothing, deadlines that pass, clocks that are wrong."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -21,7 +19,6 @@ from tests.installations import (
     failure,
     install_of,
     log_of,
-    serving,
     starts,
     virsh,
     wait_until_off,
@@ -32,20 +29,6 @@ pytestmark = pytest.mark.usefixtures("vlan10")
 
 HOURS = 3 * 3600  # seconds
 OVERLAY = Path("/var/lib/libvirt/images/overlay.qcow2")
-
-
-@pytest.fixture
-def trees() -> Iterator[Trees]:
-    with serving() as trees:
-        yield trees
-
-
-@pytest.fixture
-def name() -> Iterator[str]:
-    """Return a name that no other test uses: the log of QEMU goes on when its host has gone."""
-    name = f"t-{uuid4().hex[:8]}"
-    yield name
-    ok("hosts", "delete", name, "--yes", "--if-exists")
 
 
 # --- an installer that writes nothing -----------------------------------------------------------

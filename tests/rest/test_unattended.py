@@ -1,6 +1,5 @@
 """R24 to R28 in the server: installations complete without further requests."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,16 +8,9 @@ from tests import installations
 from tests.guests import End, boot_sector, kernel
 from tests.installations import FROM_DISK, Trees
 from tests.rest_server import Client, serving
-from tests.support import eventually, prepare
+from tests.support import eventually
 
-pytestmark = pytest.mark.hypervisor
-
-
-@pytest.fixture
-def trees() -> Iterator[Trees]:
-    prepare()
-    with installations.serving() as served:
-        yield served
+pytestmark = pytest.mark.usefixtures("vlan10")
 
 
 def installer(trees: Trees, end: End, *, after: float = 0) -> str:
