@@ -133,10 +133,10 @@ def prepare() -> None:
 
     Without keepalive, a call to a daemon that hangs never ends.
     """
+    api.registerErrorHandler(lambda *_: None, None)
+    api.virEventRegisterDefaultImpl()
     if calls.is_logged("shctl.hypervisor"):
         from shctl.hypervisor.call_log import LoggedModule
 
         api.libvirtmod = LoggedModule(api.libvirtmod)
-    api.registerErrorHandler(lambda *_: None, None)
-    api.virEventRegisterDefaultImpl()
     threading.Thread(target=_run_event_loop, name="libvirt-events", daemon=True).start()

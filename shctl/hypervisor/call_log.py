@@ -60,7 +60,7 @@ class LoggedModule:
             is_xml = value.lstrip().startswith("<")
             return f"XML of {len(value)} characters" if is_xml else repr(value)[:_MAX_TEXT]
         if isinstance(value, list | tuple):
-            is_short = len(value) <= _MAX_ENTRIES
+            is_short = 0 < len(value) <= _MAX_ENTRIES
             return ", ".join(map(self._describe, value)) if is_short else f"{len(value)} entries"
         return repr(value)[:_MAX_TEXT] if isinstance(value, int | dict) else self._name(value)
 
