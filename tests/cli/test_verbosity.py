@@ -35,7 +35,7 @@ def test_debug_shows_each_call_with_its_duration_and_no_secret(trees: Trees) -> 
         assert json.loads(done.out)["name"] == "debugged", "stdout has the result alone"
         found = calls_in(done.err)
         assert any(re.match(r"ovs-vsctl .*: status 0", call) for call in found)
-        assert any(call.startswith("virDomainLookupByName('debugged')") for call in found)
+        assert any(call.startswith("virDomainGetState('debugged', 0): ") for call in found)
         assert any(re.match(rf"GET {re.escape(location)}.*: status 200", call) for call in found)
         assert SECRET not in done.err
     finally:
