@@ -79,7 +79,7 @@ lint: setup ## Check style and types
 
 # Without its capabilities, root is refused what an ordinary user is refused.
 unit := PYTHONDONTWRITEBYTECODE=1 $(if $(sudo),,setpriv --bounding-set=-all --inh-caps=-all) \
-	$(or $(wildcard .venv/bin/python),/usr/bin/python3) -m pytest -m 'not hypervisor'
+	$(or $(wildcard .venv/bin/python),/usr/bin/python3) -m pytest -n 2 -m 'not hypervisor'
 # Two hypervisors side by side, since a test mostly waits. Each takes one file at a time.
 split = -m hypervisor --dist loadfile --tx '2*popen//python=tools/throwaway $(1)'
 
