@@ -124,9 +124,9 @@ class Number(click.IntRange):
         """Return the number in its unit; fail with the valid range."""
         number = self._read(str(value))
         if number is None or number not in self._allowed:
-            of = f" of {self._unit}" if self._unit else ""
-            text = f"{str(value)[:40]!r} is not a whole number{of} from {self._describe_range()}"
-            self.fail(text, param, ctx)
+            unit = f" {self._unit}" if self._unit else ""
+            text = f"must be a whole number between {self.min} and {self.max}{unit}"
+            self.fail(f"{text}, not {str(value)[:40]!r}", param, ctx)
         return number
 
     def _read(self, text: str) -> int | None:

@@ -62,7 +62,7 @@ def test_settings_are_checked_at_the_start(tmp_path: Path) -> None:
     settings.write_text("cpus = 0\n")
     done = refused("--socket", str(tmp_path / "socket"), SHCTL_CONFIG=str(settings))
     assert done.code == 2
-    assert done.err.startswith(f"shctl: {settings}: cpus: '0' is not a whole number")
+    assert done.err.startswith(f"shctl: {settings}: cpus: must be a whole number between 1")
 
 
 def test_file_of_a_dead_server_is_replaced(tmp_path: Path) -> None:
