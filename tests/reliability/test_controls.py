@@ -1,4 +1,4 @@
-"""What guests, trees and other tools wrote never commands the terminal of whoever reads it."""
+"""Text from guests, trees and other tools never controls the reader's terminal."""
 
 import json
 import os
@@ -31,7 +31,7 @@ from tests.terminal import at_terminal
 pytestmark = pytest.mark.usefixtures("vlan10")
 
 LOGS = installations.LOGS
-# What a guest, or whoever names things, may write; each is obeyed by some terminal.
+# What a guest, or a user who chooses names, may write; some terminal acts on each.
 CONTROLS = {
     "clear": b"\x1b[2J",
     "title": b"\x1b]0;owned\x07",
@@ -66,7 +66,7 @@ def host() -> Iterator[str]:
 
 
 def harmless(shown: str) -> bool:
-    """Tell whether a terminal that shows this does nothing else."""
+    """Return whether a terminal only displays this text and acts on none of it."""
     return all(
         line.replace("\t", "").isprintable() for line in shown.replace("\r\n", "\n").split("\n")
     )

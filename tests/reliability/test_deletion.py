@@ -81,14 +81,14 @@ WAYS = [("bios", "command line"), ("uefi", "server"), ("bios", "server"), ("uefi
 
 
 @pytest.mark.parametrize("reach", [leave, start, pause, crash, managed_save, autostart])
-@pytest.mark.parametrize(("firmware", "face"), WAYS[: rounds(4, 2)])
+@pytest.mark.parametrize(("firmware", "frontend"), WAYS[: rounds(4, 2)])
 def test_r05_delete_in_every_state_and_twice(
-    reach: Callable[[str], None], firmware: str, face: str, client: Client
+    reach: Callable[[str], None], firmware: str, frontend: str, client: Client
 ) -> None:
     """UEFI adds variables of the host's own (nvram)."""
     create("x", "--firmware", firmware)
     reach("x")
-    if face == "server":
+    if frontend == "server":
         statuses = [client.ask("DELETE", "/hosts/x").status for _ in range(2)]
         assert statuses == [204, 404]
         return
@@ -261,8 +261,8 @@ def image_disk(source: str, kind: str = "qcow2") -> str:
     ],
     ids=["path", "volume"],
 )
-def test_r06_disk_that_another_hosts_image_stands_on(disk: str, folder: Path) -> None:
-    """libvirt tells of backing files only while the host runs; this one is off."""
+def test_r06_disk_that_another_hosts_image_depends_on(disk: str, folder: Path) -> None:
+    """libvirt reports backing files only for running hosts; this one is off."""
     define(OTHER.format(disk.format(folder)))
     done = run("hosts", "delete", "--yes", "x")
     assert (done.code, "also used by other" in done.err) == (4, True), done
@@ -282,7 +282,7 @@ def test_r06_raw_disk_whose_guest_wrote_the_header_of_an_image(folder: Path) -> 
 
 
 def test_r06_disk_that_a_hung_host_has() -> None:
-    """What its QEMU has open is told without its XML, for which libvirt 11 would wait for it."""
+    """Files that QEMU has open are found without its XML: libvirt 11 would wait for that."""
     create("x")
     create("hangs", "--start")
     call("virsh", "attach-disk", "hangs", str(VOLUMES / "x-sda"), "sdb", "--targetbus", "scsi")
@@ -314,7 +314,7 @@ def test_r06_disk_attached_by_hand_is_kept(tmp_path: Path) -> None:
     assert foreign.read_bytes() == b"foreign"
 
 
-def test_r06_volume_of_another_that_is_called_like_ours_is_kept() -> None:
+def test_r06_volume_of_another_host_named_in_the_metadata_is_kept() -> None:
     """The disk was exchanged by hand: what the metadata names is not what the host has."""
     create("x")
     create("y")

@@ -1,4 +1,4 @@
-"""Scoreboard R13 and R24 to R28: an installation comes to its end, whoever is there to see it."""
+"""Scoreboard R13 and R24 to R28: an installation finishes whether or not anybody watches it."""
 
 import os
 import signal
@@ -53,7 +53,7 @@ def qemu_process(name: str) -> Path:
 
 
 def sleeps(process: "subprocess.Popen[str]") -> bool:
-    """Tell whether a process waits between two looks: it is in clock_nanosleep."""
+    """Return whether a process sleeps between two polls: it is in clock_nanosleep."""
     return Path(f"/proc/{process.pid}/syscall").read_text().startswith("230 ")
 
 
@@ -172,7 +172,7 @@ def test_r24_started_from_its_disk_by_another_tool(name: str, trees: Trees) -> N
     from_disk_once(name)
 
 
-# --- R28: whoever watches is killed -------------------------------------------------------------
+# --- R28: watchers are killed --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("finisher", ["wait", "show", "start", "doctor"])
@@ -194,7 +194,7 @@ def test_r28_watcher_killed_in_mid_install(name: str, finisher: str, trees: Tree
 
 
 @pytest.mark.parametrize("delay", [0, 0.15, 0.3])
-def test_r28_watcher_killed_in_the_hand_over(name: str, delay: float, trees: Trees) -> None:
+def test_r28_watcher_killed_in_the_switch_to_disk(name: str, delay: float, trees: Trees) -> None:
     """The kill comes some time after the installer's end: before, in and after the second start."""
     begin(name, trees.of(End.RESET))
     installer = qemu_process(name)
@@ -215,7 +215,7 @@ def test_r28_many_watchers_start_it_once(name: str, trees: Trees) -> None:
 
 
 def test_r28_libvirtd_killed_in_mid_install(name: str, trees: Trees) -> None:
-    """QEMU goes on without libvirtd, and so does whoever waits."""
+    """QEMU runs on without libvirtd, and a waiting command continues."""
     begin(name, trees.of(End.RESET, after=1))
     watcher = spawn("hosts", "wait", name, "--for", "installed")
     eventually(lambda: sleeps(watcher))

@@ -106,7 +106,7 @@ def test_r29_bad_initrd(trees: Trees) -> None:
 
 
 def test_r53_initrd_that_becomes_a_page(trees: Trees) -> None:
-    """Between the look at it and its fetching."""
+    """It changes between the check and the download."""
     location = trees.of(End.RESET)
     page = treeserver.serve(b"<html>busy</html>")
     trees.server.modes[f"/reset/{INITRD_PATH}"] = when_whole(page, INITRD)

@@ -118,9 +118,9 @@ def test_r04_killed_at_any_moment(
 ) -> None:
     deed, before, end = deeds[name], look(), "gone"
     _, seconds = deed.whole(shctl)
-    wanted = rounds(25, 2)
-    chosen, killed = iter(moments(10 * wanted, seconds)), 0
-    while killed < wanted:
+    target = rounds(25, 2)
+    chosen, killed = iter(moments(10 * target, seconds)), 0
+    while killed < target:
         deed.prepare(shctl, end)
         # One that had ended before was not killed, and has shown nothing.
         if shctl.run_until(next(chosen), *deed.words.split()) != -9:

@@ -320,15 +320,15 @@ def forget_uuid(name: str) -> None:
         found.setMetadata(2, old, metadata.KEY, metadata.URI, 2)
 
 
-@pytest.mark.parametrize("beside", [True, False], ids=["beside its original", "without"])
+@pytest.mark.parametrize("original", [True, False], ids=["with its original", "without"])
 @pytest.mark.parametrize("version", ["this", "previous"])
-def test_r39_clone_takes_nothing_of_its_original(beside: bool, version: str) -> None:
+def test_r39_clone_takes_nothing_of_its_original(original: bool, version: str) -> None:
     create("web1")
     if version == "previous":
         forget_uuid("web1")
     disk = clone("web1", "web2")
     (VOLUMES / "web1-sda").write_bytes(b"original")
-    if not beside:
+    if not original:
         call("virsh", "undefine", "web1")
     shown = json.loads(ok("-o", "json", "hosts", "show", "web2"))
     assert shown["managed"] is (version == "previous")
@@ -340,7 +340,7 @@ def test_r39_clone_takes_nothing_of_its_original(beside: bool, version: str) -> 
     ok("hosts", "delete", "--yes", "web2")
     assert not disk.exists()
     assert (VOLUMES / "web1-sda").read_bytes() == b"original"
-    if beside:
+    if original:
         assert json.loads(ok("-o", "json", "hosts", "show", "web1"))["managed"] is True
         ok("hosts", "delete", "--yes", "web1")
         assert not (VOLUMES / "web1-sda").exists()
@@ -432,7 +432,7 @@ def victim() -> Iterator[Path]:
 def test_r39_uefi_variables_of_others_stay(
     name: str, by: Callable[[], None], victim: Path, foreign: Path
 ) -> None:
-    """libvirt would remove whatever file the XML calls so."""
+    """libvirt would remove any file that the XML names as nvram."""
     own = NVRAM / "evil_VARS.fd"
     if name == "link":
         own.symlink_to(victim)
@@ -475,8 +475,8 @@ def test_r39_log_of_a_renamed_host_stays(foreign: Path) -> None:
     call("virsh", "domrename", "web", "old")
     log = log_path("web")
     log.write_text("of old")
-    wanted = "hosts create web --memory 64 --disk 1 --network vlan10 --pool isos".split()
-    done = run(*wanted)
+    command = "hosts create web --memory 64 --disk 1 --network vlan10 --pool isos".split()
+    done = run(*command)
     assert (done.code, "to which host 'old'" in done.err) == (4, True), done
     plant("", BOUND, name="web")
     ok("hosts", "delete", "--yes", "web")
@@ -553,7 +553,7 @@ def test_r39_mode_of_a_disk_of_others_stays(shared: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("attributes", ATTRIBUTES[1::2])
 def test_r39_guest_of_others_is_not_ended_by_doctor(attributes: str, tmp_path: Path) -> None:
-    """A transient host is never one of shctl's, whatever its metadata says."""
+    """A transient host is never shctl's own; its metadata does not matter."""
     file = tmp_path / "evil.xml"
     file.write_text(
         HOST.format(name="evil", uuid=UUID, listed="", attributes=attributes, devices="")

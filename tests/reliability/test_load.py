@@ -50,7 +50,7 @@ def undisturbed(client: Client) -> float:
     return taken
 
 
-def test_r10_creates_by_both_faces(server: Running, look: Look, figures: Figures) -> None:
+def test_r10_creates_through_both_frontends(server: Running, look: Look, figures: Figures) -> None:
     before = look()
     # A request is there at once, a process takes its time to begin.
     for delay in moments(rounds(20, 1), undisturbed(server.client)):
@@ -72,7 +72,7 @@ def test_r10_creates_by_both_faces(server: Running, look: Look, figures: Figures
 
 
 class Storm:
-    """People who create and delete hosts of few names until they are told to stop."""
+    """Clients that create and delete hosts under a few names until stopped."""
 
     def __init__(self, client: Client, names: list[str]) -> None:
         self.client = client
@@ -169,7 +169,7 @@ def usage(pid: int) -> tuple[int, int, int]:
 
 @contextmanager
 def bare_hosts(number: int) -> Iterator[None]:
-    """Define hosts that are not ours."""
+    """Define hosts that shctl does not manage."""
     with connected() as connection:
         made = [connection.defineXML(BARE.format(f"bare{n}")) for n in range(number)]
         try:

@@ -101,8 +101,8 @@ def test_r52_redefined_during_its_installation(name: str, change: str, trees: Tr
     begin(name, trees.of(End.RESET, after=1))
     before = stored(name)
     CHANGES[change](name)
-    told = [line for line in ok("doctor").splitlines() if name in line]
-    assert any("redefined the host during its installation" in line for line in told)
+    lines = [line for line in ok("doctor").splitlines() if name in line]
+    assert any("redefined the host during its installation" in line for line in lines)
     reason = failure(name)
     assert "another program redefined the host during its installation" in reason
     assert (state(name), starts(name), boots_from_disk(name)) == ("shut off", 1, 0)
@@ -184,7 +184,7 @@ def test_r52_undefined(name: str, trees: Trees) -> None:
 
 
 def test_r52_started_by_the_other_manager_as_well(name: str, trees: Trees) -> None:
-    """The installer runs twice, which nobody can prevent: that is told, and there is no third."""
+    """shctl cannot prevent the second run of the installer: it reports it and prevents a third."""
     begin(name, trees.of(End.RESET))
     root = running(name)
     wait_until_off(name)
@@ -197,7 +197,7 @@ def test_r52_started_by_the_other_manager_as_well(name: str, trees: Trees) -> No
     assert run("hosts", "start", name).code == 4
 
 
-def test_r52_redefined_in_the_hand_over(name: str, trees: Trees) -> None:
+def test_r52_redefined_in_the_switch_to_disk(name: str, trees: Trees) -> None:
     """The host's start failed at first, and is tried again with what is stored by then."""
     ok("networks", "create", NETWORK, "--bridge", "br0", "--vlan", "30")
     words = f"hosts create {name} --memory 64 --disk 1 --network {NETWORK} --install --location"

@@ -59,14 +59,14 @@ def warm_up(client: Client) -> None:
         client.ask("GET", path)
 
 
-def check_settled(
+def check_recovered(
     server: Running, before: tuple[int, int], figures: Figures, seconds: float
 ) -> None:
-    """Hold the use of descriptors and threads against what it was before."""
+    """Check that the use of descriptors and threads returns to what it was before."""
     pid = server.process.pid
     began = time.monotonic()
     wait_until(lambda: usage(pid)[0] <= before[0] + 5 and usage(pid)[1] <= before[1], seconds)
-    figures.limit("settled after", round(time.monotonic() - began, 1), 10, "s")
+    figures.limit("recovered after", round(time.monotonic() - began, 1), 10, "s")
     after = usage(pid)
     figures.worst(LEAKED, max(after[0] - before[0], 0), "of 5")
     figures.worst("leaked threads", max(after[1] - before[1], 0))
@@ -88,7 +88,7 @@ def test_r46_libvirtd_restarts_under_load(server: Running, figures: Figures) -> 
             figures.count("restarts")
     figures.count("requests", statuses.total())
     assert set(statuses) <= {200, 404, 503, 504}, statuses
-    check_settled(server, before, figures, 20)
+    check_recovered(server, before, figures, 20)
     assert client.ask("GET", "/healthz").status == 200
 
 
@@ -106,12 +106,12 @@ def test_r46_calls_that_hang(server: Running, figures: Figures) -> None:
         os.kill(pid, signal.SIGCONT)
     figures.count("hung calls", number)
     assert set(statuses) <= {429, 503, 504}, statuses
-    check_settled(server, before, figures, 20)
+    check_recovered(server, before, figures, 20)
     eventually(lambda: client.ask("GET", "/hosts").status == 200)
 
 
 def _steady(server: Running) -> tuple[int, int] | None:
-    """Return what a server uses once that has settled, else None."""
+    """Return a server's descriptors and threads once they stop changing, else None."""
     pid = server.process.pid
     now = usage(pid)
     time.sleep(0.2)

@@ -47,7 +47,7 @@ def test_r54_service_installs_from_what_a_command_fetched(trees: Trees, tmp_path
     eventually(lambda: SAY in log_of("one"))
     assert [(facts.st_uid, facts.st_nlink) for facts in cached()] == [(0, 1)] * 2
     install_as_service("two", location, tmp_path)
-    # The beginning is read to tell what it is; the whole was sent once.
+    # The first bytes are read again to detect the format; the whole file was sent once.
     whole = len(trees.server.files[f"/halt/{KERNEL_PATH}"])
     assert trees.server.sent[f"/halt/{KERNEL_PATH}"] < 2 * whole
     delete("one", "two")

@@ -166,16 +166,16 @@ def test_r40_image_of_a_stored_host(spelling: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_r40_image_of_no_host_in_a_pool(spelling: str, pool: Path) -> None:
-    """libvirt has not looked at the pool since."""
+    """libvirt has not refreshed the pool since."""
     SPELLINGS[spelling](pool / "image", BASE)
     said = refused(str(pool), "an image of no host", "; remove that image first")
     assert "detach" not in said
 
 
-def test_r40_image_beside_the_disk_and_in_a_pool_that_is_off(folder: Path) -> None:
-    overlay("qcow2", "BASE")(VOLUMES / "beside", BASE)
-    refused(str(VOLUMES / "beside"))
-    (VOLUMES / "beside").unlink()
+def test_r40_image_next_to_the_disk_and_in_an_inactive_pool(folder: Path) -> None:
+    overlay("qcow2", "BASE")(VOLUMES / "overlay", BASE)
+    refused(str(VOLUMES / "overlay"))
+    (VOLUMES / "overlay").unlink()
     call("virsh", "pool-define-as", "off", "dir", "--target", str(folder))
     overlay("qcow2", "BASE")(folder / "image", BASE)
     try:
@@ -315,7 +315,7 @@ def test_r40_qemu_img_that_hangs_or_is_missing(
 
 
 @pytest.mark.usefixtures("_user")
-def test_r40_images_of_others_that_stand_on_nothing_of_ours_hinder_nobody(pool: Path) -> None:
+def test_r40_foreign_images_that_depend_on_no_disk_of_shctl_block_nothing(pool: Path) -> None:
     """Nor does a raw disk whose guest wrote an image's header."""
     for kind in ("vdi", "vhdx", "vpc", "vmdk", "qcow2", "qed"):
         call("qemu-img", "create", "-q", "-f", kind, str(pool / kind), "1M")
@@ -362,7 +362,7 @@ def home() -> Iterator[Path]:
 
 @pytest.mark.usefixtures("_user")
 @pytest.mark.parametrize("kind", ["qcow2", "raw"])
-def test_r40_service_keeps_what_an_image_that_it_cannot_see_may_stand_on(
+def test_r40_service_keeps_a_disk_that_an_unreadable_image_may_depend_on(
     kind: str, home: Path, tmp_path: Path
 ) -> None:
     """A raw one may be a link to the disk."""

@@ -35,15 +35,15 @@ def client(server: Running) -> Client:
 
 
 def test_r50_unit_holds(server: Running, tmp_path: Path, figures: Figures) -> None:
-    """What the other tests of this row stand on."""
+    """The other tests of this row depend on this one."""
     root = Path(f"/proc/{server.process.pid}")
     status = (root / "status").read_text()
     assert "CapEff:\t0000000000000000" in status
     assert "Max open files            1024                 1024" in (root / "limits").read_text()
     # The root as well, which in a chroot is not that of the name space.
     inside = ("nsenter", f"--target={server.process.pid}", "--mount", "--root", "sh", "-c")
-    wanted = "touch /etc/x /usr/x /var/lib/x || touch /var/lib/shctl/x && rm /var/lib/shctl/x"
-    call(*inside, wanted)
+    script = "touch /etc/x /usr/x /var/lib/x || touch /var/lib/shctl/x && rm /var/lib/shctl/x"
+    call(*inside, script)
     outside = tmp_path / "outside"
     outside.touch()
     call(*inside, f"test ! -e {outside} && test -e {server.socket}")
@@ -70,7 +70,7 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 def test_r50_foreign_disks_stay(folder: Path, client: Client) -> None:
-    """One that was attached by hand, and one of another host that stands on the disk of ours."""
+    """One was attached by hand; one is another host's overlay of the disk of shctl's host."""
     foreign, overlay = folder / "foreign.img", folder / "overlay"
     foreign.write_bytes(b"foreign")
     create("x")
