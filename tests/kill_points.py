@@ -62,7 +62,7 @@ class Forker:
         return self.end()
 
     def run_until(self, seconds: float, *arguments: str) -> int:
-        """Run it, and kill it after so many seconds."""
+        """Run a command and kill it after `seconds`."""
         pid = self.begin(*arguments)
         time.sleep(seconds)
         # Nobody else can have its PID before end().
@@ -98,13 +98,13 @@ def forker() -> Iterator[Forker]:
 
 
 def moments(number: int, longest: float) -> list[float]:
-    """Return so many random moments, the same ones in each run."""
+    """Return `number` random delays up to `longest` seconds, the same in each run."""
     chosen = random.Random(number)
     return [chosen.uniform(0, longest) for _ in range(number)]
 
 
 def _serve() -> None:
-    """Fork and answer with the PID; when told to wait, answer with the status."""
+    """Serve orders: fork and print the PID, or wait and print the exit status."""
     pid = 0
     for order in map(json.loads, sys.stdin):
         if order == "wait":
@@ -138,13 +138,13 @@ def _watch(trace: Path, kill_at: int, number: int) -> None:
         if passed == kill_at:
             os.kill(os.getpid(), number)
 
-    _Passing.tell = staticmethod(pass_point)
+    _Passing.report = staticmethod(pass_point)
 
 
 class _Passing:
-    """Whom the wrapped points tell that something has passed."""
+    """Holds the callback that wrapped functions call after they return."""
 
-    tell: Callable[[str], None] = staticmethod(lambda _name: None)
+    report: Callable[[str], None] = staticmethod(lambda _name: None)
 
 
 def _wrap_points() -> None:
@@ -161,7 +161,7 @@ def _wrap_points() -> None:
 def _wrapped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*arguments: Any, **named: Any) -> Any:
         result = function(*arguments, **named)
-        _Passing.tell(name)
+        _Passing.report(name)
         return result
 
     return wrapper

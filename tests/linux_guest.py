@@ -22,7 +22,7 @@ export PATH=/bin
 mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys
 for module in $(cat /modules); do insmod /lib/$module || echo "no $module"; done
 exec < /dev/console > /dev/console 2>&1
-dmesg -n 1 # the kernel's lines would stand in the middle of others
+dmesg -n 1 # kernel messages would split other lines
 sh /installer
 echo "the installer ended with $?"
 poweroff -f

@@ -68,10 +68,10 @@ def service() -> Iterator[None]:
 def bridge(text: str) -> Iterator[None]:
     """Make the bridge as the text says, in place of the one that is there, with a new uplink."""
     call("ovs-vsctl del-br br0", "ip tuntap add eno1 mode tap")
-    told = re.findall("^ovs-vsctl .+$", text, re.MULTILINE)
-    assert told
-    # No kernel switches for Open vSwitch in here, which it says and goes on.
-    call(*told, capture_output=True)
+    commands = re.findall("^ovs-vsctl .+$", text, re.MULTILINE)
+    assert commands
+    # The kernel module is missing here: ovs-vsctl prints a warning and continues.
+    call(*commands, capture_output=True)
     call("ovs-vsctl set bridge br0 datapath_type=netdev", "ip link set br0 up")
     try:
         yield

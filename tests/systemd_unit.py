@@ -13,9 +13,9 @@ from pathlib import Path
 from tests.rest_server import Running, serving
 from tests.support import ROOT, SHCTL, call
 
-# What ProtectHome= hides, but for a directory that this checkout or its Python stands in.
+# What ProtectHome= hides, except a directory that contains this checkout or its Python.
 _HIDDEN = ["/home", "/root", "/run/user"]
-# A directory that the service cannot look into, wherever the checkout is.
+# A directory that the service cannot read, wherever the checkout is.
 HOME = Path("/run/user/1000")
 
 # No capability at all, no new ones, ProtectHome=yes.

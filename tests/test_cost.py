@@ -157,7 +157,7 @@ def test_show_of_a_network_asks_each_host_at_most_twice(
     assert calls["virDomainGetXMLDesc"] <= 2 * len(hypervisor.hosts()) + 1
 
 
-def ours(modules: set[str]) -> set[str]:
+def own_modules(modules: set[str]) -> set[str]:
     return {name.removeprefix("shctl.") for name in modules if name.startswith("shctl.")}
 
 
@@ -175,7 +175,7 @@ def test_help_and_version_need_click_alone(option: str) -> None:
         env=environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
     found = modules_after(option)
-    assert ours(found) <= CLI
+    assert own_modules(found) <= CLI
     # What click itself imports when it is used.
     allowed = {"locale", "_locale", "gettext", "textwrap", "shutil", "fnmatch", "zlib", "bz2",
                "_bz2", "lzma", "_lzma", "_compression", "click", "shctl", "gc", "atexit",
@@ -186,7 +186,7 @@ def test_help_and_version_need_click_alone(option: str) -> None:
 
 def test_list_of_hosts_needs_no_more_than_its_own_modules() -> None:
     found = modules_after("--connect", "test:///default", "hosts", "list")
-    assert ours(found) == {
+    assert own_modules(found) == {
         *CLI, "commands.batch", "commands.confirmation", "commands.hosts",
         "commands.host_creation", "common.calls", "common.defaults", "common.output",
         "common.rows",

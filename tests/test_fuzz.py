@@ -162,13 +162,13 @@ def test_network_comes_back_from_libvirt() -> None:
         @LIMITS
         @given(TRUNKS)
         def comes_back(spec: network.Spec) -> None:
-            wanted = network.NetworkInfo(
+            expected = network.NetworkInfo(
                 spec.bridge, spec.vlan, tuple(sorted(spec.trunk)), switched=True
             )
-            assert network.read(network.build(spec)) == wanted
+            assert network.read(network.build(spec)) == expected
             handle = connection.networkDefineXML(network.build(spec))
             try:
-                assert network.read(handle.XMLDesc()) == wanted
+                assert network.read(handle.XMLDesc()) == expected
             finally:
                 handle.undefine()
 

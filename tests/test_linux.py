@@ -24,7 +24,7 @@ check() {
 cd /sys/block
 until [ "$(echo sd*)" = "sda sdb sdc sdd sde sdf sdg sdh sdi" ]; do usleep 10000; done
 check "the controller" "$(cat /sys/class/scsi_host/host*/proc_name | grep -v ahci)" virtio_scsi
-# Linux looks at disks side by side and may call the second one sda: what lasts is on the disk.
+# Linux probes disks in parallel and may call the second one sda: only the serial is stable.
 for disk in sd*; do
     case $(tail -c +5 $disk/device/vpd_pg80) in
         @SHCTL_SERIAL@) wwn=@SHCTL_WWN@; first=$disk ;;
@@ -60,7 +60,7 @@ def script(directory: Path, text: str) -> list[str]:
     return ["--inject", str(directory / "installer")]
 
 
-def told_by(name: str) -> list[str]:
+def report_of(name: str) -> list[str]:
     return [line for line in log_of(name).splitlines() if re.search("reach", line, re.IGNORECASE)]
 
 
@@ -133,7 +133,7 @@ def test_reaches_its_own_vlan_and_no_other(trees: Trees, tmp_path: Path) -> None
         assert done.json["interfaces"][0]["addresses"] == ["10.9.0.2"]
         for name in ("two", "elsewhere"):
             eventually(partial(is_over, name), 90)
-    assert told_by("two") == ["reaches 10.9.0.1", "reaches 10.9.0.254", "does not reach 10.9.0.3"]
-    assert told_by("elsewhere") == ["does not reach 10.9.0.254"]
+    assert report_of("two") == ["reaches 10.9.0.1", "reaches 10.9.0.254", "does not reach 10.9.0.3"]
+    assert report_of("elsewhere") == ["does not reach 10.9.0.254"]
     ok("hosts", "delete", "--yes", "one", "two", "elsewhere")
     ok("networks", "delete", "--yes", "vlan20")

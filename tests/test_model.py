@@ -149,21 +149,21 @@ class Machine:
         daemon("kill", "ovs-vswitchd")
         daemon("start", "ovs-vswitchd")
 
-    def kill_creation(self, name: str, network: str, start: bool, door: int) -> None:
+    def kill_creation(self, name: str, network: str, start: bool, point: int) -> None:
         code = self.expected_creation(name, network)
         words = creation(name, network, start).split()
-        died = self.killer.run(*words, kill_at=door) == -signal.SIGKILL
+        died = self.killer.run(*words, kill_at=point) == -signal.SIGKILL
         self.run("doctor --fix")
         assert self.run("doctor") == []
         if not code and (not died or name in self.states()):
             self.hosts[name] = Host("running" if start else "shut off", network=network)
 
-    def kill_deletion(self, name: str, door: int) -> None:
-        died = self.killer.run("hosts", "delete", "--yes", name, kill_at=door) == -signal.SIGKILL
+    def kill_deletion(self, name: str, point: int) -> None:
+        died = self.killer.run("hosts", "delete", "--yes", name, kill_at=point) == -signal.SIGKILL
         self.run("doctor --fix")
         if name not in self.hosts or not self.hosts[name].managed:
             assert not died
-        elif died and door == 1:  # nothing but switched off
+        elif died and point == 1:  # nothing but switched off
             self.hosts[name].state = (
                 "shut off" if self.hosts[name].active else self.hosts[name].state
             )

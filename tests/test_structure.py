@@ -51,7 +51,7 @@ TREES = {module(file): ast.parse(file.read_text()) for file in FILES}
 IMPORTS = {name: imported(tree) for name, tree in TREES.items()}
 
 
-def ours(name: str) -> set[str]:
+def imports_of(name: str) -> set[str]:
     """Return the modules of the package that a module imports."""
     inside = {i.removeprefix("shctl.") for i in IMPORTS[name] if i.startswith("shctl.")}
     found = {
@@ -72,7 +72,7 @@ def package(name: str) -> str:
 @pytest.mark.parametrize("name", [name for name in TREES if name != "__init__"])
 def test_packages_import_only_what_is_below_them(name: str) -> None:
     allowed = {package(name), *MAY_IMPORT[package(name)]}
-    taken = {package(other) for other in ours(name)} - allowed
+    taken = {package(other) for other in imports_of(name)} - allowed
     assert {(name, other) for other in taken} <= EXCEPTIONS
 
 
@@ -81,10 +81,15 @@ def test_few_entries_at_the_top() -> None:
 
 
 def test_errors_names_and_models_import_almost_nothing() -> None:
-    assert ours("common.text") == ours("common.model") == ours("common.rows") == set()
-    assert ours("common.states") == set()
-    assert ours("common.errors") == {"common.text"}
-    assert ours("common.names") == {"common.errors"}
+    assert (
+        imports_of("common.text")
+        == imports_of("common.model")
+        == imports_of("common.rows")
+        == set()
+    )
+    assert imports_of("common.states") == set()
+    assert imports_of("common.errors") == {"common.text"}
+    assert imports_of("common.names") == {"common.errors"}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +103,7 @@ def test_xml_does_no_io(name: str) -> None:
 
 
 def test_imports_go_round_in_no_circle() -> None:
-    left = {name: ours(name) - {name} for name in TREES}
+    left = {name: imports_of(name) - {name} for name in TREES}
     while ends := {name for name, others in left.items() if not others}:
         left = {name: others - ends for name, others in left.items() if name not in ends}
     assert left == {}
@@ -137,7 +142,9 @@ def test_web_framework_stays_in_the_server() -> None:
 @pytest.mark.parametrize("name", [name for name in TREES if name.startswith("rest.http.")])
 def test_http_of_the_server_knows_no_command(name: str) -> None:
     above = {"rest", "server", "commands"}
-    assert not {n for n in ours(name) if package(n) in above and not n.startswith("rest.http")}
+    assert not {
+        n for n in imports_of(name) if package(n) in above and not n.startswith("rest.http")
+    }
 
 
 def calls(tree: ast.AST) -> list[ast.Call]:

@@ -1,4 +1,4 @@
-"""The throw-away hypervisor: it passes on what it should, works beside others, leaves nothing."""
+"""The throw-away hypervisor passes input and signals on, isolates itself, leaves nothing."""
 
 import os
 import pty
@@ -117,7 +117,7 @@ def test_an_interactive_shell_has_the_terminal() -> None:
     if pid == 0:
         os.execve(THROWAWAY, [THROWAWAY, "bash", "--norc", "-i"], {**os.environ, "TERM": "dumb"})
     text = talk(terminal, "", "# ")
-    # The sums tell the output from the echo of what is typed.
+    # The sums distinguish the output from the echo of the input.
     text += talk(terminal, "sh -c 'echo go $((1+1)); exec sleep 1000'\n", "go 2")
     text += talk(terminal, "\x1a", "Stopped")  # control-Z
     text += talk(terminal, "tty; kill -9 %1; echo end $((1+1))\n", "end 2")
@@ -162,7 +162,7 @@ def test_qemu_runs_as_its_own_user(tmp_path: Path) -> None:
 def test_several_at_once(tmp_path: Path) -> None:
     guest = tmp_path / "guest.xml"
     guest.write_text(GUEST)
-    # Each defines the same name and waits for a line before it looks at what it has.
+    # Each defines the same name and waits for a line before it lists its hosts.
     script = f"virsh -q define {guest} >/dev/null; echo up; read -r; virsh list --all --name"
     runs = [
         subprocess.Popen([THROWAWAY, "bash", "-c", script], stdin=-1, stdout=-1, text=True)
@@ -202,7 +202,7 @@ def test_a_signal_ends_it_all(number: signal.Signals, status: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["ovsdb-server", "ovs-vswitchd", "virtlogd", "libvirtd"])
-def test_tells_why_a_daemon_does_not_come_up(name: str, fake: Callable[[str, str], None]) -> None:
+def test_reports_why_a_daemon_does_not_start(name: str, fake: Callable[[str, str], None]) -> None:
     before = surroundings()
     fake(name, f"echo {name}: no luck today >&2; exit 1")
     done = run("echo", "never")
