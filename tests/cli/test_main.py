@@ -307,8 +307,8 @@ def run_into(stdout: int) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
-def test_closed_pipe_is_told_by_the_exit_code_alone() -> None:
-    """As a shell tells of a command that SIGPIPE ended."""
+def test_closed_pipe_is_reported_by_exit_code_only() -> None:
+    """The code is the one that a shell returns for a command killed by SIGPIPE."""
     reading, writing = os.pipe()
     os.close(reading)
     done = run_into(writing)

@@ -218,7 +218,7 @@ def test_interrupt_in_mid_create_takes_everything_back(number: int, hooked: Path
 
 
 def is_catching_signals(pid: int) -> bool:
-    """Tell whether a shctl has come so far that an interrupt is its own, not Python's."""
+    """Return whether shctl has installed its own signal handlers in place of Python's."""
     mask = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()[0]
     return bool(int(mask, 16) >> (signal.SIGTERM - 1) & 1)
 
@@ -246,7 +246,7 @@ def test_interrupt_is_one_json_object_for_programs() -> None:
 
 
 def test_nohup_is_respected() -> None:
-    """What is told to ignore a hang-up goes on."""
+    """A command that ignores SIGHUP continues after a hang-up."""
     code = f"trap '' HUP; exec {' '.join(SHCTL)} networks create hup --bridge br0 --vlan 5"
     process = subprocess.Popen(["bash", "-c", code], env=environment(), stdout=subprocess.PIPE)
     eventually(lambda: is_catching_signals(process.pid))

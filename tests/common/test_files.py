@@ -1,4 +1,4 @@
-"""Files by what they are, and "not there" told from "cannot be seen"."""
+"""File types, and missing files as opposed to unreadable ones."""
 
 import os
 import subprocess
@@ -88,7 +88,7 @@ def test_link_is_no_plain_file(tmp_path: Path) -> None:
 
 @pytest.fixture
 def loop(tmp_path: Path) -> Path:
-    """Return a path that nobody can look at, root included."""
+    """Return a path that not even root can stat."""
     (tmp_path / "loop").symlink_to("loop")
     return tmp_path / "loop"
 

@@ -123,7 +123,7 @@ def test_any_name_is_a_plain_file(name: str) -> None:
     assert [file.parent for file in new] == [locks.directory()]
 
 
-def test_only_root_reaches_the_locks_whatever_the_umask() -> None:
+def test_only_root_can_reach_the_locks_under_any_umask() -> None:
     before = os.umask(0)
     try:
         path = locks.directory()

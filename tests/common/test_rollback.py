@@ -1,4 +1,4 @@
-"""Taking back: newest first, all of it, and telling what stays."""
+"""Rollback: runs every step, newest first, and reports what it could not undo."""
 
 import os
 import signal
@@ -113,7 +113,7 @@ def test_error_keeps_its_class_and_field() -> None:
 @pytest.mark.parametrize(
     ("error", "words"), [(RuntimeError("boom"), "boom"), (KeyboardInterrupt(), "interrupted")]
 )
-def test_other_error_becomes_ours_when_something_stays(error: BaseException, words: str) -> None:
+def test_other_error_becomes_shctls_when_something_stays(error: BaseException, words: str) -> None:
     with pytest.raises(ShctlError, match=f"{words}; left behind: two") as caught:
         attempt(error, ("two", fail))
     assert caught.value.__cause__ is error

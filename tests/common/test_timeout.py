@@ -52,7 +52,7 @@ def refuse_to_start(_: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def test_no_thread_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_to_start_a_thread_is_a_shctl_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", refuse_to_start)
     with pytest.raises(Unreachable, match="cannot start another thread"):
         run_with_timeout(5, lambda: 3, LATE)

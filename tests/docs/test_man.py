@@ -1,7 +1,7 @@
 """The man pages: one for each command, with its options, and in good order.
 
 Names and options are compared, not bytes: click's versions word some things differently. After a
-change of a command, tools/man.py writes the pages anew.
+change of a command, tools/man.py rewrites the pages.
 """
 
 import re
@@ -52,32 +52,32 @@ def test_each_command_has_a_page_and_each_page_a_command() -> None:
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.name)
 def test_page_has_the_options_that_people_may_see(leaf: Any) -> None:
-    told = sections(ROOT / "man" / f"{leaf.name}.{leaf.section}")
-    wanted = {o for option in man.options(leaf.command) for o in option.opts}
-    wanted |= {o for option in man.options(leaf.command) for o in option.secondary_opts}
-    assert tagged(told.get("OPTIONS", "")) == wanted
+    page = sections(ROOT / "man" / f"{leaf.name}.{leaf.section}")
+    expected = {o for option in man.options(leaf.command) for o in option.opts}
+    expected |= {o for option in man.options(leaf.command) for o in option.secondary_opts}
+    assert tagged(page.get("OPTIONS", "")) == expected
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.name)
 def test_command_has_help_and_an_example_that_names_it(leaf: Any) -> None:
-    told = sections(ROOT / "man" / f"{leaf.name}.{leaf.section}")
+    page = sections(ROOT / "man" / f"{leaf.name}.{leaf.section}")
     assert leaf.command.help
-    assert " ".join(leaf.words) in told["EXAMPLES"]
+    assert " ".join(leaf.words) in page["EXAMPLES"]
     assert all(option.help or option.show_default for option in man.options(leaf.command))
 
 
 def test_root_page_lists_commands_options_and_exit_codes() -> None:
-    told = sections(ROOT / "man" / "shctl.1")
-    listed = re.findall(r"^\.BR (\S+) \(\d\)$", told["COMMANDS"], re.MULTILINE)
+    page = sections(ROOT / "man" / "shctl.1")
+    listed = re.findall(r"^\.BR (\S+) \(\d\)$", page["COMMANDS"], re.MULTILINE)
     assert listed == [leaf.name for leaf in LEAVES]
-    assert tagged(told["OPTIONS"]) >= {"-c", "--connect", "-o", "--output", "--config", "--debug"}
-    codes = set(re.findall(r"^\.B (\d+)$", told["EXIT STATUS"], re.MULTILINE))
+    assert tagged(page["OPTIONS"]) >= {"-c", "--connect", "-o", "--output", "--config", "--debug"}
+    codes = set(re.findall(r"^\.B (\d+)$", page["EXIT STATUS"], re.MULTILINE))
     assert {str(kind.exit_code) for kind in errors.ShctlError.__subclasses__()} <= codes
 
 
 def test_file_page_lists_the_keys() -> None:
-    told = sections(ROOT / "man" / "shctl.toml.5")["SETTINGS"]
-    assert re.findall(r"^\.TP\n(\S+) = ", told, re.MULTILINE) == list(settings.KEYS)
+    page = sections(ROOT / "man" / "shctl.toml.5")["SETTINGS"]
+    assert re.findall(r"^\.TP\n(\S+) = ", page, re.MULTILINE) == list(settings.KEYS)
 
 
 def test_hidden_options_are_nowhere() -> None:

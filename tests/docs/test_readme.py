@@ -27,9 +27,9 @@ def make_tree(directory: Path) -> None:
     (netboot / "initrd.gz").write_bytes(gzip.compress(b"\0" * 512))
 
 
-def check_reader(told: str) -> None:
-    """Hold what readme_steps.py has printed against what README promises."""
-    before, web1, db1 = told.partition("\nshow web1\n")[0], *told.split("\nshow ")[1:]
+def check_reader(printed: str) -> None:
+    """Check what readme_steps.py printed against what README promises."""
+    before, web1, db1 = printed.partition("\nshow web1\n")[0], *printed.split("\nshow ")[1:]
     assert "The installer says hello" in before
     installed = json.loads(web1.partition("\n")[2])
     assert (installed["state"], installed["install"]["phase"]) == ("running", "installed")

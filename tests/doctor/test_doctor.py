@@ -97,13 +97,13 @@ def test_volumes_that_cannot_be_judged_are_a_finding() -> None:
 
 def test_foreign_volumes_stay() -> None:
     """One has another kind of name, the other belongs to a host that shctl did not make."""
-    for name in ("image.iso", "theirs-sda"):
-        (VOLUMES / name).write_bytes(b"theirs")
+    for name in ("image.iso", "other-sda"):
+        (VOLUMES / name).write_bytes(b"other")
     virsh("pool-refresh", "shctl")
-    with_disk("foreign", VOLUMES / "theirs-sda")
+    with_disk("foreign", VOLUMES / "other-sda")
     assert findings("--fix") == []
-    for name in ("image.iso", "theirs-sda"):
-        assert (VOLUMES / name).read_bytes() == b"theirs"
+    for name in ("image.iso", "other-sda"):
+        assert (VOLUMES / name).read_bytes() == b"other"
         (VOLUMES / name).unlink()
     virsh("undefine", "foreign")
     virsh("pool-refresh", "shctl")
@@ -160,11 +160,11 @@ def plant(port: str, uuid: str) -> None:
 
 
 def test_foreign_port_stays() -> None:
-    call("ovs-vsctl", "add-port", "br0", "theirs", "--", "set", "interface", "theirs",
+    call("ovs-vsctl", "add-port", "br0", "other", "--", "set", "interface", "other",
          "type=internal")  # fmt: skip
     assert findings("--fix") == []
-    assert "theirs" in port_rows()
-    call("ovs-vsctl", "del-port", "theirs")
+    assert "other" in port_rows()
+    call("ovs-vsctl", "del-port", "other")
 
 
 def test_port_with_a_wrong_tag_is_shown() -> None:

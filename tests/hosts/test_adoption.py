@@ -1,4 +1,4 @@
-"""`shctl hosts adopt`: hosts of others become ours, their disks only when they are named."""
+"""`shctl hosts adopt`: shctl manages foreign hosts, and owns only the disks that are named."""
 
 import json
 from collections.abc import Iterator
@@ -150,7 +150,7 @@ def test_transient_host_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["*", "$(id)", "-x", "A b"])
 def test_deleting_a_host_of_any_name_harms_no_other(name: str) -> None:
-    """Files of ours are found by a host's name; no name of others may stand for them all."""
+    """shctl finds its files by the host's name; a foreign name must not match several hosts."""
     boot = Path("/var/lib/shctl/boot/web1/kernel")
     rotated = Path("/var/log/shctl/console/web1.log.0")
     for file in (boot, rotated):

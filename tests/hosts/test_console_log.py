@@ -367,7 +367,7 @@ def test_screenshot_that_cannot_be(echoing: str, tmp_path: Path) -> None:
     ],
     ids=["runs so", "stored so", "other log", "transient", "not there", "too long"],
 )
-def test_log_of_a_hung_host_stands_in_libvirts_files(
+def test_log_of_a_hung_host_is_read_from_libvirts_files(
     running: bytes | None,
     stored: bytes | None,
     may: bool,

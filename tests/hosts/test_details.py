@@ -135,7 +135,7 @@ def test_typo_is_met_with_the_nearest_name() -> None:
     ok("hosts", "delete", "--yes", "web01")
 
 
-def test_simulation_can_be_looked_at() -> None:
+def test_hosts_of_the_test_driver_can_be_shown() -> None:
     rows = run("-c", "test:///default", "-o", "json", "hosts", "list").json
     assert rows == [
         {"id": "6695eb01-f6a4-8304-79aa-97f2502e193f", "name": "test", "state": "running"}

@@ -60,7 +60,7 @@ def test_console_is_added_unless_one_is_named(cmdline: str, booted: str, trees: 
 
 
 def fedora(trees: Trees) -> str:
-    """Serve a tree whose installer wants to be told where it is."""
+    """Serve a tree whose installer needs its own URL."""
     location = trees.add("x86_64", kernel("Fedora", End.HALT))
     trees.server.files["/x86_64/.treeinfo"] += b"[stage2]\n"
     return location

@@ -1,4 +1,4 @@
-"""The door to libvirt: how often it is knocked at, and what its errors mean."""
+"""The connection to libvirt: how many calls it makes, and how it translates errors."""
 
 import os
 from collections import Counter
@@ -20,7 +20,7 @@ Counted = tuple[Hypervisor, Counter[str]]
 
 
 class Counting:
-    """A libvirt object that counts the calls made on it, and on whatever it hands out."""
+    """A libvirt object that counts the calls made on it and on the objects that it returns."""
 
     def __init__(self, wrapped: Any, calls: Counter[str]) -> None:
         self._wrapped, self._calls = wrapped, calls
@@ -39,8 +39,8 @@ class Counting:
     def _wrap(self, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
             return type(value)(self._wrap(element) for element in value)
-        ours = type(value).__module__ == "libvirt"
-        return Counting(value, self._calls) if ours else value
+        from_libvirt = type(value).__module__ == "libvirt"
+        return Counting(value, self._calls) if from_libvirt else value
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def counted() -> Iterator[Counted]:
     calls: Counter[str] = Counter()
     hypervisor._opened = Counting(hypervisor.connection, calls)
     yield hypervisor, calls
-    # Whoever opens it next would meet what was added here.
+    # Otherwise the next test that opens this URI would see what was added here.
     hypervisor.close()
 
 
@@ -109,7 +109,7 @@ def test_what_does_not_exist(kind: str, real: Hypervisor) -> None:
 
 
 @pytest.mark.hypervisor
-def test_nearest_name_is_told(real: Hypervisor) -> None:
+def test_error_suggests_the_nearest_name(real: Hypervisor) -> None:
     prepare()
     with pytest.raises(NotFound, match="no network 'vlan1o'; did you mean 'vlan10'"):
         real.network("vlan1o")
@@ -156,7 +156,7 @@ def test_removing_what_has_gone_is_fine(real: Hypervisor) -> None:
 
 
 def test_states_are_virshs_words(real: Hypervisor) -> None:
-    """The door's list against libvirt's own constants."""
+    """Check shctl's names against libvirt's constants."""
     from shctl.hypervisor.states import domain_state
 
     words = {

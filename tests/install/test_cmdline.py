@@ -6,7 +6,7 @@ from shctl.install.cmdline import join, split
 
 
 @pytest.mark.parametrize(
-    ("line", "ours", "for_init"),
+    ("line", "for_kernel", "for_init"),
     [
         ("", "", ""),
         ("auto=true quiet", "auto=true quiet", ""),
@@ -21,8 +21,8 @@ from shctl.install.cmdline import join, split
         ('a b="x" c"', 'a b="x"', 'c"'),
     ],
 )
-def test_split(line: str, ours: str, for_init: str) -> None:
-    assert split(line) == (ours, for_init)
+def test_split(line: str, for_kernel: str, for_init: str) -> None:
+    assert split(line) == (for_kernel, for_init)
 
 
 def test_long_lines_take_no_time() -> None:

@@ -185,7 +185,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_r43_r53_compressed_text_is_held_to_limits(
+def test_r43_r53_compressed_text_is_limited(
     name: str, server: TreeServer, figures: Figures
 ) -> None:
     coding, body, words = REFUSED[name]

@@ -78,7 +78,7 @@ def test_tree_as_directory(case: Case, tmp_path: Path) -> None:
         probe(location)
 
 
-def ask_ours(location: str) -> str:
+def ask_shctl(location: str) -> str:
     try:
         return probe(location).kernel
     except ShctlError:
@@ -111,37 +111,37 @@ def ask_virt_install(server: TreeServer, case: Case, cache: Path) -> str:
 
 
 def compare(cache: Path) -> list[tuple[str, str, str]]:
-    """Return name, our kernel and virt-install's for each case, each from a server of its own."""
+    """Return name, shctl's kernel and virt-install's for each case, each on its own server."""
     assert shutil.which("virt-install"), "it comes with 'make setup'"
 
     def row(case: Case) -> tuple[str, str, str]:
         with treeserver.running() as server:
             for path, content in case.files.items():
                 server.files[f"{prefix(case)}/{path}"] = content
-            ours = ask_ours(server.url + prefix(case) + case.path)
-            return case.name, ours, ask_virt_install(server, case, cache)
+            found = ask_shctl(server.url + prefix(case) + case.path)
+            return case.name, found, ask_virt_install(server, case, cache)
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         return list(pool.map(row, CASES))
 
 
 @pytest.mark.hypervisor
-def test_ours_finds_what_virt_install_finds(
+def test_shctl_finds_what_virt_install_finds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     rows = compare(tmp_path)
     width = max(len(kernel) for _, kernel, _ in rows)
-    lines = [f"{name:32}{ours:{width + 2}}{theirs}" for name, ours, theirs in rows]
+    lines = [f"{name:32}{found:{width + 2}}{other}" for name, found, other in rows]
     with capsys.disabled():
-        sys.stdout.write(f"\n{'tree':32}{'ours':{width + 2}}virt-install\n")
+        sys.stdout.write(f"\n{'tree':32}{'shctl':{width + 2}}virt-install\n")
         sys.stdout.writelines(f"{line}\n" for line in lines)
         sys.stdout.write("(virt-install takes the test connection's i686 for Mageia's directory)\n")
     expected = [case.kernel or "-" for case in CASES]
-    assert [ours for _, ours, _ in rows] == expected
+    assert [found for _, found, _ in rows] == expected
     refused = {case.name for case in CASES if case.refusal}
     missed = [
-        name for name, ours, theirs in rows if theirs not in ("-", ours) and name not in refused
+        name for name, found, other in rows if other not in ("-", found) and name not in refused
     ]
     assert missed == []
 

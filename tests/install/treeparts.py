@@ -1,4 +1,4 @@
-"""The files that installation trees are made of, cut down to what tells them apart."""
+"""The files of installation trees, reduced to what distinguishes one tree from another."""
 
 import hashlib
 from dataclasses import dataclass, field

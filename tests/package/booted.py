@@ -96,8 +96,8 @@ def _read(path: str) -> str:
 
 
 def _is_up(machine: Machine) -> bool:
-    told = machine.attempt("systemctl", "is-system-running").stdout.strip()
-    return told in ("running", "degraded")
+    state = machine.attempt("systemctl", "is-system-running").stdout.strip()
+    return state in ("running", "degraded")
 
 
 def eventually(condition: Callable[[], Any], seconds: float) -> Any:

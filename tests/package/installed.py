@@ -97,8 +97,8 @@ def test_completion_in_fish(root: Root) -> None:
 
 def test_service_gets_by_with_little(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
     unit = "/lib/systemd/system/shctl.service"
-    told = root.run("systemd-analyze", "--no-pager", "security", "--offline=yes", unit)
-    found = re.search(r"Overall exposure level for shctl.service: ([\d.]+)", told)
+    report = root.run("systemd-analyze", "--no-pager", "security", "--offline=yes", unit)
+    found = re.search(r"Overall exposure level for shctl.service: ([\d.]+)", report)
     assert found is not None
     with capsys.disabled():
         sys.stdout.write(f"\n{root.suite}: {found[0]}\n")
@@ -196,7 +196,7 @@ def check_journal(machine: Machine) -> None:
 
 
 def check_watchdog(machine: Machine) -> None:
-    """A server whose event loop stands still is replaced; one whose loop turns is left alone."""
+    """systemd restarts a server whose event loop hangs, and leaves a working one alone."""
     assert machine.property("shctl.service", "WatchdogUSec") not in ("", "0", "infinity")
     folder = "/run/systemd/system/shctl.service.d"
     # The unit's own half minute would take this test as long.
@@ -216,9 +216,9 @@ def check_watchdog(machine: Machine) -> None:
 def test_day_with_the_server(root: Root) -> None:
     for file in ("tools/throwaway", "tools/throwaway-daemon", "tests/package/scenario.py"):
         shutil.copy(PROJECT / file, root.path / "opt")
-    told = root.run("/opt/throwaway", "/usr/bin/python3", "/opt/scenario.py")
-    assert json.loads(told.splitlines()[-1]) == {
-        "stranger": ["PermissionError", ""],
+    output = root.run("/opt/throwaway", "/usr/bin/python3", "/opt/scenario.py")
+    assert json.loads(output.splitlines()[-1]) == {
+        "outsider": ["PermissionError", ""],
         "network": 201,
         "host": 201,
         "seen": "running",

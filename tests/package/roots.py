@@ -99,13 +99,13 @@ def make(suite: str, path: Path, packages: Iterable[Path]) -> Root:
     (path / "opt/dist").mkdir()
     for package in packages:
         shutil.copy(package, path / "opt/dist")
-    # As README's reader types it, who then says yes.
-    root.run("sh", "-euc", f"cd /opt; yes | {told()}")
+    # As a reader of README types it; `yes` confirms.
+    root.run("sh", "-euc", f"cd /opt; yes | {install_command()}")
     return root
 
 
-def told() -> str:
-    """Return the command line that README has for installing the packages."""
+def install_command() -> str:
+    """Return README's command line that installs the packages."""
     found = re.search(r"^apt install .*$", (PROJECT / "README.md").read_text(), re.MULTILINE)
     assert found is not None
     return found[0]

@@ -21,7 +21,7 @@ from typing import Any
 
 UNITS = Path("/lib/systemd/system")
 PATIENCE = 60  # seconds
-MEMBER, STRANGER = "member", "stranger"
+MEMBER, OUTSIDER = "member", "outsider"
 HOST = {"memory": 64, "disks": [1], "networks": ["lab"], "start": True}
 OLD = Path("/var/lib/libvirt/images/old1.img")
 OLD_HOST = f"""
@@ -110,7 +110,7 @@ def service() -> Iterator["subprocess.Popen[bytes]"]:
 
 @contextlib.contextmanager
 def notifications(folder: str) -> Iterator[tuple[str, socket.socket]]:
-    """Listen for what a service tells systemd."""
+    """Listen for a service's notifications to systemd."""
     path = f"{folder}/notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(path)
@@ -159,10 +159,10 @@ def adopt() -> None:
 def main() -> None:
     """Go through the day."""
     subprocess.run(["useradd", "--groups", "shctl", MEMBER], check=True)
-    subprocess.run(["useradd", STRANGER], check=True)
+    subprocess.run(["useradd", OUTSIDER], check=True)
     happened: dict[str, Any] = {}
     with service() as process:
-        happened["stranger"] = request(STRANGER, "GET", "/hosts")
+        happened["outsider"] = request(OUTSIDER, "GET", "/hosts")
         happened["network"] = request(
             MEMBER, "POST", "/networks/lab", {"bridge": "br0", "vlan": 20}
         )[0]

@@ -81,7 +81,7 @@ def test_service_may_write_where_the_program_writes() -> None:
 def test_service_gets_by_with_little(unit: str, tmp_path: Path) -> None:
     file = copy(DEBIAN / f"{unit}.service", tmp_path / "shctl.service")
     argv = ["systemd-analyze", "--no-pager", "security", "--offline=yes", file]
-    told = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-    found = re.search(r"Overall exposure level for shctl.service: ([\d.]+)", told)
+    report = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    found = re.search(r"Overall exposure level for shctl.service: ([\d.]+)", report)
     assert found is not None
     assert float(found[1]) <= 2.0

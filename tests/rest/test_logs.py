@@ -35,7 +35,7 @@ class Piped:
     reading: int
 
     def read_audit(self, number: int) -> list[dict[str, Any]]:
-        """Read the pipe until it had so many audit lines, dropped ones included."""
+        """Read the pipe until it has `number` audit lines, dropped ones included."""
         rest, found = b"", 0
         parsed: list[dict[str, Any]] = []
         while found < number:

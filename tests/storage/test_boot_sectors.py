@@ -70,10 +70,10 @@ BOOTABLE = {
 @pytest.mark.parametrize("firmware", ["bios", "uefi"])
 @pytest.mark.parametrize("kind", BOOTABLE)
 def test_r47_what_boots(kind: str, firmware: str, tmp_path: Path) -> None:
-    head, *wanted = BOOTABLE[kind]
+    head, *boots = BOOTABLE[kind]
     uefi = firmware == "uefi"
     result = check(disk(tmp_path / "a", head), uefi=uefi)
-    assert (result == boot_check.Result()) == wanted[uefi]
+    assert (result == boot_check.Result()) == boots[uefi]
     assert result.unchecked is None
 
 
@@ -83,7 +83,7 @@ def test_r47_the_bios_boots_the_first_disk_alone(tmp_path: Path) -> None:
     assert problem is not None
     assert "to disk sda, the only one that the BIOS boots; it wrote one to disk sdb" in problem
     assert check(blank, other.replace("</disk>", "<boot order='1'/></disk>")) == boot_check.Result()
-    # UEFI looks at all of them.
+    # UEFI checks all disks.
     assert check(blank, disk(tmp_path / "c", GPT, "sdb"), uefi=True) == boot_check.Result()
 
 

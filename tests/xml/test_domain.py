@@ -102,8 +102,8 @@ def test_installer_ends_when_the_guest_reboots() -> None:
     """Or it would meet its own kernel again, for ever."""
     for name in SPECS:
         root = etree.fromstring(golden(name))
-        wanted = "destroy" if "installer" in name else "restart"
-        assert root.findtext("on_reboot") == wanted
+        expected = "destroy" if "installer" in name else "restart"
+        assert root.findtext("on_reboot") == expected
         assert domain.read(golden(name)).installer == ("installer" in name)
 
 
@@ -163,5 +163,5 @@ def test_mentions_never_misses(text: str) -> None:
     assert domain.mentions(etree.tostring(element, encoding="unicode").replace("'", "&apos;"), text)
 
 
-def test_mentions_tells_what_is_not_there() -> None:
+def test_mentions_is_false_for_an_absent_path() -> None:
     assert not domain.mentions("<source file='/a/b'/>", "/a/c&d")

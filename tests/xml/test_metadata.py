@@ -1,4 +1,4 @@
-"""What stands in a domain's metadata: it comes back as it went in."""
+"""A domain's metadata: what is written is read back unchanged."""
 
 import re
 
@@ -40,7 +40,7 @@ def test_round_trip_of_any_text(pool: str, name: str, path: str, complete: bool)
     assert metadata.read(etree.fromstring(text)) == data
 
 
-def test_domain_without_ours() -> None:
+def test_domain_without_shctl_metadata() -> None:
     assert metadata.read(etree.Element("domain")) is None
     other = etree.Element("{http://libosinfo.org/xmlns/libvirt/domain/1.0}libosinfo")
     assert metadata.read(in_domain(other)) is None

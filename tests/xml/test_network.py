@@ -70,7 +70,7 @@ def test_text_from_outside_stays_text() -> None:
 
 
 def test_network_with_metadata_deeper_than_parsers_go() -> None:
-    """Networks have metadata since libvirt 9.7, which whoever may define them writes."""
+    """Since libvirt 9.7 networks have metadata, written by anyone who may define networks."""
     deep = "<a>" * 300 + "</a>" * 300
     xml = f"<network><metadata>{deep}</metadata><vlan><tag id='5'/></vlan></network>"
     assert network.read(xml) == NetworkInfo(None, 5, (), switched=False)
