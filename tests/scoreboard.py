@@ -1,4 +1,4 @@
-"""A pytest plugin that counts tests by the row of the scoreboard which stands in their names.
+"""A pytest plugin that counts tests by the scoreboard row in their names.
 
 `--scoreboard FILE` runs the rows' tests alone, prints one table with the figures that the tests
 reported, writes it to FILE, and fails when a row has no test.
@@ -18,24 +18,24 @@ from typing import Any
 import pytest
 
 ROWS = {
-    "R01": "A creation that fails at each of its steps",
-    "R02": "An undo that fails as well",
-    "R03": "A network's creation that fails at each of its steps",
+    "R01": "Creation of a host that fails at each of its steps",
+    "R02": "Rollback that fails as well",
+    "R03": "Creation of a network that fails at each of its steps",
     "R04": "kill -9 during create, install, delete; then doctor --fix",
-    "R05": "Deleting hosts in every state",
-    "R06": "What others own, beside a deletion",
-    "R07": "Deleting networks in use",
+    "R05": "Deletion of hosts in every state",
+    "R06": "Deletion keeps foreign disks and files",
+    "R07": "Deletion of networks in use",
     "R08": "libvirtd restarted with an empty /run",
-    "R09": "Eight creates of one name at once",
-    "R10": "Creates of one name by command line and server at once",
+    "R09": "Eight concurrent creates of one name",
+    "R10": "Concurrent creates of one name by command line and server",
     "R11": "A storm of creations and deletions",
     "R12": "Lists while hosts come and go",
-    "R13": "Deleting during an installation or a download",
+    "R13": "Deletion during an installation or a download",
     "R14": "libvirtd killed under load",
     "R15": "libvirtd hung",
-    "R16": "A QEMU hung",
-    "R17": "A QEMU killed",
-    "R18": "ovs-vswitchd dead at a start",
+    "R16": "A hung QEMU process",
+    "R17": "A killed QEMU process",
+    "R18": "Start of a host while ovs-vswitchd is down",
     "R19": "ovsdb-server hung",
     "R20": "A stale port row with another tag",
     "R21": "Missing bridges and wrong VLAN tags",
@@ -47,34 +47,34 @@ ROWS = {
     "R27": "QEMU killed during an installation",
     "R28": "The server killed during an installation",
     "R29": "Hostile tree servers",
-    "R30": "Kernels that are none, or not the right ones",
+    "R30": "Invalid or wrong kernels",
     "R31": "umask 077, and QEMU as its own user",
     "R32": "Hostile names",
     "R33": "Hostile bodies",
     "R34": "Injections through command line, location, names",
     "R35": "Every route with every kind of credentials",
     "R36": "Foreign web pages, file modes, secrets",
-    "R37": "Half-open, endless and lying clients",
+    "R37": "Half-open connections, endless and truncated requests",
     "R38": "Soak",
-    "R39": "Metadata that lies, copies of hosts, names that are no file names",
-    "R40": "Disks that something stands on, and files that cannot be seen",
+    "R39": "False metadata, copies of hosts, names that are not file names",
+    "R40": "Disks that other images depend on, and unreadable files",
     "R41": "Ports of other owners",
     "R42": "Idle connections and half bodies without credentials",
-    "R43": "Texts that are worst for their parser",
-    "R44": "Waits that their clients left",
+    "R43": "Worst-case input for each parser",
+    "R44": "Waits whose clients disconnect",
     "R45": "Logs that nobody reads",
     "R46": "Restarts of libvirtd under load, and calls that hang",
-    "R47": "Installers that write nothing, full pools, sleeping guests, wrong clocks",
+    "R47": "Installers that write nothing, full pools, suspended guests, wrong clocks",
     "R48": "Control sequences from guests, trees, names and metadata",
     "R49": "Answers in an initrd of every compression",
-    "R50": "The service as its unit runs it",
-    "R51": "Deleting without --yes where nobody can be asked",
+    "R50": "The service with the restrictions of its systemd unit",
+    "R51": "Deletion without --yes and without a terminal",
     "R52": "A host redefined by another manager during its installation",
-    "R53": "Mirrors and proxies that mislead",
-    "R54": "Cached files that QEMU or another user owned",
+    "R53": "Misleading mirrors and proxies",
+    "R54": "Cached files owned by QEMU or another user",
     "Model": "Random sequences against a model",
 }
-# Rows that survive or refuse something; a test without figures of its own counts as one of them.
+# Rows of survived faults or refused input; a test without figures counts as one of its row's kind.
 SURVIVED, REFUSED = "faults survived", "bad inputs refused"
 KINDS = {
     **dict.fromkeys(["R01", "R02", "R03", "R08", *(f"R{n}" for n in range(13, 21))], SURVIVED),
@@ -84,23 +84,23 @@ KINDS = {
     **dict.fromkeys([f"R{n}" for n in (41, 44, 45, 46, 47, 49, 50, 52, 54)], SURVIVED),
 }
 _ROWS = re.compile(r"test_((?:r\d\d_)+|model_).*?(?:\[(r\d\d)\])?", re.ASCII)
-_TOLD = "figures"
+_FIGURES = "figures"
 FULL = 50  # the SHCTL_ROUNDS of `make scoreboard`
-# What has columns of its own; the tally has the sums of the first two.
+# These have columns of their own.
 P99, LEAKED = "p99", "leaked descriptors"
 
 
-def _wanted() -> int:
+def _rounds() -> int:
     return int(os.environ.get("SHCTL_ROUNDS", "1"))
 
 
 def rounds(full: int, short: int) -> int:
-    """Return how often to do something: `full` times at SHCTL_ROUNDS=50, at least `short`."""
-    return max(full * _wanted() // FULL, short)
+    """Return a number of repetitions: `full` at SHCTL_ROUNDS=50, less below, at least `short`."""
+    return max(full * _rounds() // FULL, short)
 
 
 def rows_of(name: str) -> list[str]:
-    """Return the rows that stand in a test's name, or the one that its parameter picks of them."""
+    """Return the rows in a test's name, or the one of them that its parameter selects."""
     found = _ROWS.fullmatch(name)
     if not found:
         return []
@@ -110,41 +110,41 @@ def rows_of(name: str) -> list[str]:
 
 @dataclass
 class Figures:
-    """What a test found out, or all tests of a row together."""
+    """The figures of a test, or of all tests of a row."""
 
     counts: dict[str, int] = field(default_factory=dict)
     shares: dict[str, tuple[int, int]] = field(default_factory=dict)
     worsts: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def count(self, what: str, number: int = 1) -> None:
-        """Add to a number, as of rounds; those of a row's tests are added up."""
+        """Add to a count, such as rounds; a row shows the sum over its tests."""
         self.counts[what] = self.counts.get(what, 0) + number
 
     def share(self, what: str, good: int, of: int) -> None:
-        """Add to "good/of", as of faults survived; those of a row's tests are added up."""
+        """Add to a ratio "good/of", such as faults survived; a row shows the sum over its tests."""
         before = self.shares.get(what, (0, 0))
         self.shares[what] = (before[0] + good, before[1] + of)
 
     def worst(self, what: str, value: float, unit: str = "") -> None:
-        """Note a measure, as the p99 of a list; the greatest of a row's tests is shown."""
+        """Record a measurement, such as a p99; a row shows the maximum over its tests."""
         before = self.worsts.get(what, (value, unit))
         self.worsts[what] = (max(value, before[0]), unit)
 
-    def limit(self, what: str, value: float, most: float, unit: str) -> None:
-        """Note a measure with the most that it may be, to which only a full run is held."""
-        self.worst(what, value, f"of {most:g} {unit}")
-        if _wanted() >= FULL:
-            assert value <= most, f"{what}: {value:g} {unit}, of which {most:g} are allowed"
+    def limit(self, what: str, value: float, maximum: float, unit: str) -> None:
+        """Record a measurement and its maximum; only a full run fails when it is exceeded."""
+        self.worst(what, value, f"of {maximum:g} {unit}")
+        if _rounds() >= FULL:
+            assert value <= maximum, f"{what}: {value:g} {unit}, allowed: {maximum:g} {unit}"
 
     @contextmanager
     def within(self, seconds: float, what: str) -> Iterator[None]:
-        """Note how long the block takes, with the most that it may take."""
+        """Record how long the block takes, with its maximum."""
         begin = time.monotonic()
         yield
         self.limit(what, round(time.monotonic() - begin, 1), seconds, "s")
 
     def add(self, other: "Figures") -> None:
-        """Take in what another test found out."""
+        """Add another test's figures."""
         for what, number in other.counts.items():
             self.count(what, number)
         for what, (good, of) in other.shares.items():
@@ -153,20 +153,20 @@ class Figures:
             self.worst(what, value, unit)
 
     def measure(self, what: str) -> str:
-        """Return a measure as text, nothing where there is none."""
+        """Return a measurement as text, an empty string if there is none."""
         value, unit = self.worsts.get(what, (None, ""))
         return "" if value is None else f"{value:g} {unit}".strip()
 
     def __str__(self) -> str:
-        told = [f"{what} {number}" for what, number in self.counts.items()]
-        told += [f"{what} {good}/{of}" for what, (good, of) in self.shares.items()]
+        parts = [f"{what} {number}" for what, number in self.counts.items()]
+        parts += [f"{what} {good}/{of}" for what, (good, of) in self.shares.items()]
         rest = [what for what in self.worsts if what not in (P99, LEAKED)]
-        return ", ".join([*told, *(f"{what} {self.measure(what)}" for what in rest)])
+        return ", ".join([*parts, *(f"{what} {self.measure(what)}" for what in rest)])
 
 
 @dataclass
 class Row:
-    """A row with what its tests came to."""
+    """The results of a row's tests."""
 
     passed: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
@@ -175,7 +175,7 @@ class Row:
 
     @property
     def result(self) -> str:
-        """Say what became of the row."""
+        """Return "passed", "failed", or "missing" if no test ran."""
         if self.failed:
             return "failed"
         return "passed" if self.passed else "missing"
@@ -196,20 +196,20 @@ class Scoreboard:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        """Leave out what belongs to no row."""
+        """Deselect the tests that belong to no row."""
         others = [item for item in items if not rows_of(item.name)]
         items[:] = [item for item in items if rows_of(item.name)]
         config.hook.pytest_deselected(items=others)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count a test: set-up and tear-down can fail as well."""
+        """Count a test; its setup and teardown can fail as well."""
         for name in rows_of(report.nodeid.rpartition("::")[2]):
             self._count(name, report)
 
     def _count(self, name: str, report: pytest.TestReport) -> None:
         row = self.rows[name]
         row.seconds += report.duration
-        # A test that was skipped has shown nothing.
+        # A skipped test proves nothing.
         if not report.passed:
             row.failed.add(report.nodeid)
         elif report.when == "call":
@@ -218,13 +218,13 @@ class Scoreboard:
             self._note(name, report)
 
     def _note(self, name: str, report: pytest.TestReport) -> None:
-        told = Figures()
+        found = Figures()
         for what, value in report.user_properties:
-            if what == _TOLD and isinstance(value, Figures):
-                told.add(value)
-        if name in KINDS and KINDS[name] not in told.shares:
-            told.share(KINDS[name], int(report.passed), 1)
-        self.rows[name].figures.add(told)
+            if what == _FIGURES and isinstance(value, Figures):
+                found.add(value)
+        if name in KINDS and KINDS[name] not in found.shares:
+            found.share(KINDS[name], int(report.passed), 1)
+        self.rows[name].figures.add(found)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail the run unless every row has passed."""
@@ -232,13 +232,13 @@ class Scoreboard:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print the table, and write it down."""
+        """Print the table and write it to the file."""
         text = "\n".join([*self._table(), "", self._tally()])
         terminalreporter.write_line(f"\n{text}")
         self.file.write_text(f"{_head()}\n{text}\n")
 
     def _table(self) -> Iterable[str]:
-        cells = [("row", "what happens", "result", "tests", "time", P99, LEAKED, "figures")]
+        cells = [("row", "scenario", "result", "tests", "time", P99, LEAKED, "figures")]
         for name, row in self.rows.items():
             times = (str(row.tests), f"{row.seconds:.1f} s")
             columns = (row.figures.measure(P99), row.figures.measure(LEAKED), str(row.figures))
@@ -261,20 +261,20 @@ class Scoreboard:
 
 
 def _head() -> str:
-    """Return what stands above the table: what it is, when and where it was made."""
+    """Return the page's text above the table, with the time and machine of the run."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return f"""# Scoreboard
 
-What was done to shctl on a real libvirtd, QEMU and Open vSwitch, and what came of it.
-`make scoreboard` does it all again and writes this page.
+Tests of shctl with faults, races, load and hostile input, on a real libvirtd, QEMU and
+Open vSwitch. `make scoreboard` runs them and writes this page.
 
 - When: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC
 - Where: {os.cpu_count()} processors, {pages / 2**30:.0f} GiB of memory, {_release()},
   Linux {platform.release()}
 
-A row passes when all of its tests pass, and each leaves nothing behind: the domains, networks,
-volumes, ports, links and files of before and after are compared. "8 of 200 ms" is the worst that
-was measured, and the most that the row allows.
+A row passes when all of its tests pass and leave nothing behind: the domains, networks, volumes,
+ports, links and files before and after each test are compared. "8 of 200 ms" is the largest value
+measured and the maximum allowed.
 """
 
 
@@ -283,22 +283,22 @@ def _release() -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take --scoreboard FILE."""
-    text = "run the scoreboard's rows alone, and write their table to this file"
+    """Add the option --scoreboard FILE."""
+    text = "run only the scoreboard's tests and write their table to this file"
     parser.addoption("--scoreboard", metavar="FILE", type=Path, help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep score when asked to."""
+    """Register the plugin if --scoreboard is given."""
     if file := config.getoption("--scoreboard"):
         config.pluginmanager.register(Scoreboard(file), "scoreboard")
 
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Figures:
-    """Return what a test adds its figures to, which its row shows also when it fails."""
-    told = Figures()
-    # Nothing else reads them, and a report with them does not travel between processes.
+    """Return the figures that a test adds to; its row shows them even if it fails."""
+    found = Figures()
+    # Only the scoreboard reads them, and xdist cannot serialize a report that contains them.
     if request.config.getoption("--scoreboard"):
-        request.node.user_properties.append((_TOLD, told))
-    return told
+        request.node.user_properties.append((_FIGURES, found))
+    return found
