@@ -188,11 +188,11 @@ def test_list_of_hosts_needs_no_more_than_its_own_modules() -> None:
     found = modules_after("--connect", "test:///default", "hosts", "list")
     assert own_modules(found) == {
         *CLI, "commands.batch", "commands.confirmation", "commands.hosts",
-        "commands.host_creation", "common.calls", "common.defaults", "common.output",
+        "commands.host_creation", "common.debug_log", "common.defaults", "common.output",
         "common.rows",
         "common.states", "common.timeout", "hypervisor", "hypervisor.binding",
         "hypervisor.connection", "hypervisor.domain", "hypervisor.network", "hypervisor.pools",
-        "hypervisor.reconnecting", "hypervisor.states",
+        "hypervisor.reconnecting", "hypervisor.state_names",
     }  # fmt: skip
 
 

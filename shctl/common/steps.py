@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from shctl.common import calls
+from shctl.common import debug_log
 from shctl.common.rollback import Rollback
 from shctl.common.signals import deferred
 
@@ -43,7 +43,7 @@ def run(steps: Iterable[Step[C]], context: C) -> None:
     """
     with Rollback() as undo:
         for step in steps:
-            calls.progress(__name__, step.description)
+            debug_log.progress(__name__, step.description)
             _run(step, context, undo)
 
 

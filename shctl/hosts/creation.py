@@ -15,8 +15,8 @@ from shctl.common.errors import InvalidInput
 from shctl.common.model import HostDetail
 from shctl.common.steps import Plan
 from shctl.hosts import conflicts, creation_state, details, power
-from shctl.hosts.building import Building
-from shctl.hosts.plan import plan_creation
+from shctl.hosts.creation_plan import plan_creation
+from shctl.hosts.creation_steps import Building
 from shctl.hosts.request import Request
 from shctl.hypervisor.connection import Hypervisor
 from shctl.storage import volumes

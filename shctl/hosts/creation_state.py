@@ -12,7 +12,7 @@ from shctl.hosts import capacity, details, power
 from shctl.hosts.capacity import Memory
 from shctl.hosts.request import Request
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.state import HypervisorState, read_state
+from shctl.hypervisor.inventory import HypervisorState, read_state
 from shctl.xml.metadata import Installation
 
 if TYPE_CHECKING:

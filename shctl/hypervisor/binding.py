@@ -10,7 +10,7 @@ from typing import Any
 
 import libvirt as api
 
-from shctl.common import calls
+from shctl.common import debug_log
 from shctl.common.errors import (
     Conflict,
     InvalidInput,
@@ -135,7 +135,7 @@ def prepare() -> None:
     """
     api.registerErrorHandler(lambda *_: None, None)
     api.virEventRegisterDefaultImpl()
-    if calls.is_logged("shctl.hypervisor"):
+    if debug_log.is_logged("shctl.hypervisor"):
         from shctl.hypervisor.call_log import LoggedModule
 
         api.libvirtmod = LoggedModule(api.libvirtmod)

@@ -7,7 +7,7 @@ which its module imports by that name. Replacing that name logs all calls in one
 from collections.abc import Callable
 from typing import Any
 
-from shctl.common import calls
+from shctl.common import debug_log
 
 # These run in this process: they read the object, release it, or wait for events.
 _LOCAL = ("Free", "GetName", "GetUUIDString", "GetConnect", "IsAlive", "GetLastError")
@@ -38,7 +38,7 @@ class LoggedModule:
     def _call(self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         described = (self._describe(argument) for argument in arguments)
         text = f"{name}({', '.join(filter(None, described))})"
-        with calls.logged(__name__, text) as call:
+        with debug_log.logged(__name__, text) as call:
             result = function(*arguments)
             call.result = self._error(result) or self._describe(result) or "ok"
         return result

@@ -12,7 +12,7 @@ from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.network import Network, network_state, yes_no
 from shctl.hypervisor.pools import Pool, Volume
 from shctl.hypervisor.reconnecting import Reconnecting
-from shctl.hypervisor.states import domain_state
+from shctl.hypervisor.state_names import domain_state
 
 
 class Hypervisor(Reconnecting):

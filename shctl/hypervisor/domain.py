@@ -9,7 +9,7 @@ from typing import Any
 from shctl.common.errors import Conflict, NotFound, ShctlError
 from shctl.common.states import DomainState, Reason
 from shctl.hypervisor.binding import api, receive, translated
-from shctl.hypervisor.states import domain_state, reason_name
+from shctl.hypervisor.state_names import domain_state, reason_name
 
 AGENT = 5  # seconds to wait for the guest agent
 HUNG = 1000  # milliseconds after which a call of libvirt to QEMU counts as hung

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from shctl.common import calls
+from shctl.common import debug_log
 from shctl.common.errors import NotFound, ShctlError, Unreachable
 from shctl.networks.switch import PortRow
 
@@ -123,7 +123,7 @@ def _vsctl(*arguments: str, timeout: int = TIMEOUT) -> str:
     # The error that is raised has the message; without this, ovs-vsctl logs it to syslog as well.
     quiet = "--verbose=syslog:off"
     argv = ["ovs-vsctl", f"--timeout={timeout}", quiet, "--format=json", *arguments]
-    with calls.logged(__name__, " ".join(argv)) as call:
+    with debug_log.logged(__name__, " ".join(argv)) as call:
         done = _run(argv)
         call.result = f"status {done.returncode}"
     if done.returncode:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from shctl.common import calls, files
+from shctl.common import debug_log, files
 from shctl.common.errors import Conflict
 from shctl.xml.disks import RAW
 
@@ -116,7 +116,7 @@ def _run(argv: list[str], path: str) -> str:
             f"qemu-img cannot be run ({error.strerror}); install qemu-utils"
         ) from error
     try:
-        with calls.logged(__name__, " ".join(argv)) as call:
+        with debug_log.logged(__name__, " ".join(argv)) as call:
             output, errors = process.communicate(timeout=TIMEOUT)
             call.result = f"status {process.returncode}"
     except subprocess.TimeoutExpired as error:

@@ -157,7 +157,7 @@ def test_removing_what_has_gone_is_fine(real: Hypervisor) -> None:
 
 def test_states_are_virshs_words(real: Hypervisor) -> None:
     """Check shctl's names against libvirt's constants."""
-    from shctl.hypervisor.states import domain_state
+    from shctl.hypervisor.state_names import domain_state
 
     words = {
         libvirt.VIR_DOMAIN_RUNNING: "running",

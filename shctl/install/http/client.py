@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from shctl.common import calls
+from shctl.common import debug_log
 from shctl.install.http.errors import FetchFailed, explain
 from shctl.install.http.limits import Limits
 from shctl.install.http.urls import follow, redact
@@ -88,7 +88,7 @@ class HttpClient:
         current, limit = url, self.limits.redirects
         for hop in range(limit + 1):
             with (
-                calls.logged(__name__, f"GET {redact(current)}") as call,
+                debug_log.logged(__name__, f"GET {redact(current)}") as call,
                 self._translated(current),
             ):
                 raw = self._transport.open(

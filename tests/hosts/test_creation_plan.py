@@ -7,10 +7,10 @@ import pytest
 from shctl.common.errors import Conflict, InvalidInput, NoSpace, ShctlError
 from shctl.common.model import Disk, HostDetail, Interface
 from shctl.hosts.capacity import Memory
+from shctl.hosts.creation_plan import plan_creation
 from shctl.hosts.creation_state import CreationState
-from shctl.hosts.plan import plan_creation
 from shctl.hosts.request import Request
-from shctl.hypervisor.state import HypervisorState
+from shctl.hypervisor.inventory import HypervisorState
 from shctl.install.media import InstallOptions
 from shctl.xml import domain
 from shctl.xml.domain import Hardware

@@ -10,11 +10,11 @@ from shctl.common import defaults, names, paths
 from shctl.common.errors import Conflict, InvalidInput
 from shctl.common.steps import Plan, Step
 from shctl.hosts import capacity, conflicts, console_log
-from shctl.hosts.building import Building
 from shctl.hosts.creation_state import CreationState
+from shctl.hosts.creation_steps import Building
 from shctl.hosts.request import Request
 from shctl.hypervisor.connection import not_found
-from shctl.hypervisor.state import HypervisorState
+from shctl.hypervisor.inventory import HypervisorState
 from shctl.storage import volumes
 from shctl.xml.domain import Spec
 from shctl.xml.metadata import Metadata, OwnedVolume

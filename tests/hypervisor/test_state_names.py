@@ -6,7 +6,7 @@ import libvirt
 import pytest
 
 from shctl.common.states import DomainState, Reason
-from shctl.hypervisor.states import domain_state, reason_name
+from shctl.hypervisor.state_names import domain_state, reason_name
 
 
 @pytest.mark.parametrize(
