@@ -16,7 +16,7 @@ from shctl.common.model import HostDetail
 from shctl.common.steps import Plan
 from shctl.hosts import conflicts, creation_state, details, power
 from shctl.hosts.creation_plan import plan_creation
-from shctl.hosts.creation_steps import Building
+from shctl.hosts.creation_steps import CreationSteps
 from shctl.hosts.request import Request
 from shctl.hypervisor.connection import Hypervisor
 from shctl.storage import volumes
@@ -50,9 +50,9 @@ def create(
     with _media(request, progress) as media, _locks(request):
         plan = make_plan(hypervisor, request, media)
         if plan.steps:
-            building = Building(hypervisor, plan.target, request.pool, media)
-            steps.run(plan.steps, building)
-            return details.detail(hypervisor, building.host)
+            creation = CreationSteps(hypervisor, plan.target, request.pool, media)
+            steps.run(plan.steps, creation)
+            return details.detail(hypervisor, creation.host)
         keep()
         host = hypervisor.domain(request.name)
         if request.start:
@@ -74,12 +74,12 @@ def validate(hypervisor: Hypervisor, request: Request) -> None:
 
 def make_plan(
     hypervisor: Hypervisor, request: Request, media: Media | None = None
-) -> Plan[Spec, Building]:
+) -> Plan[Spec, CreationSteps]:
     """Read the state and plan; raise Conflict, too, for volumes and files in the way."""
     state = creation_state.read(hypervisor, request, media)
     plan = plan_creation(request, state)
     if plan.steps:
-        _check_pool(hypervisor, plan.target, request.pool, state.hypervisor.pools)
+        _check_pool(hypervisor, plan.target, request.pool, state.inventory.pools)
         conflicts.check_files_free(hypervisor, plan.target)
     return plan
 

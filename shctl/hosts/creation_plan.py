@@ -11,37 +11,37 @@ from shctl.common.errors import Conflict, InvalidInput
 from shctl.common.steps import Plan, Step
 from shctl.hosts import capacity, conflicts, console_log
 from shctl.hosts.creation_state import CreationState
-from shctl.hosts.creation_steps import Building
+from shctl.hosts.creation_steps import CreationSteps
 from shctl.hosts.request import Request
 from shctl.hypervisor.connection import not_found
-from shctl.hypervisor.inventory import HypervisorState
+from shctl.hypervisor.inventory import Inventory
 from shctl.storage import volumes
 from shctl.xml.domain import Spec
 from shctl.xml.metadata import Metadata, OwnedVolume
 
-BuildStep = Step[Building]
+CreationStep = Step[CreationSteps]
 
 
-def plan_creation(request: Request, state: CreationState) -> Plan[Spec, Building]:
+def plan_creation(request: Request, state: CreationState) -> Plan[Spec, CreationSteps]:
     """Return the target of a creation and its steps, none if the host exists and is kept.
 
     Raise InvalidInput, Conflict or NoSpace for what can be known without changing anything.
     """
-    _check_networks(request, state.hypervisor)
+    _check_networks(request, state.inventory)
     target = _target(request, state)
-    if request.name in state.hypervisor.domains:
+    if request.name in state.inventory.domains:
         _check_kept(request, state)
         return Plan(target, ())
     capacity.check_memory(request, state.memory)
     return Plan(target, tuple(_steps(request, state, target)))
 
 
-def _check_networks(request: Request, state: HypervisorState) -> None:
+def _check_networks(request: Request, inventory: Inventory) -> None:
     for name in request.networks:
-        if name not in state.networks:
-            error = not_found("network", name, state.networks)
+        if name not in inventory.networks:
+            error = not_found("network", name, inventory.networks)
             raise InvalidInput(f"networks: {error}", field="networks")
-        if not state.networks[name]:
+        if not inventory.networks[name]:
             raise InvalidInput(
                 f"networks: network {name!r} is inactive; start it with 'virsh net-start {name}'",
                 field="networks",
@@ -98,59 +98,65 @@ def _virt_type(request: Request, state: CreationState) -> str:
     return chosen
 
 
-def _steps(request: Request, state: CreationState, target: Spec) -> Iterator[BuildStep]:
+def _steps(request: Request, state: CreationState, target: Spec) -> Iterator[CreationStep]:
     name = request.name
-    yield from _pool_steps(request.pool, state.hypervisor)
+    yield from _pool_steps(request.pool, state.inventory)
     # Defined first: libvirt lets only one domain have the name.
     yield Step(
         "define", f"host {name}", f"Define host {name!r}, which reserves its name.",
-        Building.reserve, Building.withdraw,
+        CreationSteps.reserve, CreationSteps.withdraw,
     )  # fmt: skip
     for volume, size in zip(_volumes(request), request.disks, strict=True):
         yield Step(
             "create", f"volume {volume} in pool {request.pool}",
             f"Create volume {volume!r} of {size} GiB in pool {request.pool!r}.",
-            partial(Building.create_volume, name=volume, size=size),
-            partial(Building.delete_volume, name=volume),
+            partial(CreationSteps.create_volume, name=volume, size=size),
+            partial(CreationSteps.delete_volume, name=volume),
         )  # fmt: skip
     yield Step(
         "create", f"log {target.console}", f"Create the console log {target.console}.",
-        Building.create_log, Building.remove_log,
+        CreationSteps.create_log, CreationSteps.remove_log,
     )  # fmt: skip
-    yield Step("define", f"host {name}", f"Define host {name!r} with its disks.", Building.define)
+    yield Step(
+        "define", f"host {name}", f"Define host {name!r} with its disks.", CreationSteps.define
+    )
     if request.autostart:
         text = f"Have libvirt start host {name!r} whenever the hypervisor boots."
-        yield Step("autostart", f"host {name}", text, Building.set_autostart)
+        yield Step("autostart", f"host {name}", text, CreationSteps.set_autostart)
     yield from _start_steps(request)
     # Last: until then, `doctor` and `hosts delete` treat the creation as interrupted.
     text = f"Mark host {name!r} as complete."
-    yield Step("complete", f"host {name}", text, Building.complete)
+    yield Step("complete", f"host {name}", text, CreationSteps.complete)
 
 
-def _pool_steps(name: str, state: HypervisorState) -> Iterator[BuildStep]:
+def _pool_steps(name: str, inventory: Inventory) -> Iterator[CreationStep]:
     """Yield the step that makes the pool active; only the default one is created or started."""
-    if state.pools.get(name):
+    if inventory.pools.get(name):
         return
-    if name != defaults.POOL and name in state.pools:
+    if name != defaults.POOL and name in inventory.pools:
         raise volumes.inactive_pool(name)
     if name != defaults.POOL:
-        error = not_found("pool", name, state.pools)
+        error = not_found("pool", name, inventory.pools)
         raise InvalidInput(f"pool: {error}; list all with 'virsh pool-list --all'", field="pool")
-    action = "start" if name in state.pools else "create"
+    action = "start" if name in inventory.pools else "create"
     text = f"{action.capitalize()} pool {name!r} in {paths.volumes()}."
-    yield Step(action, f"pool {name}", text, Building.open_pool)
+    yield Step(action, f"pool {name}", text, CreationSteps.open_pool)
 
 
-def _start_steps(request: Request) -> Iterator[BuildStep]:
+def _start_steps(request: Request) -> Iterator[CreationStep]:
     name = request.name
     if request.install and request.install.location:
         yield Step(
             "create", f"boot files of {name}",
             f"Copy the installer's kernel and initrd for host {name!r}.",
-            Building.stage, Building.remove_boot_files,
+            CreationSteps.stage, CreationSteps.remove_boot_files,
         )  # fmt: skip
     if request.starts:
         what = f"the installer of host {name!r}" if request.install else f"host {name!r}"
         yield Step(
-            "start", f"running host {name}", f"Start {what}.", Building.start, Building.power_off
+            "start",
+            f"running host {name}",
+            f"Start {what}.",
+            CreationSteps.start,
+            CreationSteps.power_off,
         )

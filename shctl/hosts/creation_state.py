@@ -12,7 +12,7 @@ from shctl.hosts import capacity, details, power
 from shctl.hosts.capacity import Memory
 from shctl.hosts.request import Request
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.inventory import HypervisorState, read_state
+from shctl.hypervisor.inventory import Inventory, read_inventory
 from shctl.xml.metadata import Installation
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class CreationState:
     None if the host need not fit; `uuid`, `now` and `installation` become part of the metadata.
     """
 
-    hypervisor: HypervisorState
+    inventory: Inventory
     existing: HostDetail | None
     memory: Memory | None
     has_kvm: bool
@@ -40,14 +40,14 @@ def read(hypervisor: Hypervisor, request: Request, media: Media | None = None) -
     """Read the state; raise Conflict for an incomplete host of the same name."""
     from uuid import uuid4  # takes 2 ms, which a list of hosts does without
 
-    found = read_state(hypervisor)
+    found = read_inventory(hypervisor)
     existing = None
     if request.name in found.domains:
         host = hypervisor.domain(request.name)
         power.check_complete(host)
         existing = details.detail(hypervisor, host) if request.if_not_exists else None
     return CreationState(
-        hypervisor=found,
+        inventory=found,
         existing=existing,
         memory=capacity.read_memory(hypervisor, request),
         has_kvm=request.hardware.virt_type != "qemu" and hypervisor.has_kvm(),

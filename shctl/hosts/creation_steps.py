@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from shctl.install.media import Media
 
 
-class Building:
-    """A host while it is being created: its target, and what exists of it so far."""
+class CreationSteps:
+    """The methods that create a host, and what they have created so far."""
 
     def __init__(
         self, hypervisor: Hypervisor, target: Spec, pool: str, media: Media | None

@@ -1,4 +1,4 @@
-"""A snapshot of what a hypervisor has, for plans: bulk calls only, whose number is fixed."""
+"""List what a hypervisor has, for plans: bulk calls only, whose number is fixed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from shctl.hypervisor.connection import Hypervisor
 
 
 @dataclass(frozen=True)
-class HypervisorState:
+class Inventory:
     """Which domains, networks and pools there are, by name, and whether each one is active.
 
     XML is not part of it: reading that of each domain takes seconds on a large rack.
@@ -18,9 +18,9 @@ class HypervisorState:
     pools: Mapping[str, bool]
 
 
-def read_state(hypervisor: Hypervisor) -> HypervisorState:
-    """Return the present state, in six calls."""
-    return HypervisorState(
+def read_inventory(hypervisor: Hypervisor) -> Inventory:
+    """Return the current inventory, in six calls."""
+    return Inventory(
         domains=hypervisor.active_domains(),
         networks=hypervisor.active_networks(),
         pools=hypervisor.active_pools(),

@@ -10,7 +10,7 @@ from shctl.hosts.capacity import Memory
 from shctl.hosts.creation_plan import plan_creation
 from shctl.hosts.creation_state import CreationState
 from shctl.hosts.request import Request
-from shctl.hypervisor.inventory import HypervisorState
+from shctl.hypervisor.inventory import Inventory
 from shctl.install.media import InstallOptions
 from shctl.xml import domain
 from shctl.xml.domain import Hardware
@@ -25,7 +25,7 @@ REQUEST = Request(
     pool="shctl",
 )
 STATE = CreationState(
-    HypervisorState(
+    Inventory(
         domains={"other": True},
         networks={"vlan10": True, "vlan20": True, "off": False},
         pools={"shctl": True, "off": False},
@@ -63,12 +63,12 @@ def on(
     *, domains: dict[str, bool] | None = None, pools: dict[str, bool] | None = None
 ) -> CreationState:
     """Return the state with other domains or pools."""
-    state = STATE.hypervisor
+    inventory = STATE.inventory
     if domains is not None:
-        state = replace(state, domains=domains)
+        inventory = replace(inventory, domains=domains)
     if pools is not None:
-        state = replace(state, pools=pools)
-    return replace(STATE, hypervisor=state)
+        inventory = replace(inventory, pools=pools)
+    return replace(STATE, inventory=inventory)
 
 
 def steps(request: Request, state: CreationState = STATE) -> list[tuple[str, str]]:
