@@ -180,9 +180,9 @@ def test_twice_is_a_conflict_unless_asked_for() -> None:
         ("--network=vlan1", "did you mean 'vlan10'"),
         ("--pool=nowhere", "no pool 'nowhere'"),
         ("--virt-type=kvm", "KVM is not usable"),
-        ("--cpus=256", "from 1 to 255"),
-        ("--disk=65T", "of GiB from 1 to 65536"),
-        ("--memory=16777217", "of MiB from 16 to 16777216"),
+        ("--cpus=256", "between 1 and 255"),
+        ("--disk=65T", "between 1 and 65536 GiB"),
+        ("--memory=16777217", "between 16 and 16777216 MiB"),
     ],
 )
 def test_what_cannot_be(option: str, words: str) -> None:
