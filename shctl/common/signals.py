@@ -1,4 +1,4 @@
-"""Raise KeyboardInterrupt for signals, between two steps and never within one."""
+"""Raise KeyboardInterrupt for signals, but not between a change and the note that it was made."""
 
 import signal
 import threading
@@ -36,11 +36,32 @@ def deferred() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _State.blocks += 1
+    before = _State.blocks
+    _State.blocks = before + 1
     try:
         yield
     finally:
-        _State.blocks -= 1
-        if _State.waiting and not _State.blocks:
-            _State.waiting = False
-            raise KeyboardInterrupt
+        # Not a subtraction: an interrupt may have ended interruptible() before it restored this.
+        _State.blocks = before
+        _raise_waiting()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let interrupts end the block, even within deferred(); the caller then rolls it back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = _State.blocks
+    _State.blocks = 0
+    try:
+        _raise_waiting()
+        yield
+    finally:
+        _State.blocks = before
+
+
+def _raise_waiting() -> None:
+    if _State.waiting and not _State.blocks:
+        _State.waiting = False
+        raise KeyboardInterrupt

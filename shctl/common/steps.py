@@ -16,6 +16,8 @@ T = TypeVar("T")
 class Step(Generic[C]):
     """One change: `do` makes it completely or not at all, `undo` reverts it.
 
+    With `undo`, an interrupt waits until `do` ends: what takes long in it is interruptible().
+
     Both get the context passed to run(), so that a plan needs no hypervisor. `action` is a verb
     and `target` its object, such as "create" and "volume web1-sda.img in pool shctl";
     `description` is a sentence for people.
@@ -39,7 +41,7 @@ class Plan(Generic[T, C]):
 def run(steps: Iterable[Step[C]], context: C) -> None:
     """Run the steps in order; if one fails, roll back those before it, newest first.
 
-    An interrupt waits until the current step ends. The error names what could not be rolled back.
+    The error names what could not be rolled back.
     """
     with Rollback() as undo:
         for step in steps:
@@ -48,8 +50,10 @@ def run(steps: Iterable[Step[C]], context: C) -> None:
 
 
 def _run(step: Step[C], context: C, undo: Rollback) -> None:
+    if (revert := step.undo) is None:
+        step.do(context)
+        return
     # An interrupt between do and push would leave a change that is not rolled back.
     with deferred():
         step.do(context)
-        if revert := step.undo:
-            undo.push(step.target, lambda: revert(context))
+        undo.push(step.target, lambda: revert(context))

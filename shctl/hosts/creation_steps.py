@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from shctl.common.errors import Conflict
 from shctl.common.rollback import Rollback
+from shctl.common.signals import interruptible
 from shctl.hosts import conflicts, console_log, nvram, power
 from shctl.hypervisor import ownership
 from shctl.hypervisor.connection import Hypervisor
@@ -100,7 +101,8 @@ class CreationSteps:
 
         with Rollback() as undo:
             undo.push(f"boot files of {self.host.name}", self.remove_boot_files)
-            self._installer = media.stage(self._media, self.host.name, self._owner)
+            with interruptible():  # large files are copied
+                self._installer = media.stage(self._media, self.host.name, self._owner)
 
     def remove_boot_files(self) -> None:
         """Remove the installer's files."""

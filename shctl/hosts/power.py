@@ -7,6 +7,7 @@ from shctl.common import cancellation, locks
 from shctl.common.errors import Conflict, TimedOut
 from shctl.common.model import Outcome
 from shctl.common.rollback import Rollback
+from shctl.common.signals import interruptible
 from shctl.common.states import DomainState
 from shctl.common.timeout import run_with_timeout
 from shctl.hosts import redefinition, stalls
@@ -133,7 +134,9 @@ def ask_qemu(host: Domain, call: Callable[[], None], seconds: float | None = Non
         f"QEMU of host {host.name!r} did not answer within {limit:g} s;"
         f" 'shctl hosts stop {host.name} --force' kills it"
     )
-    run_with_timeout(limit, call, TimedOut(message))
+    # Within a creation's step too, whose Rollback ends this QEMU.
+    with interruptible():
+        run_with_timeout(limit, call, TimedOut(message))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, *, cancellable: bool = True) -> bool:

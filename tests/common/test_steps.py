@@ -1,9 +1,12 @@
 """Steps run in order, are rolled back when one fails, and are logged."""
 
 import logging
+import signal
+from collections.abc import Iterator
 
 import pytest
 
+from shctl.common import signals
 from shctl.common.errors import Conflict
 from shctl.common.steps import Step, run
 
@@ -48,3 +51,53 @@ def test_each_step_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     run([step("one"), step("two")], [])
     assert caplog.messages == ["Create one.", "Create two."]
+
+
+@pytest.fixture
+def _signals() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGINT)
+    signals.install()
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupt(log: list[str]) -> None:
+    signal.raise_signal(signal.SIGINT)
+    log.append("done")
+
+
+@pytest.mark.usefixtures("_signals")
+def test_interrupted_step_is_finished_and_rolled_back() -> None:
+    log: list[str] = []
+    step: Step[list[str]] = Step("a", "b", "c", interrupt, undo=lambda log: log.append("undone"))
+    with pytest.raises(KeyboardInterrupt):
+        run([step], log)
+    assert log == ["done", "undone"]
+
+
+@pytest.mark.usefixtures("_signals")
+def test_step_without_rollback_is_interrupted_at_once() -> None:
+    log: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        run([step("one"), Step("a", "b", "c", interrupt)], log)
+    assert log == ["one", "no one"]
+
+
+@pytest.mark.usefixtures("_signals")
+@pytest.mark.parametrize("early", [True, False])
+def test_interruptible_part_of_a_step_ends_at_once(early: bool) -> None:
+    """Whether the interrupt comes in it or before it; and the next step is protected again."""
+    log: list[str] = []
+
+    def do(log: list[str]) -> None:
+        if early:
+            interrupt(log)
+        with signals.interruptible():
+            interrupt(log)
+
+    with pytest.raises(KeyboardInterrupt):
+        run([step("one"), Step("a", "b", "c", do, undo=lambda log: log.append("never"))], log)
+    assert log == ["one", *(["done"] if early else []), "no one"]
+    with pytest.raises(KeyboardInterrupt), signals.deferred():
+        interrupt(log)
+    assert log[-1] == "done"

@@ -1,17 +1,21 @@
 """Starting, stopping and rebooting hosts on the real libvirt and QEMU."""
 
 import json
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from shctl.common import signals
 from shctl.common.errors import Conflict
 from shctl.hosts import power, stopping
 from shctl.hypervisor.connection import Hypervisor
 from shctl.networks import ports
 from shctl.networks.switch import PortRow
 from tests.support import (
+    HANG,
     URI,
     Done,
     call,
@@ -117,3 +121,21 @@ def test_several_names() -> None:
     done = run("hosts", "delete", "--yes", "nowhere", "one", "two")
     assert (done.code, done.err.count("\n")) == (3, 1)
     assert run("hosts", "show", "two").code == 3
+
+
+def test_interrupt_of_a_step_does_not_wait_for_a_hung_qemu() -> None:
+    create("hangs")
+    host = Hypervisor(URI).domain("hangs")
+    main, let_go = threading.get_ident(), threading.Event()
+
+    def hang() -> None:
+        signal.pthread_kill(main, signal.SIGINT)
+        let_go.wait(HANG)
+
+    before = signal.getsignal(signal.SIGINT)
+    signals.install()
+    with signals.deferred(), pytest.raises(KeyboardInterrupt):
+        power.ask_qemu(host, hang)
+    signal.signal(signal.SIGINT, before)
+    let_go.set()
+    ok("hosts", "delete", "--yes", "hangs")
