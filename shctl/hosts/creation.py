@@ -40,8 +40,9 @@ def create(
     be fetched. After any failure nothing of the host is left.
     """
     validate(hypervisor, request)
-    # Without a download and a host to keep, the plan under the locks is the first one.
-    early = request.install or request.if_not_exists
+    # A name that is taken is reported without waiting for its lock, and a wrong request without a
+    # download. Otherwise the plan under the locks is the first one.
+    early = request.install or request.if_not_exists or hypervisor.find_domain(request.name)
     if early and not make_plan(hypervisor, request).steps:
         keep()
         if request.start:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from shctl.common import names
+from shctl.common import locks, names
 from tests.guests import boot_sector
 from tests.support import (
     VOLUMES,
@@ -236,3 +236,12 @@ def test_another_pool(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
     finally:
         call("virsh", "pool-destroy", "other")
+
+
+def test_taken_name_is_reported_while_its_lock_is_held() -> None:
+    create("busy")
+    with locks.hold("host", "busy"):
+        done = run("hosts", "create", "busy", "--memory", "64", "--disk", "1", "--network=vlan10")
+    assert done.code == 4
+    assert "host 'busy' exists already" in done.err
+    ok("hosts", "delete", "--yes", "busy")
