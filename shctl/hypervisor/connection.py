@@ -138,11 +138,10 @@ class Hypervisor(Reconnecting):
 
     def _by_name(self, method: str, kind: str) -> dict[str, bool]:
         connection, found = self.connection, {}
-        # The active ones last: one that starts between the two calls is in both lists.
-        for state, is_active in (("INACTIVE", False), ("ACTIVE", True)):
-            flag = getattr(api, f"VIR_CONNECT_LIST_{kind}_{state}")
+        # All first, not the inactive ones: an object that stops between the two calls is listed.
+        for flag in (0, getattr(api, f"VIR_CONNECT_LIST_{kind}_ACTIVE")):
             with translated(f"cannot list {kind.lower().replace('_', ' ')}"):
-                found.update({h.name(): is_active for h in getattr(connection, method)(flag)})
+                found.update({h.name(): bool(flag) for h in getattr(connection, method)(flag)})
         return found
 
     def reserve(self, xml: str) -> "Domain":

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import libvirt
@@ -94,6 +95,27 @@ def test_lists_are_sorted(counted: Counted) -> None:
     assert names == sorted(names)
     names = [network.name for network in hypervisor.networks()]
     assert names == sorted(names)
+
+
+def test_domain_that_stops_while_the_names_are_read_is_listed() -> None:
+    hypervisor = Hypervisor("test:///default")
+    connection = hypervisor.connection
+    try:
+        assert hypervisor.active_domains() == {"test": True}
+
+        def stop_after_list(flags: int) -> Any:
+            found = connection.listAllDomains(flags)
+            for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+                domain.destroy()
+            return found
+
+        hypervisor._opened = SimpleNamespace(
+            isAlive=connection.isAlive, listAllDomains=stop_after_list
+        )
+        assert hypervisor.active_domains() == {"test": False}
+    finally:
+        hypervisor._opened = connection
+        hypervisor.close()
 
 
 @pytest.fixture
