@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shctl.common import files, names
-from shctl.common.errors import Conflict, NotFound
+from shctl.common.errors import NotFound, ShctlError
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.pools import Volume
 from shctl.storage import usage
@@ -82,7 +82,7 @@ def _find(hypervisor: Hypervisor, listed: OwnedVolume) -> Volume | None:
 
 def _volume(volume: Volume) -> OwnedDisk:
     size = None
-    with suppress(NotFound, Conflict):  # Conflict: its pool is inactive
+    with suppress(ShctlError):  # only shown; its pool may be inactive
         size = volume.capacity
     return OwnedDisk(volume.path, volume.delete, f"volume {volume.name} ({volume.path})", size)
 
