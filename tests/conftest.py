@@ -1,6 +1,6 @@
-"""The marker `hypervisor`: what tests with it leave behind, and what tests without it may do.
+"""The marker `hypervisor`: such tests must leave nothing behind; others reach no hypervisor.
 
-Tests with it run inside of tools/throwaway alone, which `make test` sees to.
+Tests with the marker run only inside tools/throwaway, as `make test` does.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.support import prepare
 
 WAIT = 5  # seconds; links go a moment after their domain
 IN_THROWAWAY = "SHCTL_THROWAWAY" in os.environ
-# Fixtures that need a hypervisor: so do the tests that use them.
+# Fixtures that need a hypervisor: tests that use them get the marker.
 NEEDING = {"look", "vlan10"}
 
 pytest_plugins = ["tests.scoreboard"]
@@ -49,28 +49,28 @@ def needs_hypervisor(item: pytest.Item) -> bool:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember a failure: what a failed test leaves behind is not its first problem."""
+    """Record failures: leftovers of a failed test are not reported."""
     if report.failed:
         failed.add(report.nodeid)
 
 
 @pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Compare the hypervisor before and after a test; let a unit test reach nothing outside."""
+    """Compare the hypervisor before and after a test; stop unit tests from reaching one."""
     check = _hypervisor_unchanged if needs_hypervisor(request.node) else _unit_test
     yield from check(request.node.nodeid)
 
 
 def _unit_test(_nodeid: str) -> Iterator[None]:
     with guard.unit_test(), pytest.MonkeyPatch.context() as patch:
-        # Without root's powers shctl takes itself for the service, from which /tmp is hidden.
+        # Without root's capabilities shctl assumes that it is the service, whose /tmp is private.
         patch.setattr(files, "_is_confined", lambda: False)
         yield
 
 
 def _hypervisor_unchanged(nodeid: str) -> Iterator[None]:
-    """Fail a test that left something behind, or took something away, and remove what it left."""
-    leftovers.restart_daemons()  # the end of a module's fixtures may have failed
+    """Fail a test that leaves something behind or removes something; clean up after it."""
+    leftovers.restart_daemons()  # a module's teardown may have failed
     before = snapshot()
     yield
     dead = leftovers.restart_daemons()
@@ -80,24 +80,24 @@ def _hypervisor_unchanged(nodeid: str) -> Iterator[None]:
     for kind, name in sorted(difference - before):
         leftovers.remove(kind, name)
     if passed:
-        assert not difference, f"left behind or taken away: {sorted(difference)}"
-        assert not dead, f"left dead: {dead}"
+        assert not difference, f"left behind or removed: {sorted(difference)}"
+        assert not dead, f"daemons not running: {dead}"
 
 
 @pytest.fixture(scope="session")
 def vlan10() -> None:
-    """Make network vlan10 and the pool, which stay for the whole run."""
+    """Create network vlan10 and the pool for the whole run."""
     prepare()
 
 
 @pytest.fixture
 def trees() -> Iterator[Trees]:
-    """Serve installation trees to the hosts of a test."""
+    """Serve installation trees to a test's hosts."""
     with serving() as trees:
         yield trees
 
 
 @pytest.fixture
 def look() -> Callable[[], set[Thing]]:
-    """Return a function that returns what is there now, for comparing in mid-test."""
+    """Return a function that lists what exists now, to compare within a test."""
     return lambda: snapshot() - KEPT

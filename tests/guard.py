@@ -1,7 +1,7 @@
-"""Stop a test that is not marked `hypervisor` from reaching for one, by Python's audit events.
+"""Fail tests without the marker `hypervisor` that reach a hypervisor, by Python's audit events.
 
-Such a test runs as an ordinary user, perhaps on somebody's own hypervisor. Audit events show what
-this process does; of other programs, only those of PROGRAMS may be started.
+Such tests run as an ordinary user, perhaps on a machine with a hypervisor in use. Audit events
+cover this process; of other programs, only those in PROGRAMS may be started.
 """
 
 import os
@@ -16,12 +16,12 @@ import libvirt
 import pytest
 
 ADVICE = "mark it with @pytest.mark.hypervisor, or use its temporary directory and test:///default"
-# None of these reaches a hypervisor, unless shctl does, which unit tests start on test:///default.
+# None of these reaches a hypervisor; unit tests run shctl itself on test:///default.
 PROGRAMS = {
     *("bash", "fish", "sh", "zsh", "env", "busybox", "cpio", "git", "openssl", "python3"),
     *("locale", "localedef", "man", "mandoc"),
 }
-# Lock files are never removed; those of root are in /run.
+# Lock files are never removed; root's are in /run.
 LOCKS = "/run/shctl/"
 DEVICES = ("/dev/null", "/dev/full", "/dev/pts/", "/dev/ptmx", "/dev/tty", "/proc/self/")
 
@@ -36,7 +36,7 @@ def is_active() -> bool:
 
 @contextmanager
 def unit_test() -> Iterator[None]:
-    """Watch a unit test, and fail it when it has reached for anything else."""
+    """Watch a unit test, and fail it if it reached anything that is not allowed."""
     _found.clear()
     with pytest.MonkeyPatch.context() as patch:
         for name in ("open", "openAuth", "openReadOnly"):
@@ -46,7 +46,7 @@ def unit_test() -> Iterator[None]:
             yield
         finally:
             _state["active"] = False
-    # What raises in a thread, or where errors are expected, would not fail the test by itself.
+    # An error in a thread, or where errors are expected, would not fail the test by itself.
     assert not _found, f"{'; '.join(_found)}: {ADVICE}"
 
 
@@ -77,7 +77,7 @@ def _check_open(path: Any, _mode: Any, flags: int) -> None:
 
 def _check_paths(*paths: Any) -> None:
     for path in paths:
-        # A number is an open file; it was checked when it was opened.
+        # An integer is an open descriptor, which was checked when it was opened.
         if isinstance(path, str | bytes | os.PathLike) and not _may_write(os.fsdecode(path)):
             _refuse(f"the test writes to {os.fsdecode(path)}")
 
@@ -109,5 +109,5 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         check(*arguments)
 
 
-# There is no way to remove an audit hook.
+# Audit hooks cannot be removed.
 sys.addaudithook(_audit)

@@ -1,4 +1,4 @@
-"""Every exit code that a command of hosts and networks can end with, by a real process."""
+"""Every exit code of the hosts and networks commands, checked on real processes."""
 
 import json
 import os
@@ -17,7 +17,7 @@ CREATE = "hosts create x --memory 64 --disk 1 --network vlan10".split()
 
 
 def status_of(*arguments: str) -> tuple[int, int]:
-    """Return the exit code, and the HTTP status that goes with the error on stderr."""
+    """Return the exit code and the HTTP status of the error on stderr."""
     done = run("-o", "json", *arguments)
     assert done.out == ""
     problem = json.loads(done.err)
@@ -26,7 +26,7 @@ def status_of(*arguments: str) -> tuple[int, int]:
     return done.code, problem["status"]
 
 
-def test_0_done_and_already_so() -> None:
+def test_0_success_and_nothing_to_do() -> None:
     create("x")
     assert run(*CREATE, "--if-not-exists").code == 0
     assert run("hosts", "stop", "x").code == 0
@@ -35,7 +35,7 @@ def test_0_done_and_already_so() -> None:
 
 
 def test_1_unexpected() -> None:
-    """QEMU gives up: a disk is on its way that is no file at all."""
+    """QEMU fails to start: the disk is a directory."""
     create("x")
     disk = Path("/var/lib/shctl/volumes/x-sda")
     disk.unlink()
@@ -62,7 +62,7 @@ def test_2_wrong_input(line: str) -> None:
     ["hosts show", "hosts start", "hosts stop", "hosts reboot", "hosts delete --yes", "hosts adopt",
      "hosts log", "networks show", "networks delete --yes"],
 )  # fmt: skip
-def test_3_not_there(line: str) -> None:
+def test_3_not_found(line: str) -> None:
     assert status_of(*line.split(), "nowhere") == (3, 404)
 
 
@@ -74,7 +74,7 @@ def test_4_conflict() -> None:
     ok("hosts", "delete", "--yes", "x")
 
 
-def test_5_time_is_over() -> None:
+def test_5_timeout() -> None:
     create("x", "--start")
     assert status_of("hosts", "stop", "x", "--timeout", "0.1") == (5, 504)
     assert status_of("hosts", "wait", "x", "--for", "stopped", "--timeout", "0") == (5, 504)
@@ -97,7 +97,7 @@ def test_6_libvirtd_killed() -> None:
 
 @contextmanager
 def frozen(pid_file: str) -> Iterator[None]:
-    """Stop a daemon without ending it: it takes connections and never answers."""
+    """Suspend a daemon: it accepts connections and never responds."""
     pid = int(Path(pid_file).read_text())
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -111,7 +111,7 @@ def test_6_libvirtd_hangs() -> None:
         assert status_of("hosts", "list") == (6, 503)
 
 
-def test_6_switch_gone() -> None:
+def test_6_switch_down() -> None:
     daemon("stop", "ovsdb-server")
     try:
         assert status_of("networks", "create", "x", "--bridge=br0", "--vlan=3") == (6, 503)
@@ -120,7 +120,7 @@ def test_6_switch_gone() -> None:
 
 
 def test_8_no_space(tmp_path: Path) -> None:
-    """A file system in which two more files find room, and not three."""
+    """The file system has space for two more files, not for three."""
     call("mount", "-t", "tmpfs", "-o", "nr_inodes=3,size=1m", "small", str(tmp_path))
     call("virsh", "pool-create-as", "small", "dir", "--target", str(tmp_path))
     try:

@@ -1,4 +1,4 @@
-"""Locales that are not UTF-8, arguments that are no text, and terminals that know little."""
+"""Locales other than UTF-8, arguments that are not text, and limited terminals."""
 
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.support import HANG, SHCTL, call, define, environment
 from tests.terminal import at_terminal
 
 NAME = "caf\xe9-\u65e5\x9b"
-# As the locale says it, and without what Python does about the locale C by itself.
+# Without Python's own coercion of the C locale.
 ENCODINGS = {
     "C": {"LC_ALL": "C"},
     "POSIX": {"LC_ALL": "POSIX"},
@@ -40,7 +40,7 @@ REFUSALS = [
 
 @pytest.fixture(scope="module")
 def latin(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Make a locale of ISO-8859-1; return the directory that LOCPATH is to name."""
+    """Make an ISO-8859-1 locale; return the directory for LOCPATH."""
     path = tmp_path_factory.mktemp("locales")
     call("localedef", "-i", "en_US", "-f", "ISO-8859-1", str(path / "en_US.ISO-8859-1"))
     return str(path)
@@ -84,10 +84,10 @@ def test_output_in_every_locale(locale: str, named: str, latin: str) -> None:
 @pytest.mark.hypervisor
 @pytest.mark.parametrize("words", REFUSALS, ids=str)
 @pytest.mark.parametrize("locale", ["C", "ISO-8859-1", "UTF-8"])
-def test_arguments_that_are_no_text(words: list[str | bytes], locale: str, latin: str) -> None:
+def test_arguments_that_are_not_text(words: list[str | bytes], locale: str, latin: str) -> None:
     env = {"LOCPATH": latin, **ENCODINGS.get(locale, {"LC_ALL": "C.UTF-8"})}
     done = run_bytes(*words, **env)
-    # In ISO-8859-1 every byte is a character, so the name may just not exist.
+    # In ISO-8859-1 every byte is a character, so "not found" is right too.
     assert done.returncode in ((2, 3, 6, 7) if locale == "ISO-8859-1" else (2,)), done
     assert (done.stdout, done.stderr.count(b"\n")) == (b"", 1), done
     assert b"nexpected" not in done.stderr

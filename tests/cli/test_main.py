@@ -67,7 +67,7 @@ def test_help_has_a_sentence_each_option_and_an_example(path: tuple[str, ...]) -
             assert parameter.help or parameter.show_default, parameter.name
 
 
-def test_declarations_say_what_the_modules_do_that_they_are_too_early_to_import() -> None:
+def test_declared_defaults_and_choices_match_modules_imported_late() -> None:
     def option(path: str, name: str) -> Any:
         return next(p for p in command_at(tuple(path.split())).params if p.name == name)
 
@@ -84,7 +84,7 @@ def test_declarations_say_what_the_modules_do_that_they_are_too_early_to_import(
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 def test_examples_are_command_lines_that_parse(path: tuple[str, ...]) -> None:
-    """Each names the command that it belongs to and only options that exist."""
+    """Each names its own command and only existing options."""
     command = command_at(path)
     assert isinstance(command, Command)
     known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
@@ -97,7 +97,7 @@ def test_examples_are_command_lines_that_parse(path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-def test_short_help_in_the_table_is_the_groups_own(name: str) -> None:
+def test_short_help_in_the_table_matches_the_group(name: str) -> None:
     assert MEMBERS[name][1] == str(command_at((name,)).help).splitlines()[0]
 
 
@@ -108,18 +108,18 @@ def test_help_exits_with_zero(words: str, option: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["", "hosts", "networks", "tokens"])
-def test_group_alone_is_a_mistake_that_shows_its_help(words: str) -> None:
+def test_group_without_a_command_fails_and_shows_help(words: str) -> None:
     done = run(*words.split())
     assert (done.code, done.out) == (2, "")
     assert done.err == ok(*words.split(), "--help")
 
 
-def test_group_alone_is_one_json_object_for_programs() -> None:
+def test_group_without_a_command_prints_one_json_object() -> None:
     done = run("-o", "json", "hosts")
     assert (done.code, json.loads(done.err)["status"]) == (2, 400)
 
 
-def test_help_has_ranges_in_words() -> None:
+def test_help_describes_ranges_in_words() -> None:
     assert "[16 to 16777216; required]" in " ".join(ok("hosts", "create", "--help").split())
 
 
@@ -175,7 +175,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("line", MISTAKES)
-def test_mistake_is_one_line_on_stderr(line: str) -> None:
+def test_usage_error_is_one_line_on_stderr(line: str) -> None:
     done = run(*line.split())
     assert (done.code, done.out) == (2, "")
     assert MISTAKES[line] in done.err
@@ -199,7 +199,7 @@ def test_error_as_json(line: str) -> None:
 
 
 @pytest.mark.hypervisor
-def test_several_failures_are_a_line_each_and_the_rest_is_data() -> None:
+def test_each_failure_is_a_line_and_the_rest_is_data() -> None:
     ok("networks", "create", "good", "--bridge", "br0", "--vlan", "9")
     done = run("-o", "json", "networks", "delete", "--yes", "nowhere", "good", "neither")
     assert done.code == 3
@@ -216,7 +216,7 @@ OUTPUTS: dict[str, Callable[[str], bool]] = {
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("place", ["before", "between", "behind", "environment", "file"])
-def test_output_can_be_chosen_in_five_places(output: str, place: str, tmp_path: Path) -> None:
+def test_output_can_be_set_in_five_places(output: str, place: str, tmp_path: Path) -> None:
     option, env, line = ["-o", output], {}, ["hosts", "list"]
     if place == "before":
         line = [*option, *line]
@@ -233,7 +233,7 @@ def test_output_can_be_chosen_in_five_places(output: str, place: str, tmp_path: 
     assert OUTPUTS[output](done.out), done
 
 
-def test_option_beats_environment_beats_file(tmp_path: Path) -> None:
+def test_option_overrides_environment_and_file(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_text('output = "table"\nconnect = "nonsense:///"\n')
     reached = {"SHCTL_CONNECT": "test:///default"}
@@ -242,11 +242,11 @@ def test_option_beats_environment_beats_file(tmp_path: Path) -> None:
     line = ("--config", str(file), "-o", "name", "hosts", "list")
     assert run(*line, SHCTL_OUTPUT="json", **reached).out == "test\n"
     assert run(*TEST, *line, SHCTL_CONNECT="nonsense:///").code == 0
-    # An option for the file beats the environment's file.
+    # --config overrides the environment's file.
     assert run(*TEST, *line, SHCTL_CONFIG="/nowhere").code == 0
 
 
-def test_config_mistake_names_the_file(tmp_path: Path) -> None:
+def test_config_error_names_the_file(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_text('output = "xml"\n')
     done = run("--config", str(file), *TEST, "hosts", "list")
@@ -265,15 +265,15 @@ def test_python_m_and_command_are_the_same() -> None:
 
 @pytest.mark.parametrize("line", ["hosts list", "--version", "--help", "-o json hosts list"])
 def test_closed_stdout_is_an_error(line: str) -> None:
-    """What was to be printed went nowhere."""
+    """The output is lost."""
     done = run_closed(">&-", *TEST, *line.split())
     assert done.code == 1
     assert "cannot write to standard output: Bad file descriptor" in done.err
     assert done.err.count("\n") == 1
 
 
-def test_closed_streams_that_nothing_is_for() -> None:
-    """Their numbers are those of no other file, and exit codes stay as they are."""
+def test_closed_streams_that_are_not_used() -> None:
+    """No other file gets their descriptors, and exit codes do not change."""
     assert run_closed("2>&- <&-", *TEST, "-o", "name", "hosts", "list").out == "test\n"
     assert run_closed("<&- >&- 2>&-", *TEST, "hosts", "show", "nowhere").code == 3
     done = run_closed("<&-", *TEST, "hosts", "console", "test")
@@ -281,7 +281,7 @@ def test_closed_streams_that_nothing_is_for() -> None:
 
 
 def run_closed(redirections: str, *arguments: str) -> Done:
-    """Run shctl by a shell that closes streams of it."""
+    """Run shctl from a shell that closes some of its streams."""
     done = subprocess.run(
         ["sh", "-c", f'exec "$@" {redirections}', "sh", *SHCTL, *arguments], env=environment(),
         capture_output=True, text=True, check=False,
@@ -290,7 +290,7 @@ def run_closed(redirections: str, *arguments: str) -> Done:
 
 
 @pytest.mark.parametrize("given", ["option", "environment", "file"])
-def test_uri_that_is_no_text(given: str, tmp_path: Path) -> None:
+def test_uri_that_is_not_text(given: str, tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_text('connect = "qemu:///\\u0000"' if given == "file" else "")
     option = ["-c", os.fsdecode(b"test:///\xff")] if given == "option" else []
@@ -337,9 +337,9 @@ def test_help_and_version_import_no_command(option: str) -> None:
 
 
 def test_list_imports_little() -> None:
-    # In full: for -c click looks for something similar, which is an import of its own.
+    # Not -c: click then searches for similar options, which imports another module.
     found = modules_after("--connect", "test:///default", "hosts", "list")
-    # An editable install of another kind makes Python itself import these two.
+    # With another kind of editable install, Python itself imports these two.
     bare = set(call(sys.executable, "-c", "import sys; print(*sys.modules)").split())
     assert found & (SLOW | {"pathlib", "urllib.parse"} - bare) == set()
     assert found & GROUPS == {"shctl.commands.hosts"}

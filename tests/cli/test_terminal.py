@@ -1,4 +1,4 @@
-"""With a person there, and without: colours, questions, Ctrl-C."""
+"""With and without a terminal: colours, questions, Ctrl-C."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def test_colour_at_a_terminal() -> None:
 
 
 @pytest.mark.parametrize("output", ["json", "name"])
-def test_no_colour_in_what_programs_read(output: str) -> None:
+def test_no_colour_in_machine_readable_output(output: str) -> None:
     assert not COLOUR.search(at_terminal(*TEST, "-o", output, "hosts", "list")[1])
 
 
@@ -69,7 +69,7 @@ def test_no_colour_in_a_pipe() -> None:
     assert ok(*TEST, "hosts", "list").startswith("NAME")
 
 
-def test_person_is_asked_before_a_delete() -> None:
+def test_delete_asks_for_confirmation() -> None:
     create("asked")
     code, screen = at_terminal("hosts", "delete", "asked", typed=b"n\n")
     assert code == 1
@@ -86,7 +86,7 @@ def test_person_is_asked_before_a_delete() -> None:
     assert run("hosts", "show", "asked").code == 3
 
 
-def test_question_names_all_and_covers_all() -> None:
+def test_one_question_names_and_covers_all() -> None:
     ok("networks", "create", "q1", "--bridge", "br0", "--vlan", "21")
     ok("networks", "create", "q2", "--bridge", "br0", "--vlan", "22")
     code, screen = at_terminal("networks", "delete", "q1", "q2", typed=b"y\n")
@@ -104,7 +104,7 @@ def test_yes_skips_the_question(option: str) -> None:
 
 
 @pytest.mark.parametrize("hidden", ["stdin", "stderr"])
-def test_r51_nobody_is_asked_who_cannot_see_or_answer(hidden: str) -> None:
+def test_r51_no_question_without_stdin_or_stderr_at_a_terminal(hidden: str) -> None:
     create("unseen")
     person, terminal = pty.openpty()
     streams = {"stdin": terminal, "stderr": terminal, hidden: subprocess.DEVNULL}
@@ -118,7 +118,7 @@ def test_r51_nobody_is_asked_who_cannot_see_or_answer(hidden: str) -> None:
     ok("hosts", "delete", "--yes", "unseen")
 
 
-def test_r51_question_holds_the_facts() -> None:
+def test_r51_question_names_hosts_and_disks() -> None:
     for name in ("one", "two"):
         create(name, "--disk", "2")
     ok("hosts", "start", "two")
@@ -129,8 +129,8 @@ def test_r51_question_holds_the_facts() -> None:
     ok("hosts", "delete", "--yes", "one", "two")
 
 
-def test_r51_what_is_refused_is_not_asked_about() -> None:
-    """One of them that cannot go keeps all, before anybody has answered."""
+def test_r51_no_question_about_a_refused_deletion() -> None:
+    """If one of them cannot be deleted, none is, and nothing is asked."""
     define(FOREIGN)
     create("mine")
     ok("networks", "create", "idle", "--bridge", "br0", "--vlan", "7")
@@ -166,7 +166,7 @@ def test_r51_without_a_terminal_nothing_is_deleted(output: str, figures: Figures
 
 
 def test_without_a_terminal_tokens_are_revoked() -> None:
-    """That loses no data, and a script that revokes one must not stop at a question."""
+    """No data is lost, and a script must not stop at a question."""
     for more in ([], ["--yes"]):
         ok("tokens", "create", "brief", "--scope", "read")
         assert "brief" in ok("tokens", "delete", "brief", *more)
@@ -175,7 +175,7 @@ def test_without_a_terminal_tokens_are_revoked() -> None:
 
 @pytest.fixture
 def slow_start() -> Iterator[Path]:
-    """Hold every start of a guest, by libvirt's hook, until the test lets it go on."""
+    """Block every start of a guest in libvirt's hook until the test releases it."""
     hooks = Path("/etc/libvirt/hooks")
     held, go = Path("/run/hook-held"), Path("/run/hook-go")
     os.mkfifo(go)
@@ -190,7 +190,7 @@ def slow_start() -> Iterator[Path]:
 
 @pytest.fixture
 def hooked(slow_start: Path) -> Iterator[Path]:
-    """libvirtd looks for hooks when it starts."""
+    """Restart libvirtd, which searches for hooks when it starts."""
     daemon("stop", "libvirtd")
     daemon("start", "libvirtd")
     yield slow_start
@@ -200,7 +200,7 @@ def hooked(slow_start: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupt_in_mid_create_takes_everything_back(number: int, hooked: Path) -> None:
+def test_interrupted_create_is_rolled_back(number: int, hooked: Path) -> None:
     """The interrupt comes while libvirt starts the guest; a second one changes nothing."""
     words = "hosts create cut --memory 64 --disk 1 --network vlan10 --start"
     process = spawn(*words.split())
@@ -234,7 +234,7 @@ def test_interrupt_while_waiting_for_a_stop() -> None:
     ok("hosts", "delete", "--yes", "waits")
 
 
-def test_interrupt_is_one_json_object_for_programs() -> None:
+def test_interrupt_prints_one_json_object() -> None:
     create("waits")
     process = spawn("-o", "json", "hosts", "wait", "waits", "--for", "running")
     eventually(lambda: is_catching_signals(process.pid))

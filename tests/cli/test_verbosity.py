@@ -26,13 +26,13 @@ def calls_in(text: str) -> list[str]:
 
 
 @pytest.mark.hypervisor
-def test_debug_shows_each_call_with_its_duration_and_no_secret(trees: Trees) -> None:
+def test_debug_logs_each_call_with_its_duration_and_no_secret(trees: Trees) -> None:
     location = trees.of(End.POWER_OFF)
     words = arguments("debugged", location, "--cmdline", f"password={SECRET}")
     done = run("-o", "json", "--debug", *words)
     try:
         assert done.code == 0, done
-        assert json.loads(done.out)["name"] == "debugged", "stdout has the result alone"
+        assert json.loads(done.out)["name"] == "debugged", "stdout has only the result"
         found = calls_in(done.err)
         assert any(re.match(r"ovs-vsctl .*: status 0", call) for call in found)
         assert any(call.startswith("virDomainGetState('debugged', 0): ") for call in found)
@@ -42,14 +42,14 @@ def test_debug_shows_each_call_with_its_duration_and_no_secret(trees: Trees) -> 
         delete("debugged")
 
 
-def test_debug_shows_the_error_of_a_call() -> None:
+def test_debug_logs_the_error_of_a_call() -> None:
     done = run("-c", "test:///default", "--debug", "hosts", "show", "nobody")
     assert done.code == 3
     assert "virDomainLookupByName('nobody'): error: Domain not found" in done.err
     assert any(line.startswith("shctl: no host 'nobody'") for line in done.err.splitlines())
 
 
-def test_verbose_shows_no_calls() -> None:
+def test_verbose_logs_no_calls() -> None:
     done = run("-c", "test:///default", "--verbose", "hosts", "list")
     assert (done.code, done.err) == (0, "")
     assert run("-c", "test:///default", "hosts", "list", SHCTL_VERBOSE="1").code == 0

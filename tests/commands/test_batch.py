@@ -10,7 +10,7 @@ from shctl.common.model import Outcome
 
 
 def test_functions_run_concurrently() -> None:
-    """Each waits for the other, so they would never end one after the other."""
+    """Each waits for the other, so running them in sequence would never end."""
     meeting = threading.Barrier(2, timeout=20)
 
     def act(name: str) -> Outcome:

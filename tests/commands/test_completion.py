@@ -1,4 +1,4 @@
-"""Tab in a real bash, and what shctl answers to the shells."""
+"""Completion: Tab in a real bash, and the values that shctl returns to shells."""
 
 import os
 import subprocess
@@ -53,7 +53,7 @@ def test_hosts_networks_bridges_and_pools(hosts: None) -> None:
 @pytest.mark.parametrize(
     "name", ["tab-$(id)", "tab-`id`", "-x", "tab-a b", "tab-;x", "tab-\u202ex"]
 )
-def test_r48_names_that_a_shell_would_obey_are_not_offered(hosts: None, name: str) -> None:
+def test_r48_names_with_shell_syntax_are_not_offered(hosts: None, name: str) -> None:
     xml = (
         f"<domain type='qemu'><name>{name}</name><memory>1024</memory>"
         "<os><type arch='x86_64'>hvm</type></os></domain>"
@@ -82,7 +82,7 @@ def test_tokens() -> None:
 
 
 @pytest.mark.hypervisor
-def test_new_names_are_nobodys_to_offer(hosts: None) -> None:
+def test_nothing_is_offered_for_new_names(hosts: None) -> None:
     assert complete("shctl hosts create tab") == []
 
 
@@ -97,7 +97,7 @@ def test_hidden_options_stay_hidden() -> None:
     assert "--inject-text" not in complete("shctl hosts create web1 --inject")
 
 
-def test_connection_is_the_one_of_the_line(tmp_path: Path) -> None:
+def test_connection_is_taken_from_the_line(tmp_path: Path) -> None:
     assert complete("shctl -c test:///default hosts show ") == ["test"]
     assert complete("shctl hosts show ", SHCTL_CONNECT="test:///default") == ["test"]
     file = tmp_path / "shctl.toml"
@@ -110,11 +110,11 @@ def test_connection_is_the_one_of_the_line(tmp_path: Path) -> None:
     "uri",
     ["qemu:///nowhere", "qemu+unix:///system?socket=/x", "qemu+ssh://web1.invalid/system", ""],
 )
-def test_nothing_is_offered_where_nothing_can_be_asked(uri: str) -> None:
+def test_nothing_is_offered_without_a_connection(uri: str) -> None:
     assert complete(f"shctl -c '{uri}' hosts show ") == []
 
 
-def test_broken_file_is_no_error_here(tmp_path: Path) -> None:
+def test_broken_settings_file_is_not_an_error(tmp_path: Path) -> None:
     (tmp_path / "shctl.toml").write_text("a\n")
     assert complete(f"shctl --config {tmp_path / 'shctl.toml'} hosts sho") == ["show"]
 

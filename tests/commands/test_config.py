@@ -1,4 +1,4 @@
-"""What `shctl config show` says, and what a refused setting's message names."""
+"""`shctl config show`, and the error messages of invalid settings."""
 
 import re
 import tomllib
@@ -30,7 +30,7 @@ def test_every_key_is_shown_with_its_default() -> None:
     assert shown["server.socket"] == ("/run/shctl/shctl.sock", "default", None)
 
 
-def test_option_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+def test_option_overrides_environment_file_and_default(tmp_path: Path) -> None:
     file = written(tmp_path, 'connect = "qemu:///a"\nvirt_type = "kvm"\npool = "fast"\n')
     shown = shown_settings("--config", file)
     assert shown["connect"] == ("qemu:///a", "file", file)
@@ -45,7 +45,7 @@ def test_option_beats_environment_beats_file_beats_default(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "line", ["-o json config show", "config -o json show", "config show -o json"]
 )
-def test_output_is_an_option_wherever_it_stands(line: str) -> None:
+def test_output_is_accepted_at_any_position(line: str) -> None:
     rows = run(*line.split(), SHCTL_OUTPUT="table").json
     assert {"name": "output", "value": "json", "source": "option", "where": "--output"} in rows
 
@@ -61,33 +61,33 @@ def test_output_is_an_option_wherever_it_stands(line: str) -> None:
         ('pool = ""', "pool"),
     ],
 )
-def test_refused_value_names_file_and_key(tmp_path: Path, line: str, key: str) -> None:
+def test_error_of_an_invalid_value_names_file_and_key(tmp_path: Path, line: str, key: str) -> None:
     file = written(tmp_path, line)
     done = run("--config", file, "config", "show")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"shctl: {file}: {key}: ")
 
 
-def test_command_that_uses_a_refused_value_says_the_same(tmp_path: Path) -> None:
+def test_command_that_uses_an_invalid_value_prints_the_same_error(tmp_path: Path) -> None:
     file = written(tmp_path, 'virt_type = "xen"')
     create = "hosts create web1 --memory 64 --disk 1 --network lab".split()
     assert run("--config", file, *create).err == run("--config", file, "config", "show").err
 
 
-def test_refused_variable_is_named() -> None:
+def test_error_names_an_invalid_variable() -> None:
     done = run("config", "show", SHCTL_VIRT_TYPE="xen")
     assert done.code == 2
     assert done.err.startswith("shctl: SHCTL_VIRT_TYPE: 'xen' is not one of")
 
 
-def test_integers_and_strings_are_both_times(tmp_path: Path) -> None:
+def test_times_may_be_integers_or_strings(tmp_path: Path) -> None:
     file = written(tmp_path, 'install_timeout = 90\nwait_timeout = "5m"\n')
     shown = shown_settings("--config", file)
     assert shown["install_timeout"][0] == 90
     assert shown["wait_timeout"][0] == "5m"
 
 
-def test_server_has_a_table_of_its_own(tmp_path: Path) -> None:
+def test_server_has_its_own_table(tmp_path: Path) -> None:
     text = '[server]\nlisten = "127.0.0.1"\nallow_host = ["a", "b"]\n'
     file = written(tmp_path, text)
     shown = shown_settings("--config", file)
@@ -104,14 +104,14 @@ def test_server_has_a_table_of_its_own(tmp_path: Path) -> None:
         ('[server]\ntls_key = "/nonexistent"', "server.tls_key: File '/nonexistent' does not"),
     ],
 )
-def test_mistakes_in_the_table_are_named_with_it(tmp_path: Path, text: str, words: str) -> None:
+def test_errors_in_the_table_name_the_table(tmp_path: Path, text: str, words: str) -> None:
     file = written(tmp_path, text)
     done = run("--config", file, "config", "show")
     assert done.code == 2
     assert done.err.startswith(f"shctl: {file}: {words}")
 
 
-def test_file_that_is_installed_shows_every_key_and_the_defaults() -> None:
+def test_installed_file_lists_every_key_with_its_default() -> None:
     text = (ROOT / "debian" / "shctl.toml").read_text()
     assert tomllib.loads(text) == {"server": {}}
     lines = [line.removeprefix("#") for line in text.splitlines() if re.match(r"#\w+ = ", line)]
@@ -125,8 +125,8 @@ def test_file_that_is_installed_shows_every_key_and_the_defaults() -> None:
     assert server | set(tomllib.loads("\n".join(top))) == set(settings.KEYS)
 
 
-def test_no_file_means_no_parser() -> None:
-    """Reading TOML takes longer than everything else that a list imports."""
+def test_without_a_file_no_parser_is_imported() -> None:
+    """The TOML parser takes longer to import than all other modules of a list."""
     import subprocess
     import sys
 

@@ -47,7 +47,7 @@ def test_default_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         ("[[server]]", "server must be a table ([server]), not [{}]"),
     ],
 )
-def test_mistakes_name_the_file(tmp_path: Path, text: str | bytes, words: str) -> None:
+def test_errors_name_the_file(tmp_path: Path, text: str | bytes, words: str) -> None:
     file = write(tmp_path, text)
     with pytest.raises(InvalidInput) as caught:
         settings.load(file)
@@ -61,13 +61,13 @@ def test_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
         settings.load(str(tmp_path / name))
 
 
-def test_file_whose_reading_fails() -> None:
+def test_read_error() -> None:
     with pytest.raises(InvalidInput, match="cannot read /proc/self/mem"):
         settings.load("/proc/self/mem")
 
 
 def test_every_key_is_an_option() -> None:
-    """A default that no option takes up would be ignored without a word."""
+    """A default without an option would be ignored silently."""
     import click
 
     from shctl.cli.main import root

@@ -1,4 +1,4 @@
-"""Tokens at the command line: nobody has one whose secret was not printed."""
+"""Tokens on the command line: a token whose secret was not printed is revoked."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def _file() -> Iterator[None]:
 
 
 def into(stdout: int | None, *more: str) -> Done:
-    """Create a token whose secret goes to a descriptor, None for a closed one."""
+    """Create a token with stdout on a descriptor; None means closed."""
     script = 'exec "$@" >&-' if stdout is None else 'exec "$@"'
     done = subprocess.run(
         ["sh", "-c", script, "sh", *SHCTL, *more, *CREATE], env=environment(), stdout=stdout,
@@ -32,7 +32,7 @@ def into(stdout: int | None, *more: str) -> Done:
 
 @pytest.mark.parametrize("kind", ["full", "closed", "unread"])
 @pytest.mark.parametrize("output", ["table", "json"])
-def test_token_whose_secret_nobody_got_is_revoked(kind: str, output: str) -> None:
+def test_token_whose_secret_was_not_printed_is_revoked(kind: str, output: str) -> None:
     stdout = None
     if kind == "full":
         stdout = os.open("/dev/full", os.O_WRONLY)
@@ -48,7 +48,7 @@ def test_token_whose_secret_nobody_got_is_revoked(kind: str, output: str) -> Non
     ok(*CREATE)
 
 
-def test_token_that_exists_is_not_revoked_by_a_failed_creation() -> None:
+def test_failed_creation_does_not_revoke_an_existing_token() -> None:
     ok(*CREATE)
     assert into(None).code == 4
     assert run("-o", "name", "tokens", "list").out == "lost\n"

@@ -1,4 +1,4 @@
-"""The errors: one line each, and both numbers."""
+"""Errors: one line each, with exit code and HTTP status."""
 
 import json
 
@@ -21,12 +21,12 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_numbers(name: str) -> None:
+def test_exit_code_and_status(name: str) -> None:
     error = getattr(errors, name)
     assert (error.exit_code, error.status) == NUMBERS[name]
 
 
-def test_no_two_errors_share_a_number_or_a_title() -> None:
+def test_codes_statuses_and_titles_are_unique() -> None:
     for attribute in ("exit_code", "status", "title"):
         assert len({getattr(getattr(errors, name), attribute) for name in NUMBERS}) == len(NUMBERS)
 
@@ -46,7 +46,7 @@ def test_problem_details() -> None:
     assert json.loads(to_json(NotFound("né").problem(), indent=None))["detail"] == "né"
 
 
-def test_several_takes_the_first_numbers() -> None:
+def test_several_has_the_codes_of_its_first_error() -> None:
     several = Several([NotFound("one"), Conflict("two")], ["done"])
     assert (several.exit_code, several.status) == (3, 404)
     assert several.detail == "one; two"

@@ -18,7 +18,7 @@ from tests.support import environment
 from tests.systemd_unit import HOME, as_service
 
 
-def test_r06_one_file_by_all_its_names(tmp_path: Path) -> None:
+def test_r06_all_paths_of_a_file_have_one_identity(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     (tmp_path / "b").touch()
     (tmp_path / "hard").hardlink_to(tmp_path / "a")
@@ -29,7 +29,7 @@ def test_r06_one_file_by_all_its_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.hypervisor
-def test_what_is_not_there_stands_for_itself(tmp_path: Path) -> None:
+def test_missing_file_is_identified_by_its_path(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
     assert files.identity(f"{tmp_path}/link") == f"{tmp_path}/nowhere"
     assert files.identity("pool/image") == "pool/image"
@@ -41,7 +41,7 @@ def test_what_is_not_there_stands_for_itself(tmp_path: Path) -> None:
 
 @pytest.mark.hypervisor
 @pytest.mark.parametrize("name", ["loop", "file/below", "a\0b", "x" * 300])
-def test_r40_what_is_uncertain_is_not_taken_for_nothing(name: str, tmp_path: Path) -> None:
+def test_r40_unreadable_path_is_not_taken_for_missing(name: str, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").touch()
     for question in (files.identity, files.stat_or_none, files.children):
@@ -65,7 +65,7 @@ for path in sys.argv[1:]:
 @pytest.mark.parametrize(
     "path", [HOME / "a", Path("/dev/shctl/a"), Path("/tmp/shctl-not-there"), HOME.parent / "x/y"]
 )
-def test_r40_service_knows_what_it_cannot_see(path: Path) -> None:
+def test_r40_service_reports_what_it_cannot_read(path: Path) -> None:
     HOME.mkdir(parents=True, exist_ok=True)
     probe = [sys.executable, "-c", PROBE, str(path)]
     env = environment()
@@ -77,7 +77,7 @@ def test_r40_service_knows_what_it_cannot_see(path: Path) -> None:
 
 
 @pytest.mark.hypervisor
-def test_link_is_no_plain_file(tmp_path: Path) -> None:
+def test_link_is_not_a_regular_file(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     (tmp_path / "link").symlink_to("a")
     os.mkfifo(tmp_path / "fifo")
@@ -93,7 +93,7 @@ def loop(tmp_path: Path) -> Path:
     return tmp_path / "loop"
 
 
-def test_r40_local_tree_that_cannot_be_seen_is_not_called_missing(loop: Path) -> None:
+def test_r40_unreadable_local_tree_is_not_reported_as_missing(loop: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
         urls.parse_location(str(loop), local=True)
     for read in (local_tree.read, local_tree.peek):
@@ -102,7 +102,7 @@ def test_r40_local_tree_that_cannot_be_seen_is_not_called_missing(loop: Path) ->
         assert read(loop.parent / "nothing", "file:///nothing", 100).status == "missing"
 
 
-def test_r40_settings_that_cannot_be_seen_are_not_called_absent(
+def test_r40_unreadable_settings_are_not_treated_as_absent(
     loop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "config_file", lambda: str(loop))
@@ -113,7 +113,7 @@ def test_r40_settings_that_cannot_be_seen_are_not_called_absent(
 
 
 @pytest.mark.hypervisor
-def test_r40_cache_that_cannot_be_seen_has_no_leftovers_to_remove(loop: Path) -> None:
+def test_r40_unreadable_cache_is_an_error(loop: Path) -> None:
     with pytest.raises(files.Unreadable):
         Cache(loop).remove_leftovers()
     with pytest.raises(files.Unreadable):

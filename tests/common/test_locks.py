@@ -38,7 +38,7 @@ def held_elsewhere(name: str, *shared: str) -> Iterator["subprocess.Popen[str]"]
         process.kill()
 
 
-def test_other_process_is_refused() -> None:
+def test_other_process_cannot_take_the_lock() -> None:
     with held_elsewhere("lock1"):
         words = "another shctl process is working on host 'lock1'"
         with pytest.raises(Conflict, match=words), locks.hold("host", "lock1", timeout=0):
@@ -47,7 +47,7 @@ def test_other_process_is_refused() -> None:
             pass
 
 
-def test_error_calls_it_what_people_do() -> None:
+def test_error_uses_the_label() -> None:
     words = "^another shctl process is working on the one; try again$"
     with (
         locks.hold("host", "lock8"),
@@ -57,7 +57,7 @@ def test_error_calls_it_what_people_do() -> None:
         pytest.fail("two holders")
 
 
-def test_shared_holders_meet_but_keep_others_out() -> None:
+def test_shared_holders_exclude_others() -> None:
     with held_elsewhere("lock3", "shared"):
         with locks.hold("host", "lock3", shared=True, timeout=0):
             pass
@@ -65,14 +65,14 @@ def test_shared_holders_meet_but_keep_others_out() -> None:
             pytest.fail("two holders")
 
 
-def test_killed_holder_lets_go() -> None:
+def test_lock_of_a_killed_process_is_released() -> None:
     with held_elsewhere("lock4") as process:
         os.kill(process.pid, signal.SIGKILL)
         with locks.hold("host", "lock4"):
             pass
 
 
-def test_waits_until_it_is_free() -> None:
+def test_waits_until_the_lock_is_released() -> None:
     with held_elsewhere("lock5") as process:
         killed = threading.Event()
 
@@ -86,7 +86,7 @@ def test_waits_until_it_is_free() -> None:
         assert process.wait(10) == -signal.SIGKILL
 
 
-def test_threads_keep_each_other_out() -> None:
+def test_threads_exclude_each_other() -> None:
     inside: list[int] = []
     most: list[int] = []
 
@@ -94,7 +94,7 @@ def test_threads_keep_each_other_out() -> None:
         for _ in range(5):
             with locks.hold("host", "lock6"):
                 inside.append(1)
-                time.sleep(0.005)  # in which another thread would come in, if it could
+                time.sleep(0.005)  # another thread would enter here if it could
                 most.append(len(inside))
                 inside.pop()
 
@@ -106,7 +106,7 @@ def test_threads_keep_each_other_out() -> None:
     assert most == [1] * 20
 
 
-def test_failure_inside_lets_go() -> None:
+def test_failure_releases_the_lock() -> None:
     with pytest.raises(RuntimeError), locks.hold("host", "lock7"):
         raise RuntimeError
     with locks.hold("host", "lock7", timeout=0):
@@ -115,7 +115,7 @@ def test_failure_inside_lets_go() -> None:
 
 @pytest.mark.hypervisor
 @pytest.mark.parametrize("name", ["..", "a/b", "$(id)", "é", "x" * 800, "."])
-def test_any_name_is_a_plain_file(name: str) -> None:
+def test_any_name_maps_to_a_plain_file(name: str) -> None:
     everywhere = locks.directory().parent
     before = set(everywhere.rglob("*"))
     with locks.hold("odd", name, timeout=0):  # no other test has locks of this kind

@@ -1,4 +1,4 @@
-"""Names: what is allowed, and what is derived from them."""
+"""Names: which are allowed, and the values derived from them."""
 
 import re
 
@@ -33,7 +33,7 @@ def test_host_name_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 64, "web..", "-a"])
-def test_rule_in_words_covers_what_is_refused(name: str) -> None:
+def test_error_states_the_broken_rule(name: str) -> None:
     with pytest.raises(InvalidInput, match="parts of 1 to 63 .* inner '-', joined by '.'"):
         names.check_host(name)
 
@@ -52,12 +52,12 @@ def test_network_name_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["A b", "-x", "$(id)", "<b>", "*", "é", "."])
-def test_other_tools_names_can_be_looked_up(name: str) -> None:
+def test_names_of_other_tools_can_be_looked_up(name: str) -> None:
     assert names.check_text(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "a\n", "a\0b", "\x1b[31m", "\udcff", "x" * 801])
-def test_text_that_is_no_name(name: str) -> None:
+def test_text_that_is_not_a_name(name: str) -> None:
     with pytest.raises(InvalidInput):
         names.check_text(name)
 
@@ -71,7 +71,7 @@ def test_disk_target(index: int, target: str) -> None:
 
 
 def test_derived_values_never_change() -> None:
-    """A rebuilt host keeps its DHCP lease: these are facts of the interface, not of the code."""
+    """A rebuilt host keeps its DHCP lease: these values are part of the interface."""
     assert names.mac("web1", 0) == "52:1f:6f:42:5c:96"
     assert names.mac("web1", 1) == "52:cf:1b:43:d3:93"
     assert names.wwn("web1", "sda") == "36320bf0aef0d870"
@@ -93,12 +93,12 @@ def test_no_two_disks_share_a_volume(one: str, other: str, first: int, second: i
 
 
 @given(HOST)
-def test_names_from_the_rule_pass(host: str) -> None:
+def test_generated_names_are_valid(host: str) -> None:
     assert names.check_host(host) == host
 
 
 @given(st.text(max_size=30))
-def test_allowed_names_are_plain(name: str) -> None:
+def test_valid_names_are_plain(name: str) -> None:
     for check, alphabet in ((names.check_host, r"[a-z0-9.-]+"), (names.check_network, r"[\w.-]+")):
         try:
             check(name)

@@ -1,4 +1,4 @@
-"""Printing: tables for people, JSON and names for programs."""
+"""Output: tables for people, JSON and names for programs."""
 
 import json
 
@@ -31,12 +31,12 @@ def test_table_is_aligned() -> None:
     ]
 
 
-def test_table_of_nothing_is_nothing() -> None:
+def test_table_without_rows_is_empty() -> None:
     assert render([], "table") == render([], "name") == ""
     assert json.loads(render([], "json")) == []
 
 
-def test_sheet_with_tables_inside() -> None:
+def test_sheet_with_nested_tables() -> None:
     assert plain(DETAIL).splitlines() == [
         "NAME        a",
         "STATE       running",
@@ -65,17 +65,17 @@ def test_sheet_with_tables_inside() -> None:
     ("size", "shown"),
     [(1.0, "1"), (10.0, "10"), (10240.0, "10240"), (0.05, "0.05"), (2 / 3, "0.67")],
 )
-def test_sizes_are_as_people_write_them(size: float, shown: str) -> None:
+def test_sizes_are_human_readable(size: float, shown: str) -> None:
     assert f"  {shown} GiB  " in plain([Disk("sda", size, "/v", owned=True)])
 
 
-def test_columns_that_are_empty_for_all_are_left_out() -> None:
+def test_empty_columns_are_omitted() -> None:
     assert plain([Outcome("a", "deleted")]).splitlines()[0] == "NAME  RESULT"
     kept = plain([Outcome("a", "deleted", ("/x", "/y")), Outcome("b", "deleted")]).splitlines()
     assert kept == ["NAME  RESULT   KEPT", "a     deleted  /x,/y", "b     deleted  -"]
 
 
-def test_json_is_the_data() -> None:
+def test_json_output_is_the_data() -> None:
     data = json.loads(render(DETAIL, "json"))
     assert list(data) == list(HostDetail.__slots__)
     assert data["disks"] == [{"name": "sda", "size": 1.5, "path": "/v/a-sda", "owned": True}]
@@ -88,7 +88,7 @@ def test_json_is_the_data() -> None:
     }
 
 
-def test_json_is_ascii_and_holds_words_of_other_languages() -> None:
+def test_json_escapes_non_ascii_text() -> None:
     text = render([Host("1", "é\x7f\x9b\u2028", "running")], "json")
     assert r'"\u00e9\u007f\u009b\u2028"' in text
     assert json.loads(text)[0]["name"] == "é\x7f\x9b\u2028"
@@ -100,8 +100,8 @@ def test_names() -> None:
 
 
 @pytest.mark.parametrize("output", ["table", "name"])
-def test_terminal_obeys_no_name(output: str) -> None:
-    """Another tool's host may be called anything, escape sequences included."""
+def test_names_cannot_control_the_terminal(output: str) -> None:
+    """Hosts of other tools may have any name, including escape sequences."""
     shown = plain([Host("1", "a\x1b[31m\rb\u202ec", "running")], output)
     assert "a\ufffd[31m\ufffdb\ufffdc" in shown
 

@@ -1,4 +1,4 @@
-"""Where shctl's files are."""
+"""Paths of shctl's files."""
 
 import inspect
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def test_every_path_is_relocated(function: object, root: Path) -> None:
     assert Path(function()).is_relative_to(root)
 
 
-def test_locks_are_held_below_another_root(root: Path) -> None:
+def test_locks_work_under_another_root(root: Path) -> None:
     with locks.hold("host", "web1"):
         assert list(paths.locks().iterdir())
     assert paths.locks().is_relative_to(root)

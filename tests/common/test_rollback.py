@@ -15,7 +15,7 @@ Step = Callable[[], object]
 
 
 def attempt(error: BaseException | None, *steps: tuple[str, Step]) -> None:
-    """Take some steps, then fail with the error if there is one."""
+    """Run some steps, then raise the error if there is one."""
     with Rollback() as undo:
         for what, step in steps:
             undo.push(what, step)
@@ -24,20 +24,20 @@ def attempt(error: BaseException | None, *steps: tuple[str, Step]) -> None:
 
 
 class Things(list[str]):
-    """What was taken back, in its order."""
+    """Records what was rolled back, in order."""
 
     def step(self, name: str) -> tuple[str, Step]:
         return name, lambda: self.append(name)
 
 
-def test_success_takes_nothing_back() -> None:
+def test_success_rolls_nothing_back() -> None:
     taken = Things()
     attempt(None, taken.step("one"))
     assert taken == []
 
 
 @pytest.mark.parametrize("error", [Conflict("no"), KeyboardInterrupt(), RuntimeError("no")])
-def test_failure_takes_back_newest_first(error: BaseException) -> None:
+def test_failure_rolls_back_newest_first(error: BaseException) -> None:
     taken = Things()
     with pytest.raises(type(error)) as caught:
         attempt(error, taken.step("one"), taken.step("two"))
@@ -54,7 +54,7 @@ def interrupt() -> NoReturn:
 
 
 def impatient() -> None:
-    """Press Ctrl-C once more while things are made or taken back."""
+    """Press Ctrl-C once more while steps run or are rolled back."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -68,7 +68,7 @@ def _signals() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_signals")
-def test_second_interrupt_does_not_stop_the_undoing() -> None:
+def test_second_interrupt_does_not_stop_the_rollback() -> None:
     taken = Things()
     with pytest.raises(Conflict, match="^no$"):
         attempt(Conflict("no"), taken.step("one"), ("two", impatient))
@@ -76,8 +76,8 @@ def test_second_interrupt_does_not_stop_the_undoing() -> None:
 
 
 @pytest.mark.usefixtures("_signals")
-def test_interrupt_while_something_is_made() -> None:
-    """It is remembered first and then taken back."""
+def test_interrupt_during_a_step() -> None:
+    """The step is registered before it runs, and rolled back."""
     things: list[str] = []
 
     def make() -> str:
@@ -90,13 +90,13 @@ def test_interrupt_while_something_is_made() -> None:
     assert things == []
 
 
-def test_making_that_fails_leaves_nothing_to_take_back() -> None:
+def test_failed_step_is_not_rolled_back() -> None:
     with pytest.raises(Conflict, match="^undeletable$"), Rollback() as undo:
         undo.make("one", fail, lambda _: pytest.fail("taken back"))
 
 
 @pytest.mark.parametrize("step", [fail, interrupt])
-def test_step_that_fails_is_named_and_stops_no_other(step: Step) -> None:
+def test_failed_rollback_is_named_and_stops_no_other(step: Step) -> None:
     taken = Things()
     with pytest.raises(NoSpace, match=r"full; left behind: two \('shctl doctor' lists it\)"):
         attempt(NoSpace("full"), taken.step("one"), ("two", step), taken.step("three"))

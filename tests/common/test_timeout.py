@@ -1,4 +1,4 @@
-"""Calls that hang: given up in time, and bounded in number."""
+"""Calls that hang: abandoned in time, and limited in number."""
 
 import gc
 import threading
@@ -18,7 +18,7 @@ LATE = TimedOut("late")
 
 @contextmanager
 def hanging(number: int) -> Iterator[None]:
-    """Have calls hang while the block lasts."""
+    """Let calls hang until the block ends."""
     over = threading.Event()
     for _ in range(number):
         with pytest.raises(TimedOut):
@@ -31,7 +31,7 @@ def hanging(number: int) -> Iterator[None]:
     eventually(lambda: threading.active_count() <= before - number)
 
 
-def test_answers_and_errors_come_through() -> None:
+def test_results_and_errors_are_passed_on() -> None:
     def refuse() -> None:
         raise Conflict("no")
 
@@ -40,7 +40,7 @@ def test_answers_and_errors_come_through() -> None:
         run_with_timeout(5, refuse, LATE)
 
 
-def test_hung_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_hung_calls_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeout, "MOST_HUNG", 5)
     with hanging(5), pytest.raises(Unreachable, match="5 calls already hang"):
         run_with_timeout(5, lambda: 3, LATE)
@@ -63,21 +63,21 @@ class Handle:
 
 
 def _call_that(ends: Callable[[], None]) -> "weakref.ref[Handle]":
-    """Give up a call that holds a handle; return a reference that does not keep it."""
+    """Abandon a call that holds a handle; return a weak reference to it."""
     handle = Handle()
 
     def function() -> Handle:
         ends()
         return handle
 
-    # Not pytest.raises, which keeps the frames that an error came through.
+    # Not pytest.raises, which keeps the error's frames alive.
     with suppress(TimedOut):
         run_with_timeout(0, function, TimedOut("late"))
     return weakref.ref(handle)
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_nothing_of_a_late_call_waits_for_garbage_collection(fails: bool) -> None:
+def test_late_call_is_freed_without_garbage_collection(fails: bool) -> None:
     over = threading.Event()
 
     def end() -> None:

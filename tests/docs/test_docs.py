@@ -1,7 +1,7 @@
-"""What docs/ says is so: its commands are run, its messages and its keys exist.
+"""docs/ is correct: its commands run, its messages and keys exist.
 
-A block of kind `sh`, `console`, `python` or `yaml` is run; one of kind `text` needs what no test
-has: a network, a systemd, half an hour.
+Blocks of kind `sh`, `console`, `python` and `yaml` are run. Blocks of kind `text` need what tests
+do not have: a network, systemd, half an hour.
 """
 
 import os
@@ -23,7 +23,7 @@ DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOCKET = Path("/run/shctl/shctl.sock")
 TOKENS = Path("/var/lib/shctl/tokens.json")
 PATIENCE = 120  # seconds
-# A UUID, a time, a MAC address: they differ from run to run.
+# UUIDs, times and MAC addresses differ in each run.
 CHANGING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\dT[\d:]+Z")
 
 
@@ -51,14 +51,14 @@ def _blocks(file: Path) -> Iterator[Block]:
 
 @pytest.fixture(autouse=True)
 def no_tokens() -> Iterator[None]:
-    """Remove the file of tokens, which stays when the last one goes."""
+    """Remove the token file, which remains after the last token is revoked."""
     yield
     TOKENS.unlink(missing_ok=True)
 
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """Return an environment in which `shctl` is this one."""
+    """Return an environment in which `shctl` runs this checkout."""
     command = tmp_path / "bin" / "shctl"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m shctl "$@"\n')
@@ -68,7 +68,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def server() -> Iterator[None]:
-    """Run the server on its socket and, as the text about clients has it, on a loopback port."""
+    """Run the server on its socket and on a loopback port, as docs/automation.md says."""
     process = spawn("serve", "--listen", "127.0.0.1:8420")
     eventually(SOCKET.exists)
     yield
@@ -87,14 +87,14 @@ def run(
 
 @pytest.mark.parametrize("block", [b for b in blocks("sh") if b.file != "README.md"], ids=str)
 def test_script_succeeds(block: Block, env: dict[str, str], tmp_path: Path, server: None) -> None:
-    """README's scripts belong together: test_readme.py has them."""
+    """test_readme.py runs README's scripts, which depend on each other."""
     done = run("bash", "-euo", "pipefail", text=block.text, env=env, cwd=tmp_path)
     assert done.returncode == 0, done
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("block", blocks("console"), ids=str)
-def test_transcript_is_true(block: Block, env: dict[str, str], tmp_path: Path) -> None:
+def test_transcript_matches(block: Block, env: dict[str, str], tmp_path: Path) -> None:
     for part in re.split(r"^# ", block.text, flags=re.MULTILINE)[1:]:
         command, _, shown = part.partition("\n")
         done = run("bash", "-uo", "pipefail", text=command, env=env, cwd=tmp_path)
@@ -127,7 +127,7 @@ def test_playbook_runs_and_runs_again(
     assert "changed=2" in done.stdout
 
 
-def test_messages_in_the_troubleshooting_exist() -> None:
+def test_messages_in_the_troubleshooting_section_exist() -> None:
     source = " ".join(file.read_text() for file in (ROOT / "shctl").rglob("*.py"))
     plain = re.sub(r'"\s+f?"', "", re.sub(r"\s+", " ", source))
     table = (ROOT / "docs" / "operating.md").read_text().partition("by message")[2]
@@ -137,7 +137,7 @@ def test_messages_in_the_troubleshooting_exist() -> None:
     assert [part for part in quoted if part not in plain] == []
 
 
-def test_statuses_and_paths_of_the_old_interface_are_routes() -> None:
+def test_paths_of_the_old_interface_are_routes() -> None:
     from shctl.server import ROUTES
 
     table = (ROOT / "docs" / "moving.md").read_text().partition("## Different")[0]
@@ -147,7 +147,7 @@ def test_statuses_and_paths_of_the_old_interface_are_routes() -> None:
     assert {(method, re.sub("[A-Z]{2,}", "X", path)) for method, path in rows} <= known
 
 
-def test_paths_that_are_named_exist_in_the_program() -> None:
+def test_named_paths_exist_in_the_program() -> None:
     source = " ".join(file.read_text() for file in (ROOT / "shctl").rglob("*.py"))
     table = (ROOT / "docs" / "operating.md").read_text().partition("## Files")[2]
     named = re.findall(r"^\| `(/\S*shctl/\S+)`", table.partition("## Backup")[0], re.MULTILINE)

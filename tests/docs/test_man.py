@@ -1,4 +1,4 @@
-"""The man pages: one for each command, with its options, and in good order.
+"""Man pages: one for each command, with its options, and valid for mandoc.
 
 Names and options are compared, not bytes: click's versions word some things differently. After a
 change of a command, tools/man.py rewrites the pages.
@@ -33,7 +33,7 @@ LEAVES = list(man.leaves())
 
 
 def sections(page: Path) -> dict[str, str]:
-    """Return what stands under each heading, without roff's escapes."""
+    """Return the text of each section, without roff's escapes."""
     parts = re.split(r"^\.SH (.+)\n", page.read_text(), flags=re.MULTILINE)
     plain = [re.sub(r"\\f[BIR]|\\&", "", part).replace("\\-", "-") for part in parts]
     return dict(zip(plain[1::2], plain[2::2], strict=True))
@@ -51,7 +51,7 @@ def test_each_command_has_a_page_and_each_page_a_command() -> None:
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.name)
-def test_page_has_the_options_that_people_may_see(leaf: Any) -> None:
+def test_page_lists_the_public_options(leaf: Any) -> None:
     page = sections(ROOT / "man" / f"{leaf.name}.{leaf.section}")
     expected = {o for option in man.options(leaf.command) for o in option.opts}
     expected |= {o for option in man.options(leaf.command) for o in option.secondary_opts}
@@ -59,7 +59,7 @@ def test_page_has_the_options_that_people_may_see(leaf: Any) -> None:
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.name)
-def test_command_has_help_and_an_example_that_names_it(leaf: Any) -> None:
+def test_command_has_help_and_an_example(leaf: Any) -> None:
     page = sections(ROOT / "man" / f"{leaf.name}.{leaf.section}")
     assert leaf.command.help
     assert " ".join(leaf.words) in page["EXAMPLES"]
@@ -80,11 +80,11 @@ def test_file_page_lists_the_keys() -> None:
     assert re.findall(r"^\.TP\n(\S+) = ", page, re.MULTILINE) == list(settings.KEYS)
 
 
-def test_hidden_options_are_nowhere() -> None:
+def test_hidden_options_are_not_documented() -> None:
     assert not [page for page in PAGES if "inject-text" in page.read_text().replace("\\", "")]
 
 
-def test_mandoc_finds_nothing() -> None:
+def test_mandoc_reports_nothing() -> None:
     done = subprocess.run(
         ["mandoc", "-T", "lint", *PAGES], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""README is true: what it says to type works, and what it shows comes."""
+"""README is correct: its commands work and print what it shows."""
 
 import gzip
 import json
@@ -37,7 +37,7 @@ def check_reader(printed: str) -> None:
     assert (started["state"], len(started["disks"])) == ("running", 2)
 
 
-def test_reader_gets_to_an_installed_host(tmp_path: Path) -> None:
+def test_commands_lead_to_an_installed_host(tmp_path: Path) -> None:
     make_tree(tmp_path / "tree")
     command = tmp_path / "bin" / "shctl"
     command.parent.mkdir()

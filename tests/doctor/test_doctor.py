@@ -1,4 +1,4 @@
-"""doctor reports and fixes each planted problem; it changes nothing else."""
+"""doctor reports and fixes each problem, and changes nothing else."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def findings(*more: str) -> list[dict[str, Any]]:
 
 
 def the_one(kind: str, name: str) -> dict[str, Any]:
-    """Return the finding about a thing, which has to be the only one."""
+    """Return the only finding, which must be about this resource."""
     found = findings()
     assert [(row["kind"], row["name"]) for row in found] == [(kind, name)]
     assert found[0]["result"] is None
@@ -54,21 +54,21 @@ def the_one(kind: str, name: str) -> dict[str, Any]:
 
 
 def check_fixed(kind: str, name: str) -> None:
-    """Let doctor fix the only finding; checking changes nothing, nor does a second fix."""
+    """Fix the only finding; a check changes nothing, nor does a second fix."""
     the_one(kind, name)
     the_one(kind, name)
     assert [row["result"] for row in findings("--fix")] == ["fixed"]
     assert findings() == findings("--fix") == []
 
 
-def test_nothing_is_found_on_a_sound_hypervisor() -> None:
+def test_no_findings_on_a_healthy_hypervisor() -> None:
     create("sound", "--start")
     assert findings() == []
     assert ok("doctor") == ""
     delete("sound")
 
 
-def test_volume_of_no_host_is_shown_and_left_to_people() -> None:
+def test_volume_of_no_host_is_reported_and_kept() -> None:
     (VOLUMES / "nobody-sda").write_bytes(b"a copy, perhaps")
     virsh("pool-refresh", "shctl")
     found = the_one("volume", str(VOLUMES / "nobody-sda"))
@@ -80,8 +80,8 @@ def test_volume_of_no_host_is_shown_and_left_to_people() -> None:
     assert findings() == []
 
 
-def test_volumes_that_cannot_be_judged_are_a_finding() -> None:
-    """An image that cannot be resolved may depend on any of them."""
+def test_unresolvable_image_is_a_finding() -> None:
+    """It may depend on any volume."""
     left, image = VOLUMES / "gone-sda", VOLUMES / "image"
     for path in (left, image):
         call("qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M")
@@ -96,7 +96,7 @@ def test_volumes_that_cannot_be_judged_are_a_finding() -> None:
 
 
 def test_foreign_volumes_stay() -> None:
-    """One has another kind of name, the other belongs to a host that shctl did not make."""
+    """One is not named like a disk, the other belongs to a host that shctl did not create."""
     for name in ("image.iso", "other-sda"):
         (VOLUMES / name).write_bytes(b"other")
     virsh("pool-refresh", "shctl")
@@ -119,7 +119,7 @@ def with_disk(name: str, path: Path) -> None:
                    capture_output=True)  # fmt: skip
 
 
-def test_volume_that_is_missing_is_shown_and_left_to_people() -> None:
+def test_missing_volume_is_reported_and_left_alone() -> None:
     create("loser")
     virsh("vol-delete", "loser-sda", "shctl")
     assert "loser-sda" in the_one("host", "loser")["problem"]
@@ -146,7 +146,7 @@ def test_port_row_of_a_host_that_is_off() -> None:
     delete("ported")
 
 
-def test_port_row_of_an_unknown_host_is_shown_and_stays() -> None:
+def test_port_row_of_an_unknown_host_is_reported_and_kept() -> None:
     plant("vnet900", "11111111-2222-3333-4444-555555555555")
     assert "may be stale" in the_one("port", "vnet900")["problem"]
     assert [row["result"] for row in findings("--fix")] == [None]
@@ -167,14 +167,14 @@ def test_foreign_port_stays() -> None:
     call("ovs-vsctl", "del-port", "other")
 
 
-def test_port_with_a_wrong_tag_is_shown() -> None:
+def test_port_with_a_wrong_tag_is_reported() -> None:
     create("moved", "--start")
     call("ovs-vsctl", "set", "port", port_of("moved"), "tag=99")
     assert "99" in the_one("host", "moved")["problem"]
     delete("moved")
 
 
-def test_bridge_that_has_gone() -> None:
+def test_missing_bridge() -> None:
     call("ovs-vsctl", "add-br", "brx", "--", "set", "bridge", "brx", "datapath_type=netdev")
     ok("networks", "create", "lost", "--bridge", "brx", "--vlan", "3")
     call("ovs-vsctl", "del-br", "brx")
@@ -183,7 +183,7 @@ def test_bridge_that_has_gone() -> None:
 
 
 def test_interrupted_creation() -> None:
-    """It is stopped as soon as it has reserved the name, and then killed."""
+    """shctl is suspended once it has reserved the name, then killed."""
     with serving() as trees:
         creating = spawn(*arguments("cut", trees.of(End.HALT)))
         eventually(lambda: "cut" in virsh("list", "--all", "--name") or creating.poll() is not None)
@@ -198,7 +198,7 @@ def test_interrupted_creation() -> None:
     assert not (BOOT / "cut").exists()
 
 
-def test_installation_that_ended_unseen() -> None:
+def test_installation_that_ended_unnoticed() -> None:
     with serving() as trees:
         ok(*arguments("unseen", trees.of(End.RESET)))
     wait_until_off("unseen")
@@ -269,7 +269,7 @@ def test_foreign_file_in_the_cache_stays() -> None:
     foreign.unlink()
 
 
-def test_pool_that_is_inactive_hides_nothing_else() -> None:
+def test_inactive_pool_hides_no_other_finding() -> None:
     create("pooled")
     virsh("pool-destroy", "shctl")
     (BOOT / "nobody").mkdir(parents=True)
@@ -283,7 +283,7 @@ def test_pool_that_is_inactive_hides_nothing_else() -> None:
     delete("pooled")
 
 
-def test_host_at_work_is_left_alone() -> None:
+def test_locked_host_is_left_alone() -> None:
     create("busy", "--start")
     pid = qemu_pid("busy")
     assert findings("--fix") == []

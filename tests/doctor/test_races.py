@@ -48,7 +48,7 @@ def is_stopped(pid: int) -> bool:
 def test_operation_in_progress_is_left_alone(
     name: str, shctl: Forker, deeds: dict[str, str]
 ) -> None:
-    """Stop the operation at each of its steps in turn, run doctor, and let it finish."""
+    """Suspend the operation at each step in turn, run doctor, and let it finish."""
     words, hypervisor = deeds[name].split(), Hypervisor(URI)
     opposite = (deeds["create"] if name == "delete" else "hosts delete --yes k").split()
     shctl.run(*opposite)
@@ -64,7 +64,7 @@ def test_operation_in_progress_is_left_alone(
     assert run("hosts", "delete", "--yes", "k", "--if-exists").code == 0
 
 
-def test_file_that_went_with_its_host_is_no_finding(tmp_path: Path) -> None:
+def test_file_deleted_with_its_host_is_not_a_finding(tmp_path: Path) -> None:
     """doctor listed it while the host still existed."""
     from shctl.doctor.files import _orphaned
 
@@ -100,7 +100,7 @@ def test_several_doctors_at_once(shctl: Forker, look: Callable[[], object]) -> N
     eventually(lambda: look() == before)
 
 
-def test_new_host_of_the_same_name_stays(shctl: Forker) -> None:
+def test_new_host_of_the_same_name_is_kept(shctl: Forker) -> None:
     """A complete host may take the place of the interrupted one before doctor fixes it."""
     from shctl.doctor.hosts import interrupted
     from shctl.hosts import deletion

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from tests.rest_server import Client
 from tests.support import run
 
-# The two numbers of each failure, as the documents have them.
+# Exit code and HTTP status of each failure, as documented.
 EXITS = {400: 2, 404: 3, 409: 4, 504: 5, 503: 6, 502: 7, 507: 8, 500: 1}
 
 

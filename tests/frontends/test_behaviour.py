@@ -56,13 +56,13 @@ def test_lists_include_domains_of_other_tools(frontend: Frontend) -> None:
     call("virsh", "-q", "-c", "qemu:///system", "undefine", "foreign")
 
 
-def test_a_name_is_taken_once(frontend: Frontend, web1: Answer) -> None:
+def test_a_name_is_unique(frontend: Frontend, web1: Answer) -> None:
     assert frontend.run("hosts create", "web1", **HOST).status == 409
     kept = frontend.run("hosts create", "web1", **HOST, if_not_exists=True)
     assert kept.data == web1.data
 
 
-def test_dry_run_of_a_creation_changes_nothing(
+def test_creation_dry_run_changes_nothing(
     frontend: Frontend, look: Callable[[], set[tuple[str, str]]]
 ) -> None:
     before, host = look(), {**HOST, "disks": [1, 2]}
@@ -86,14 +86,14 @@ def test_dry_run_of_a_creation_changes_nothing(
     assert frontend.run("hosts delete", "dry").ok
 
 
-def test_dry_run_reports_what_a_creation_reports(frontend: Frontend) -> None:
+def test_creation_dry_run_reports_the_same(frontend: Frontend) -> None:
     for change in ({"networks": ["nowhere"]}, {"pool": "nowhere"}, {"memory": 2**24}):
         planned = frontend.run("hosts create", "dry", **{**HOST, **change}, dry_run=True)
         assert planned == frontend.run("hosts create", "dry", **{**HOST, **change})
         assert planned.status in (400, 507)
 
 
-def test_dry_run_of_an_installation_downloads_nothing(frontend: Frontend) -> None:
+def test_installation_dry_run_downloads_nothing(frontend: Frontend) -> None:
     with installations.serving() as trees:
         location = trees.of(End.SPIN)
         planned = frontend.run(
@@ -128,7 +128,7 @@ def test_wrong_input(frontend: Frontend, field: str, change: dict[str, Any]) -> 
     answer = frontend.run("hosts create", "web1", **{**HOST, **change})
     assert answer.status == 400
     assert answer.field in (field, None)
-    # The command line says --disk where JSON says disks, and has hyphens.
+    # JSON has `disks` for --disk, and underscores for hyphens.
     assert field.removesuffix("s") in answer.detail.replace("-", "_")
     assert frontend.run("hosts show", "web1").status == 404
 
@@ -140,7 +140,7 @@ def test_missing_input(frontend: Frontend, missing: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Web1", "-x", "a b", "a_b", "a..b", "$(id)", "é", "a" * 201])
-def test_names_that_no_new_host_may_have(frontend: Frontend, name: str) -> None:
+def test_invalid_names_of_new_hosts(frontend: Frontend, name: str) -> None:
     assert frontend.run("hosts create", name, **HOST).status == 400
 
 
@@ -148,18 +148,18 @@ def test_names_that_no_new_host_may_have(frontend: Frontend, name: str) -> None:
     "command", ["hosts show", "hosts delete", "hosts start", "hosts stop", "hosts reboot",
                 "hosts log", "networks show", "networks delete"],
 )  # fmt: skip
-def test_what_does_not_exist(frontend: Frontend, command: str) -> None:
+def test_missing_resources(frontend: Frontend, command: str) -> None:
     answer = frontend.run(command, "nobody")
     assert (answer.status, "nobody" in answer.detail) == (404, True)
 
 
-def test_a_deletion_that_may_find_nothing(frontend: Frontend) -> None:
+def test_deletion_with_if_exists(frontend: Frontend) -> None:
     assert frontend.run("hosts delete", "nobody", if_exists=True).ok
     assert frontend.run("networks delete", "nobody", if_exists=True).ok
 
 
-def test_a_deletion_that_is_a_dry_run(frontend: Frontend, web1: Answer, tmp_path: Path) -> None:
-    """The plan names what would go and what would stay, and nothing changes."""
+def test_deletion_dry_run(frontend: Frontend, web1: Answer, tmp_path: Path) -> None:
+    """The plan lists what would be removed and kept; nothing changes."""
     disk, other = web1.data["disks"][0]["path"], tmp_path / "other.img"
     other.touch()
     call("virsh", "attach-disk", "web1", str(other), "sdb", "--config", "--targetbus", "scsi")
@@ -177,7 +177,7 @@ def test_a_deletion_that_is_a_dry_run(frontend: Frontend, web1: Answer, tmp_path
     assert frontend.run("hosts show", "web1").data == before
 
 
-def test_a_dry_run_of_a_deletion_fails_as_the_deletion(frontend: Frontend) -> None:
+def test_deletion_dry_run_fails_like_the_deletion(frontend: Frontend) -> None:
     assert frontend.run("hosts delete", "nobody", dry_run=True).status == 404
     assert frontend.run("hosts delete", "nobody", dry_run=True, if_exists=True).ok
     define(FOREIGN.format("foreign"))
@@ -261,7 +261,7 @@ def test_an_installation_that_fails(frontend: Frontend) -> None:
     assert frontend.run("hosts delete", "web1").ok
 
 
-def test_a_tree_that_is_none(frontend: Frontend) -> None:
+def test_a_location_without_a_tree(frontend: Frontend) -> None:
     with installations.serving() as trees:
         location = f"{trees.server.url}/nothing/here"
         assert frontend.run("trees probe", location).status == 400
@@ -270,5 +270,5 @@ def test_a_tree_that_is_none(frontend: Frontend) -> None:
     assert frontend.run("hosts show", "web1").status == 404
 
 
-def test_nothing_to_fix(frontend: Frontend) -> None:
+def test_doctor_with_nothing_to_fix(frontend: Frontend) -> None:
     assert frontend.run("doctor").data == []

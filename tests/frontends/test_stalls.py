@@ -1,4 +1,4 @@
-"""Scoreboard R47: guests that are paused on a full disk or suspended, through both frontends."""
+"""Scoreboard R47: guests paused by a full pool, or suspended, through both frontends."""
 
 import re
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def test_r47_full_pool(frontend: Frontend, tiny: Path, late: bool) -> None:
     assert frontend.run("hosts delete", "full").ok
 
 
-def test_r47_sleeping_guest(frontend: Frontend) -> None:
+def test_r47_suspended_guest(frontend: Frontend) -> None:
     assert frontend.run("hosts create", "nap", **HOST).ok
     with (VOLUMES / "nap-sda").open("r+b") as disk:
         disk.write(sleeper("Good night", "Good morning"))
@@ -97,7 +97,7 @@ def test_r47_sleeping_guest(frontend: Frontend) -> None:
 
 
 @pytest.mark.parametrize("timeout", [None, 20])
-def test_r47_sleeping_guest_is_powered_off(frontend: Frontend, timeout: int | None) -> None:
+def test_r47_suspended_guest_is_powered_off(frontend: Frontend, timeout: int | None) -> None:
     assert frontend.run("hosts create", "nap", **HOST).ok
     with (VOLUMES / "nap-sda").open("r+b") as disk:
         disk.write(sleeper("Good night", "Good morning"))
