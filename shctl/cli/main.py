@@ -129,7 +129,7 @@ def _render(data: Any, session: Session) -> str:
 @click.option("--verbose", is_flag=True, envvar="SHCTL_VERBOSE", help="Show each step on stderr.")
 @click.option(
     "--debug", is_flag=True, envvar="SHCTL_DEBUG",
-    help="Show steps, calls to other programs, and where an error came from, on stderr.",
+    help="Show steps, external calls and tracebacks on stderr.",
 )  # fmt: skip
 @click.version_option(__version__, prog_name="shctl")
 @click.pass_obj

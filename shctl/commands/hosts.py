@@ -75,7 +75,9 @@ def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
     "stop", examples=["shctl hosts stop web1 --timeout 120", "shctl hosts stop web1 web2 --force"]
 )
 @HOSTS
-@click.option("--force", is_flag=True, help="Power off: at once, or when --timeout is over.")
+@click.option(
+    "--force", is_flag=True, help="Power off at once, or once --timeout has passed if it is given."
+)
 @click.option(
     "--timeout",
     type=Duration(0, 86400),
@@ -155,7 +157,7 @@ def show_log(session: Session, name: str, raw: bool, follow: bool = False) -> It
     """Print the log of a host's serial console, since its first boot.
 
     Control characters and invalid UTF-8 are replaced, since a terminal would interpret them; a
-    carriage return becomes a line feed. Of a log of more than 16 MiB the end is printed. Logs are
+    carriage return becomes a line feed. Only the last 16 MiB of a longer log are printed. Logs are
     read only below /var/log/shctl/console and /var/log/libvirt.
     """
     from shctl.hosts.console_log import follow_log, read_log

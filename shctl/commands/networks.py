@@ -61,7 +61,7 @@ def show_network(session: Session, name: str) -> NetworkDetail:
     help="Make the ports trunks that carry this tag too; --vlan is then untagged. Repeatable.",
 )
 @click.option(
-    "--if-not-exists", is_flag=True, help="Keep a network of this name, if it is the same."
+    "--if-not-exists", is_flag=True, help="Keep an existing network of this name if it is the same."
 )
 @click.pass_obj
 def create_network(
@@ -89,7 +89,7 @@ def _ask_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> 
 
 @networks.command("delete", examples=["shctl networks delete vlan10 vlan20 --yes"])
 @click.argument("names", type=NETWORK, nargs=-1, required=True, metavar="NAME...")
-@click.option("--if-exists", is_flag=True, help="A network that does not exist is no error.")
+@click.option("--if-exists", is_flag=True, help="Succeed if a network does not exist.")
 @click.pass_obj
 @confirmed(_ask_networks)
 def delete_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> list[Outcome]:

@@ -42,7 +42,7 @@ class Session:
         return Hypervisor(self.uri)
 
     def note_kept(self) -> None:
-        """Record that the object to create exists already."""
+        """Record that the object to create already exists."""
         self.kept = True
 
     def close(self) -> None:

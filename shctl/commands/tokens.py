@@ -49,7 +49,7 @@ def tokens() -> None:
     "--expires",
     type=Number(1, 3650, "days"),
     metavar="DAYS",
-    help="Days until the token expires; it never does by default.",
+    help="Days until the token expires. By default it never expires.",
 )
 @click.pass_obj
 def create_token(session: Session, name: str, scope: str, expires: int | None) -> NewToken:
@@ -97,7 +97,7 @@ def _ask_tokens(names: tuple[str, ...], if_exists: bool) -> str:
 
 @tokens.command("delete", cls=LocalCommand, examples=["shctl tokens delete pipeline --yes"])
 @click.argument("names", type=NAME, nargs=-1, required=True, metavar="NAME...")
-@click.option("--if-exists", is_flag=True, help="A token that does not exist is no error.")
+@click.option("--if-exists", is_flag=True, help="Succeed if a token does not exist.")
 # No --yes is needed in scripts: revoking is urgent, and loses no data.
 @confirmed(_ask_tokens, refuses=False)
 def delete_tokens(names: tuple[str, ...], if_exists: bool) -> list[Outcome]:

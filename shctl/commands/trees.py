@@ -37,7 +37,7 @@ def list_cached(_session: Session, forget: bool) -> list[Cached]:
 )
 @click.argument("location", metavar="URL")
 @click.option("--kernel", metavar="PATH", help="Kernel, below the URL, instead of the one found.")
-@click.option("--initrd", metavar="PATH", help="Initrd, below the URL; goes with --kernel.")
+@click.option("--initrd", metavar="PATH", help="Initrd, below the URL; requires --kernel.")
 @click.pass_obj
 def probe_tree(
     session: Session, location: str, kernel: str | None, initrd: str | None

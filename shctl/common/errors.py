@@ -58,7 +58,7 @@ class NotFound(ShctlError):
 
 
 class Conflict(ShctlError):
-    """Something exists already, is in use, or is in the wrong state."""
+    """Something already exists, is in use, or is in the wrong state."""
 
     exit_code = 4
     status = 409

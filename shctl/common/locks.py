@@ -52,7 +52,7 @@ def _check_own(path: Path, uid: int) -> None:
     writable = bool(uid and found.st_mode & 0o022)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or writable:
         raise Unlockable(
-            f"{path} is not a directory that user {uid} alone may write to;"
+            f"{path} is not a directory that only user {uid} can write to;"
             " check its owner, and remove it"
         )
 

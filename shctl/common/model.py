@@ -119,7 +119,7 @@ class PlannedInterface:
 class CreationPlan(Planned):
     """The steps that would create a host, and what it would have.
 
-    Without steps the host exists already, and would be kept as it is.
+    Without steps the host already exists, and would be kept as it is.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("name", "disks", "interfaces", "steps")

@@ -82,7 +82,9 @@ class Call(Generic[T]):
 def begin(function: Callable[[], T]) -> Call[T]:
     """Start a call in a thread; raise Unreachable if too many calls hang, or without threads."""
     if _hung.number >= MOST_HUNG:
-        raise Unreachable(f"{MOST_HUNG} calls already hang; check whether libvirtd answers")
+        raise Unreachable(
+            f"{MOST_HUNG} calls are already hanging; check that libvirtd is responding"
+        )
     call = Call(function)
     try:
         call.start()

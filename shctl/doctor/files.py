@@ -144,7 +144,7 @@ def cache_leftovers(_hypervisor: Hypervisor) -> Found:
     cache = Cache()
     for path in cache.leftovers():
         if is_own_name(path):
-            problem, remedy = "an interrupted download left it", "--fix deletes it"
+            problem, remedy = "an interrupted download left it behind", "--fix deletes it"
             yield Finding("file", str(path), problem, remedy), partial(_clean, cache, path)
         else:
             problem = "it is in the cache, but shctl did not create it"
@@ -168,4 +168,4 @@ def changed_cache_files(_hypervisor: Hypervisor) -> Found:
 def _clean(cache: Cache, path: Path) -> None:
     cache.remove_leftovers()
     if files.exists(path):
-        raise ShctlError("the cache cannot remove it; delete it by hand")
+        raise ShctlError("the cache cannot remove it; delete it manually")

@@ -19,7 +19,7 @@ def stale_ports(hypervisor: Hypervisor) -> Found:
     """Find stale ports, whose host does not run."""
     for row in ports.stale(hypervisor):
         if _is_stale(hypervisor, row):
-            problem = f"its row in Open vSwitch ({_place(row)}) is stale: its host does not run"
+            problem = f"its row in Open vSwitch ({_place(row)}) is stale: its host is not running"
             yield (
                 Finding("port", row.name, problem, "--fix removes the row"),
                 partial(switch_of(hypervisor).remove_stale_ports, [row]),

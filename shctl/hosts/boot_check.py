@@ -83,7 +83,7 @@ def _head(hypervisor: Hypervisor, disk: BootDisk) -> bytes:
     # Other formats would need qemu-img, and their backing files may be anywhere.
     if not disk.raw:
         raise ShctlError("its format is not raw")
-    late = TimedOut(f"its storage does not answer within {_TIMEOUT:g} s")
+    late = TimedOut(f"its storage did not respond within {_TIMEOUT:g} s")
     return run_with_timeout(_TIMEOUT, lambda: _read(hypervisor, disk), late)
 
 

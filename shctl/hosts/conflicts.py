@@ -48,7 +48,7 @@ def _text(value: object) -> str:
 
 
 def check_volumes_free(hypervisor: Hypervisor, pool: Pool, data: Metadata) -> None:
-    """Raise Conflict when a volume that the metadata of a new host lists exists already."""
+    """Raise Conflict when a volume that the metadata of a new host lists already exists."""
     for volume in data.volumes:
         if pool.has_volume(volume.name):
             raise Conflict(

@@ -34,7 +34,7 @@ def create(
 ) -> HostDetail:
     """Create a host, start its installation if requested, and return it.
 
-    `keep` is called when the host exists already and is kept.
+    `keep` is called when the host already exists and is kept.
     Raises Conflict when its name is taken, InvalidInput for a network or pool that does not
     exist, NoSpace when the pool is full or the memory too small, InstallFailed when the tree cannot
     be fetched. After any failure nothing of the host is left.

@@ -51,7 +51,7 @@ def _check_networks(request: Request, inventory: Inventory) -> None:
 def _check_kept(request: Request, state: CreationState) -> None:
     if not (request.if_not_exists and state.existing):
         raise Conflict(
-            f"host {request.name!r} exists already; delete it with"
+            f"host {request.name!r} already exists; delete it with"
             f" 'shctl hosts delete {request.name}', or use --if-not-exists to keep it"
         )
     conflicts.check_same(state.existing, request)

@@ -95,7 +95,11 @@ def plan_deletion(state: DeletionState) -> Deletion:
 
 def _check_managed(state: DeletionState) -> Metadata:
     if state.info.metadata is None:
-        origin = "is a copy of a host of shctl's" if state.info.copied else "was not made by shctl"
+        origin = (
+            "is a copy of a host that shctl created"
+            if state.info.copied
+            else "was not created by shctl"
+        )
         raise Conflict(
             f"host {state.name!r} {origin}; 'shctl hosts adopt {state.name}' takes it over"
         )
@@ -138,7 +142,7 @@ def _remedy(uses: list[Use]) -> str:
     if all(images):
         return "remove that image first, if nobody needs it"
     if any(images):
-        return "detach it there and remove the image of no host first"
+        return "detach it there first, and remove the image that belongs to no host"
     return "detach it there first"
 
 
@@ -181,15 +185,17 @@ def _check_removable(state: DeletionState) -> None:
 
 
 def _steps_before(state: DeletionState, data: Metadata) -> tuple[Step[Removal], ...]:
-    host = f"host {state.name}"
+    target, host = f"host {state.name}", f"host {state.name!r}"
     off = f"Power off {host}." if state.active else f"Make sure that {host} is off."
     return (
-        Step("stop", host, off, lambda removal: removal.host.destroy()),
-        Step("mark", host, f"Mark {host} as incomplete until it is gone.", partial(_mark, data)),
+        Step("stop", target, off, lambda removal: removal.host.destroy()),
+        Step(
+            "mark", target, f"Mark {host} as incomplete while it is deleted.", partial(_mark, data)
+        ),
         Step(
             "remove",
-            f"ports of {host}",
-            f"Remove the ports of {host} that are left in Open vSwitch.",
+            f"ports of {target}",
+            f"Remove the remaining ports of {host} from Open vSwitch.",
             partial(_remove_ports, state.active),
         ),
     )
@@ -222,18 +228,20 @@ def _disk_step(disk: OwnedDisk) -> Step[Removal]:
 
 def _steps_after(state: DeletionState) -> Iterator[Step[Removal]]:
     """Yield the steps after the disks; the domain is last, so that a deletion can be repeated."""
-    host = f"host {state.name}"
+    target, host = f"host {state.name}", f"host {state.name!r}"
     for log in state.logs:
-        text = f"Remove the console log {log} with its rotated parts."
+        text = f"Remove the console log {log} and its rotated parts."
         yield Step("remove", f"log {log}", text, partial(_remove_log, log))
     if state.has_boot_files:
         text = f"Remove the kernel and initrd that {host} was installed with."
-        yield Step("remove", f"boot files of {host}", text, lambda _: remove_boot_files(state.name))
-    more = f", and its UEFI variables ({state.nvram})" if state.nvram else ""
+        yield Step(
+            "remove", f"boot files of {target}", text, lambda _: remove_boot_files(state.name)
+        )
+    more = f", and remove its UEFI variables ({state.nvram})" if state.nvram else ""
     yield Step(
         "undefine",
-        host,
-        f"Undefine {host} with its managed save and the metadata of its snapshots{more}.",
+        target,
+        f"Undefine {host}, with its managed save and snapshot metadata{more}.",
         lambda removal: removal.host.undefine(nvram=state.foreign_nvram is None),
     )
 

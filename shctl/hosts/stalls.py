@@ -61,7 +61,7 @@ def explain(name: str, state: str, reason: str | None) -> Stall | None:
     if state == DomainState.PMSUSPENDED:
         return Stall("is asleep (pmsuspended)", f"{start} wakes it, {off}")
     if state == DomainState.CRASHED or (state, reason) == (DomainState.PAUSED, Reason.CRASHED):
-        return Stall(f"does not run: its guest has crashed ({cause})", off, is_fault=is_fault)
+        return Stall(f"is not running: its guest has crashed ({cause})", off, is_fault=is_fault)
     if state != DomainState.PAUSED:
         return None
     if reason in _TEMPORARY:

@@ -88,7 +88,9 @@ def _is_stopped(hypervisor: Hypervisor, name: str, _install: Installation | None
 
 def _is_installed(_hypervisor: Hypervisor, name: str, install: Installation | None) -> bool:
     if install is None:
-        raise Conflict(f"host {name!r} was created without an installation: nothing installs it")
+        raise Conflict(
+            f"host {name!r} was created without an installation, so there is none to wait for"
+        )
     if install.phase == Phase.FAILED:
         raise InstallFailed(f"the installation of host {name!r} failed: {install.reason}")
     return install.phase == Phase.INSTALLED

@@ -97,7 +97,7 @@ class Reconnecting:
         return connection
 
     def _late(self) -> str:
-        within = f"no answer within {self.open_timeout:g} s"
+        within = f"no response within {self.open_timeout:g} s"
         return f"cannot reach libvirt at {self.uri}: {within}; is libvirtd stuck?"
 
     def _set_up(self, connection: Any) -> None:

@@ -139,11 +139,11 @@ class TreeClient:
             return None
         if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise InvalidInput(
-                f"cannot fetch {redact(url)}: the server answers {status}; check the location",
+                f"cannot fetch {redact(url)}: the server returned {status}; check the location",
                 field="location",
             )
         if status != HTTPStatus.OK:
-            raise FetchFailed(url, str(status), f"the server answers {status}; retry later")
+            raise FetchFailed(url, str(status), f"the server returned {status}; retry later")
         return Download(
             client.read_chunks(response, self.limits.image_bytes),
             response.length,

@@ -28,7 +28,7 @@ _PLACEHOLDER = re.compile(rb"@SHCTL_([A-Z0-9_]+)@")
 
 # Often symbolic links in an initrd: an entry would replace the link by an empty directory.
 KEPT_DIRECTORIES = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "var/run", "var/lock"})
-# An entry also sets the mode of a directory that exists already.
+# An entry also sets the mode of a directory that already exists.
 DIRECTORY_MODES = {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700}
 
 

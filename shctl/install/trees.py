@@ -147,7 +147,7 @@ def _same(name: str) -> set[str]:
 
 def _check_override(kernel: str | None, initrd: str | None) -> None:
     if bool(kernel) != bool(initrd):
-        raise InvalidInput("kernel and initrd go together; give both or neither", field="kernel")
+        raise InvalidInput("kernel and initrd must be given together", field="kernel")
     for name, path in (("kernel", kernel), ("initrd", initrd)):
         if path and not is_inside(path):
             raise InvalidInput(f"{name} must be a path below the location, without ..", field=name)

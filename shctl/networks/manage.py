@@ -69,7 +69,7 @@ def _check_same(existing: NetworkDetail, spec: network.Spec) -> None:
 def _check_trunk(spec: network.Spec) -> None:
     if spec.vlan in spec.trunk or len(set(spec.trunk)) != len(spec.trunk):
         raise InvalidInput(
-            "trunk: give each tag once, and not the tag of vlan: the trunk carries it already",
+            "trunk: give each tag once, and leave out that of vlan, which is always included",
             field="trunk",
         )
 

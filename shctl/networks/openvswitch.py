@@ -141,7 +141,7 @@ def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:
     except FileNotFoundError as error:
         raise Unreachable("ovs-vsctl is not installed; install openvswitch-switch") from error
     except subprocess.TimeoutExpired as error:
-        raise Unreachable(f"Open vSwitch does not answer within {TIMEOUT + 2} s") from error
+        raise Unreachable(f"Open vSwitch did not respond within {TIMEOUT + 2} s") from error
 
 
 def _failure(argv: list[str], done: subprocess.CompletedProcess[str]) -> ShctlError:
@@ -149,7 +149,7 @@ def _failure(argv: list[str], done: subprocess.CompletedProcess[str]) -> ShctlEr
     message = done.stderr.strip()
     hint = "is openvswitch-switch running, and are you root?"
     if done.returncode < 0:  # --timeout kills it by SIGALRM
-        return Unreachable(f"Open vSwitch does not answer within {TIMEOUT} s; {hint}")
+        return Unreachable(f"Open vSwitch did not respond within {TIMEOUT} s; {hint}")
     if "database connection failed" in message:
         return Unreachable(f"cannot reach Open vSwitch: {message}; {hint}")
     if "no row" in message or "no port named" in message:

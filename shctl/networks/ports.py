@@ -62,7 +62,7 @@ def find_mismatch(interfaces: Iterable[InterfaceRow], rows: Iterable[PortRow]) -
 
 def _compare(interface: InterfaceRow, row: PortRow | None) -> str | None:
     if row is None:
-        return f"Open vSwitch has no port {interface.port}; make sure that openvswitch-switch runs"
+        return f"Open vSwitch has no port {interface.port}; is openvswitch-switch running?"
     if row.type:
         return f"its port {row.name} in Open vSwitch has type {row.type}; check what created it"
     # libvirt adds the native tag to the trunk.

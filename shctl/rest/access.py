@@ -126,7 +126,8 @@ class Authenticator:
                 Retry_After=str(wait),
             )
         raise Unauthenticated(
-            "send a valid token in 'Authorization: Bearer TOKEN'; 'shctl tokens create' makes one",
+            "send a valid token in 'Authorization: Bearer TOKEN';"
+            " create one with 'shctl tokens create'",
             WWW_Authenticate='Bearer realm="shctl"',
         )
 

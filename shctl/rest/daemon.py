@@ -54,7 +54,7 @@ def run(root: click.Context, uri: str, options: Options, factory: ApplicationFac
         }
         clean = _run(commands, applications)
     except BaseException:
-        logging.getLogger("server").exception("the server stops because of an error")
+        logging.getLogger("server").exception("the server is stopping because of an error")
     for config in configs:
         config.remove_socket()
     logging.shutdown()

@@ -36,7 +36,7 @@ def render(document: dict[str, Any]) -> str:
             f"<style>{STYLE}</style></head><body>",
             f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>",
             *_paragraphs(info["description"]),
-            '<p>As OpenAPI document: <a href="/openapi.json">openapi.json</a></p>',
+            '<p>OpenAPI document: <a href="/openapi.json">openapi.json</a></p>',
             *_operations(document),
             "<h2>Objects</h2>",
             *_objects(document["components"]["schemas"]),

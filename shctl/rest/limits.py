@@ -69,7 +69,9 @@ class ConcurrencyLimit:
         except BaseException:
             self._release(resource, caller)
             raise
-        late = f"no result within {seconds:g} s; the command goes on, so check before repeating it"
+        late = (
+            f"no result within {seconds:g} s; the command still runs, so check before repeating it"
+        )
         return call.result(seconds, TimedOut(late))
 
     def _acquire(self, resource: str, caller: str) -> None:

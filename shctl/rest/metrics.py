@@ -53,11 +53,11 @@ class _HypervisorCollector(Collector):
             states = Count(host.state for host in self._hypervisor.hosts())
             phases = installation.count_phases(self._hypervisor)
         except ShctlError:
-            return [GaugeMetricFamily("shctl_libvirt_up", "Whether libvirt answers", 0)]
+            return [GaugeMetricFamily("shctl_libvirt_up", "Whether libvirt responds", 0)]
         return [
-            GaugeMetricFamily("shctl_libvirt_up", "Whether libvirt answers", 1),
+            GaugeMetricFamily("shctl_libvirt_up", "Whether libvirt responds", 1),
             _gauge("shctl_hosts", "Hosts by state", "state", states),
-            _gauge("shctl_installs", "Hosts by how their installation went", "outcome", phases),
+            _gauge("shctl_installs", "Hosts by the state of their installation", "outcome", phases),
         ]
 
 

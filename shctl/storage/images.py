@@ -124,7 +124,7 @@ def _run(argv: list[str], path: str) -> str:
         # A process that hangs in the kernel, as on NFS, does not die.
         with suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=1)
-        raise Unresolved(f"qemu-img does not answer about {path} in {TIMEOUT} s") from error
+        raise Unresolved(f"qemu-img did not report on {path} within {TIMEOUT} s") from error
     if process.returncode:
         message = errors.strip().removeprefix("qemu-img: ")
         raise Unresolved(f"qemu-img cannot read {path}: {message[:300]}")

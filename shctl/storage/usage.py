@@ -70,7 +70,7 @@ class DiskUsage:
         """
         if not paths:
             return {}
-        late = Conflict(f"finding out who uses {', '.join(paths)} takes more than {LIMIT:g} s")
+        late = Conflict(f"finding out who uses {', '.join(paths)} took more than {LIMIT:g} s")
         return run_with_timeout(LIMIT, lambda: self._of(paths), late)
 
     def _of(self, paths: Collection[str]) -> dict[str, list[Use]]:

@@ -42,7 +42,7 @@ def test_results_and_errors_are_passed_on() -> None:
 
 def test_number_of_hung_calls_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeout, "MOST_HUNG", 5)
-    with hanging(5), pytest.raises(Unreachable, match="5 calls already hang"):
+    with hanging(5), pytest.raises(Unreachable, match="5 calls are already hanging"):
         run_with_timeout(5, lambda: 3, LATE)
     eventually(lambda: timeout._hung.number == 0)
     assert run_with_timeout(5, lambda: 3, LATE) == 3

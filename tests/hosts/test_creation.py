@@ -145,7 +145,7 @@ def test_dry_run_of_a_deletion_in_every_format() -> None:
     assert plans[0]["steps"][-1] == {
         "action": "undefine",
         "target": "host one",
-        "description": "Undefine host one with its managed save and the metadata of its snapshots.",
+        "description": "Undefine host 'one', with its managed save and snapshot metadata.",
     }
     assert ok("-o", "name", *words).split() == ["one", "two"]
     done = run("hosts", "delete", "--dry-run", "one", "nowhere")
@@ -162,7 +162,7 @@ def test_twice_is_a_conflict_unless_asked_for() -> None:
     first = show("same")
     again = run(*"hosts create same --memory 99 --disk 1 --network vlan10".split())
     assert again.code == 4
-    assert "exists already" in again.err
+    assert "already exists" in again.err
     create("same", "--if-not-exists")
     assert show("same") == first
     other = run(*"hosts create same --memory 64 --disk 2 --network vlan10 --if-not-exists".split())

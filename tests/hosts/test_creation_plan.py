@@ -147,7 +147,7 @@ def test_host_that_is_the_same_is_kept() -> None:
 @pytest.mark.parametrize(
     ("request_", "state", "error", "text"),
     [
-        (REQUEST, on(domains={"web1": False}), Conflict, "exists already"),
+        (REQUEST, on(domains={"web1": False}), Conflict, "already exists"),
         (
             replace(REQUEST, if_not_exists=True, disks=(8,)),
             replace(on(domains={"web1": False}), existing=EXISTING),

@@ -80,7 +80,7 @@ def test_running_host_with_all_that_it_may_have() -> None:
     more = {"logs": (log,), "has_boot_files": True, "nvram": "/nvram/web1_VARS.fd"}
     plan = plan_deletion(state(active=True, **more))
     assert plan.running
-    assert plan.steps[0].description == "Power off host web1."
+    assert plan.steps[0].description == "Power off host 'web1'."
     assert steps(plan)[-3:] == [
         ("remove", f"log {log}"),
         ("remove", "boot files of host web1"),
@@ -136,7 +136,7 @@ def test_foreign_uefi_variables_are_kept() -> None:
 def test_host_that_shctl_does_not_manage(copied: bool) -> None:
     foreign = replace(info(), metadata=None, copied=copied)
     detail = refusal(info=foreign, disks=Disks(()), uses={})
-    assert ("a copy of a host" if copied else "not made by shctl") in detail
+    assert ("a copy of a host" if copied else "not created by shctl") in detail
     assert "'shctl hosts adopt web1'" in detail
 
 

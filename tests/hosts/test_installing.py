@@ -90,7 +90,7 @@ def test_what_is_added_stands_before_what_is_for_init(trees: Trees) -> None:
     [
         (["--cmdline", "a\nb"], "one line"),
         (["--cmdline", "x" * 2048], "2047"),
-        (["--kernel", "a"], "go together"),
+        (["--kernel", "a"], "given together"),
         (["--kernel", "../a", "--initrd", "b"], "below the location"),
         (["--install-timeout", "0"], "is not between"),
         (["--install-timeout", "2 weeks"], "is not a duration"),

@@ -32,11 +32,11 @@ def test_guest_that_runs_or_is_off(state: DomainState) -> None:
         ),
         (
             DomainState.CRASHED, "panicked",
-            Stall("does not run: its guest has crashed (panicked)", OFF, is_fault=True),
+            Stall("is not running: its guest has crashed (panicked)", OFF, is_fault=True),
         ),
         (
             DomainState.PAUSED, Reason.CRASHED,
-            Stall("does not run: its guest has crashed (crashed)", OFF, is_fault=True),
+            Stall("is not running: its guest has crashed (crashed)", OFF, is_fault=True),
         ),
     ],
 )  # fmt: skip

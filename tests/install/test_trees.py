@@ -161,8 +161,8 @@ def test_override_keeps_what_the_tree_says(server: TreeServer) -> None:
 
 
 BAD_OVERRIDES = [
-    ("k", None, "both or neither"),
-    (None, "i", "both or neither"),
+    ("k", None, "given together"),
+    (None, "i", "given together"),
     ("../k", "i", "below the location"),
     ("/k", "i", "below the location"),
     ("file:///etc/passwd", "i", "below the location"),
@@ -233,7 +233,7 @@ def test_message_of_a_location_without_tree_is_short_and_the_full_one_lists_all(
 def test_failing_server_says_what_was_tried(server: TreeServer) -> None:
     server.modes["/bad/treeinfo"] = treeserver.status(500)
     with pytest.raises(
-        InstallFailed, match="answers 500.*before that: 404 for .treeinfo"
+        InstallFailed, match="returned 500.*before that: 404 for .treeinfo"
     ) as caught:
         probe(server.url.replace("//", "//user:secret@") + "/bad")
     assert "secret" not in caught.value.detail

@@ -155,7 +155,7 @@ def test_mismatch_names_what_was_found_and_what_was_expected() -> None:
 
 def test_port_that_is_missing() -> None:
     problem = ports.find_mismatch([interface()], [row("vnet2")])
-    assert problem == "Open vSwitch has no port vnet3; make sure that openvswitch-switch runs"
+    assert problem == "Open vSwitch has no port vnet3; is openvswitch-switch running?"
 
 
 def test_port_with_a_type() -> None:

@@ -284,7 +284,7 @@ def test_r40_what_cannot_be_resolved_is_refused(case: str, pool: Path) -> None:
     """And nothing is waited for, nor asked over the network."""
     DARK[case](pool / "image", BASE)
     said = refused("cannot find out what", str(pool), "; repair that image or move it away first")
-    assert "does not answer" not in said
+    assert "did not report" not in said
 
 
 def test_r40_chain_of_many_is_refused(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +308,7 @@ def test_r40_qemu_img_that_hangs_or_is_missing(
     (tmp_path / "qemu-img").write_text("#!/bin/sh\nexec sleep 60\n")
     (tmp_path / "qemu-img").chmod(0o755)
     monkeypatch.setattr(images, "TIMEOUT", 0.2)
-    for path, words in ((str(tmp_path), "does not answer"), ("/nowhere", "install qemu-utils")):
+    for path, words in ((str(tmp_path), "did not report"), ("/nowhere", "install qemu-utils")):
         monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin" if path == str(tmp_path) else path)
         with pytest.raises(images.Unresolved, match=words):
             list(images.dependencies(str(pool / "image"), None))

@@ -18,7 +18,7 @@ def test_r44_failed_start_does_not_count(monkeypatch: pytest.MonkeyPatch) -> Non
     with monkeypatch.context() as patched:
         patched.setattr(timeout, "MOST_HUNG", 0)
         for _ in range(4):
-            with pytest.raises(Unreachable, match="calls already hang"):
+            with pytest.raises(Unreachable, match="calls are already hanging"):
                 limit.run("hosts/a", "token t", 5, lambda: 3)
     assert limit.run("hosts/a", "token t", 5, lambda: 3) == 3
 

@@ -164,7 +164,7 @@ class HttpClient:
             reason = f"the proxy {response.proxy} requires a user and a password; give them there"
             raise FetchFailed(response.url, "proxy", reason)
         through = f" through the proxy {response.proxy}" if response.proxy else ""
-        reason = f"the server answers {status}{through}; retry later"
+        reason = f"the server returned {status}{through}; retry later"
         raise FetchFailed(response.url, str(status), reason)
 
     @contextmanager

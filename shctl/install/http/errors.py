@@ -57,11 +57,14 @@ def explain(error: BaseException, limits: Limits, proxy: "Proxy | None" = None) 
 
 def _explain(causes: list[BaseException], names: set[str], limits: Limits) -> tuple[str, str]:
     if names & {"ConnectTimeout", "ConnectTimeoutError"}:
-        return "no answer", f"no answer within {limits.connect:g} s; check that the server runs"
+        return (
+            "no answer",
+            f"no response within {limits.connect:g} s; check that the server is running",
+        )
     if names & {"ReadTimeout", "ReadTimeoutError", "TimeoutError"}:
         return "stalled", f"no data for {limits.stall:g} s; retry later"
     if "ConnectionRefusedError" in names:
-        return "refused", "connection refused; check that the server runs"
+        return "refused", "connection refused; check that the server is running"
     if short := _explain_short(causes):
         return "too short", short
     for cause in reversed(causes):
@@ -89,11 +92,11 @@ def _explain_proxy(causes: list[BaseException], names: set[str], limits: Limits)
     """Return why a proxy cannot be used, "" if the error is not the proxy's."""
     for cause in causes:
         if tunnel := re.match(r"Tunnel connection failed: ([0-9]{3})", str(cause)):
-            return f"it answers {tunnel[1]} to CONNECT; check its user, password and rules"
+            return f"it returned {tunnel[1]} to CONNECT; check its user, password and rules"
     if not names & CONNECT_ERRORS:
         return ""
     reason = _explain(causes, names, limits)[1].partition(";")[0]
-    return f"{reason}; check the proxy, or name the server in no_proxy"
+    return f"{reason}; check the proxy, or add the server to no_proxy"
 
 
 def _certificate_error(causes: list[BaseException]) -> "SSLCertVerificationError | None":

@@ -22,7 +22,7 @@ def caused_by(cause: BaseException) -> HTTPError:
 @pytest.mark.parametrize(
     ("error", "summary", "reason"),
     [
-        (ConnectTimeoutError(), "no answer", "no answer within 10 s"),
+        (ConnectTimeoutError(), "no answer", "no response within 10 s"),
         (caused_by(TimeoutError()), "stalled", "no data for 30 s"),
         (caused_by(REFUSED), "refused", "connection refused"),
         (caused_by(OSError(113, "No route to host")), "no connection", "No route to host"),
@@ -41,7 +41,7 @@ def test_error_of_a_proxy() -> None:
     summary, reason = explain(error, Limits(), PROXY)
     assert summary == "proxy"
     assert reason.startswith(
-        "cannot reach the proxy http://***@proxy:3128 (http_proxy): it answers"
+        "cannot reach the proxy http://***@proxy:3128 (http_proxy): it returned"
     )
 
 

@@ -171,14 +171,14 @@ def test_r53_silent_proxy_is_named(
         port = listener.getsockname()[1]
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
         with pytest.raises(
-            InstallFailed, match=rf"the proxy http://127\.0\.0\.1:{port} .*no answer"
+            InstallFailed, match=rf"the proxy http://127\.0\.0\.1:{port} .*no response"
         ):
             client.download("http://tree.invalid/k", tmp_path / "k")
 
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(407, "requires a user and a password"), (502, "answers 502 through the proxy http://127")],
+    [(407, "requires a user and a password"), (502, "returned 502 through the proxy http://127")],
 )
 def test_r53_what_a_proxy_answers(
     status: int, words: str, server: TreeServer, monkeypatch: pytest.MonkeyPatch
@@ -201,7 +201,7 @@ def test_r53_proxy_that_opens_no_tunnel(
     monkeypatch.delenv("no_proxy")
     monkeypatch.setenv("https_proxy", server.url)
     monkeypatch.setattr(Handler, "do_CONNECT", refuse, raising=False)
-    with pytest.raises(InstallFailed, match=r"\(https_proxy\): it answers 403 to CONNECT; check"):
+    with pytest.raises(InstallFailed, match=r"\(https_proxy\): it returned 403 to CONNECT; check"):
         probe("https://tree.invalid/os")
     gc.collect()
 
