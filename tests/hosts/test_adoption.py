@@ -31,7 +31,7 @@ DISK = """<disk type='file' device='disk'>
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a directory that QEMU's user can pass through, with two disks in no pool."""
+    """Return a directory that QEMU's user can traverse, with two disks outside any pool."""
     for name in ("a.img", "b&'<.img"):
         (tmp_path / name).write_bytes(b"\0" * 4096)
     return tmp_path
@@ -64,21 +64,21 @@ def test_disks_are_kept_unless_named(old: Path) -> None:
     adopted = json.loads(ok("-o", "json", "hosts", "adopt", "old1"))
     assert adopted["managed"] is True
     assert [disk["owned"] for disk in adopted["disks"]] == [False, False]
-    assert "debian.org" in call("virsh", "dumpxml", "old1"), "metadata of others is lost"
+    assert "debian.org" in call("virsh", "dumpxml", "old1"), "foreign metadata is lost"
     gone = json.loads(ok("-o", "json", "hosts", "delete", "--yes", "old1"))
     assert gone[0]["kept"] == [f"{old}/a.img", f"{old}/b&'<.img"]
     assert len(list(old.iterdir())) == 2
 
 
 @pytest.mark.parametrize("name", ["a.img", "b&'<.img"])
-def test_file_that_is_named_goes_and_the_other_stays(name: str, old: Path) -> None:
+def test_named_file_is_deleted_and_the_other_kept(name: str, old: Path) -> None:
     ok("hosts", "adopt", "old1", "--own-disk", str(old / name))
     ok("hosts", "delete", "--yes", "old1")
     assert [file.name for file in old.iterdir()] == list({"a.img", "b&'<.img"} - {name})
 
 
-def test_host_stays_as_it_is_when_its_file_cannot_be_removed(old: Path) -> None:
-    """So it is for a service that may write elsewhere only."""
+def test_host_is_unchanged_if_its_file_cannot_be_removed(old: Path) -> None:
+    """This happens to the service, which may write only to some directories."""
     ok("hosts", "adopt", "old1", "--own-disk", str(old / "a.img"))
     before = call("virsh", "dumpxml", "old1")
     with immutable(old):
@@ -92,7 +92,7 @@ def test_host_stays_as_it_is_when_its_file_cannot_be_removed(old: Path) -> None:
     ok("hosts", "delete", "--yes", "old1")
 
 
-def test_volume_that_is_named_goes() -> None:
+def test_named_volume_is_deleted() -> None:
     call("virsh", "vol-create-as", "shctl", "loose", "1M", "--format", "raw")
     path = Path("/var/lib/shctl/volumes/loose")
     plant("old1", path)
@@ -101,7 +101,7 @@ def test_volume_that_is_named_goes() -> None:
     assert not path.exists()
 
 
-def test_disk_that_it_does_not_have(old: Path) -> None:
+def test_disk_of_no_domain(old: Path) -> None:
     done = run("hosts", "adopt", "old1", "--own-disk", "/etc/passwd")
     assert done.code == 2
     assert f"its disks are: {old}/a.img" in done.err
@@ -117,7 +117,7 @@ def test_disk_that_another_host_uses(old: Path) -> None:
         forget("old2")
 
 
-def test_twice_is_a_conflict(old: Path) -> None:
+def test_adopting_a_managed_host_is_a_conflict(old: Path) -> None:
     ok("hosts", "adopt", "old1")
     assert run("hosts", "adopt", "old1").code == 4
     create("own")
@@ -149,7 +149,7 @@ def test_transient_host_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["*", "$(id)", "-x", "A b"])
-def test_deleting_a_host_of_any_name_harms_no_other(name: str) -> None:
+def test_deletion_of_a_host_with_any_name_affects_no_other(name: str) -> None:
     """shctl finds its files by the host's name; a foreign name must not match several hosts."""
     boot = Path("/var/lib/shctl/boot/web1/kernel")
     rotated = Path("/var/log/shctl/console/web1.log.0")

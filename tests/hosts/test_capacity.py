@@ -1,4 +1,4 @@
-"""What the machine does not have or allow: memory, large files, directories to write to."""
+"""Limits of the machine: memory, file sizes, directories that cannot be written to."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def total() -> int:
 
 
 def refused(code: int, *words: str) -> str:
-    """Run a command that has to be refused in one line that is no surprise; return the line."""
+    """Run a command that must fail with this code and a one-line error; return the line."""
     done = run(*words)
     assert (done.code, done.out, done.err.count("\n")) == (code, "", 1), done
     assert "unexpected" not in done.err
@@ -35,7 +35,7 @@ def refused(code: int, *words: str) -> str:
 # --- Memory -------------------------------------------------------------------------------------
 
 
-def test_memory_that_the_machine_does_not_have() -> None:
+def test_more_memory_than_the_machine_has() -> None:
     too_much = ["--memory", str(total() + 1)]
     message = refused(8, *HOST, *too_much)
     assert all(word in message for word in ("--memory", str(total()), "--overcommit"))
@@ -44,7 +44,7 @@ def test_memory_that_the_machine_does_not_have() -> None:
     ok("hosts", "delete", "--yes", "big")
 
 
-def test_memory_that_running_hosts_have() -> None:
+def test_memory_used_by_running_hosts() -> None:
     most = ["--memory", str(total() - 32)]
     create("runs", "--start")
     ok(*HOST, *most)
@@ -77,8 +77,8 @@ def pool(name: str, path: Path) -> Iterator[None]:
         call("virsh", "-q", "pool-undefine", name)
 
 
-def test_disk_that_the_file_system_cannot_hold(tmp_path: Path) -> None:
-    """No file of this one can have more than 16 GiB, sparse or not."""
+def test_disk_too_large_for_the_file_system(tmp_path: Path) -> None:
+    """Files of this file system are limited to 16 GiB, sparse or not."""
     image, mounted = tmp_path / "image", tmp_path / "mounted"
     call("truncate", "-s", "64M", str(image))
     call("mkfs.ext2", "-q", "-b", "1024", str(image))
@@ -94,7 +94,7 @@ def test_disk_that_the_file_system_cannot_hold(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("linked", [False, True])
-def test_default_pools_directory_that_another_pool_has(linked: bool, tmp_path: Path) -> None:
+def test_default_directory_used_by_another_pool(linked: bool, tmp_path: Path) -> None:
     call("virsh", "-q", "pool-destroy", "shctl")
     call("virsh", "-q", "pool-undefine", "shctl")
     path = Path("/var/lib/shctl/volumes")
@@ -132,8 +132,8 @@ def test_locks_without_space() -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "mode", "owner"])
-def test_locks_of_an_ordinary_user_that_somebody_else_has_made(kind: str, tmp_path: Path) -> None:
-    """Anybody may write to /tmp, where an ordinary user's locks are."""
+def test_lock_directory_of_a_user_created_by_somebody_else(kind: str, tmp_path: Path) -> None:
+    """An ordinary user's locks are in /tmp, where anyone may write."""
     path = tmp_path / "locks"
     path.mkdir(mode=0o700)
     uid = 65534
@@ -151,8 +151,8 @@ def test_locks_of_an_ordinary_user_that_somebody_else_has_made(kind: str, tmp_pa
         locks._check_own(path, uid)
 
 
-def test_locks_of_an_ordinary_user_are_checked() -> None:
-    """All the way, as that user; who has put a link there waits for what is written."""
+def test_lock_directory_of_a_user_is_checked() -> None:
+    """As that user, end to end: somebody else's symbolic link must not be followed."""
     there = Path("/tmp/shctl-65534")
     there.symlink_to("/run")
     pid = os.fork()

@@ -1,4 +1,4 @@
-"""The serial console: its log through all boots and rotations, and a person at it."""
+"""The serial console: its log across boots and rotations, and interactive use."""
 
 import json
 import os
@@ -56,7 +56,7 @@ HINT = "Ctrl-] leaves the console.\n"
 # --- The log ------------------------------------------------------------------------------------
 
 
-def test_log_holds_all_boots_and_follows_them(trees: Trees) -> None:
+def test_log_contains_and_follows_all_boots(trees: Trees) -> None:
     ok(*arguments("log", trees.of(End.RESET, after=0.5)))
     follower = spawn("hosts", "log", "log", "-f")
     ok("hosts", "wait", "log", "--for", "installed")
@@ -71,7 +71,7 @@ def test_log_holds_all_boots_and_follows_them(trees: Trees) -> None:
     assert [written.count(text) for text in (SAY, FROM_DISK)] == [1, 2]
 
 
-def test_following_has_no_json_form() -> None:
+def test_follow_has_no_json_output() -> None:
     done = run("hosts", "log", "nowhere", "-f", SHCTL_OUTPUT="json")
     problem = json.loads(done.err)
     assert (done.code, done.out, problem["status"]) == (2, "", 400)
@@ -127,7 +127,7 @@ def written() -> Iterator[Written]:
     assert not list(LOGS.glob("rotated*"))
 
 
-def test_log_puts_rotated_parts_in_order(written: Written) -> None:
+def test_log_reads_rotated_parts_in_order(written: Written) -> None:
     for number in range(12):
         written.write(f"{number}\n")
         written.rotate()
@@ -135,7 +135,7 @@ def test_log_puts_rotated_parts_in_order(written: Written) -> None:
     assert ok("hosts", "log", "rotated").split() == [*map(str, range(12)), "last"]
 
 
-def test_log_loses_and_repeats_nothing_at_rotations(written: Written) -> None:
+def test_log_loses_and_repeats_nothing_on_rotation(written: Written) -> None:
     """Text written between a read and the rotation is in the part that was renamed."""
     written.write("a1\n")
     pieces = console_log.follow_log(Hypervisor(URI), "rotated")
@@ -157,7 +157,7 @@ def test_log_is_read_from_the_start_after_truncation(written: Written) -> None:
     assert next(pieces) == "new\n"
 
 
-def test_logs_of_a_host_whose_name_begins_alike_are_its_own() -> None:
+def test_log_of_a_host_with_a_longer_name_is_separate() -> None:
     create("web")
     create("web.log")
     for name, text in ("web.log.0", "mine\n"), ("web.log.log", "b\n"), ("web.log.log.0", "a\n"):
@@ -170,22 +170,22 @@ def test_logs_of_a_host_whose_name_begins_alike_are_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["a[0]", "a*", "a?"])
-def test_log_of_a_name_that_is_a_pattern(name: str, tmp_path: Path) -> None:
-    """An adopted host may have one, and its log is where something else put it."""
+def test_log_of_a_host_whose_name_is_a_pattern(name: str, tmp_path: Path) -> None:
+    """An adopted host may have such a name, and its log anywhere."""
     path = tmp_path / f"{name}.log"
     for file in (path, tmp_path / f"{name}.log.0", tmp_path / "a0.log.1", tmp_path / "abc.log.2"):
         file.touch()
     assert console_log._parts(path) == [tmp_path / f"{name}.log.0", path]
 
 
-def test_log_replaces_what_is_no_utf_8(written: Written) -> None:
+def test_log_replaces_invalid_utf_8(written: Written) -> None:
     written.path.write_bytes(b"a\xff\xc3")
     assert ok("hosts", "log", "rotated") == "a��"
 
 
-# --- A person at the console --------------------------------------------------------------------
+# --- Interactive console ------------------------------------------------------------------------
 
-# Echo what comes on the serial port, for ever.
+# Echo everything received on the serial port.
 ECHO = bytes.fromhex(
     "ba fd 03 ec a8 01 74 f8"  # again: mov dx, 0x3fd; in al, dx; test al, 1; jz again
     "ba f8 03 ec ee eb f1"  # mov dx, 0x3f8; in al, dx; out dx, al; jmp again
@@ -193,7 +193,7 @@ ECHO = bytes.fromhex(
 
 
 class Terminal:
-    """shctl at a terminal of its own."""
+    """shctl at its own terminal."""
 
     def __init__(self, *arguments: str) -> None:
         self.person, terminal = pty.openpty()
@@ -236,7 +236,7 @@ class Terminal:
 
 @pytest.fixture
 def echoing() -> Iterator[str]:
-    """Run a host whose guest sends back what is typed."""
+    """Run a host whose guest echoes its input."""
     create("echo")
     sector = boot_sector(FROM_DISK)
     code = sector[: sector.rindex(End.HALT.value)] + ECHO
@@ -248,11 +248,11 @@ def echoing() -> Iterator[str]:
     delete("echo")
 
 
-def test_console_types_and_leaves(echoing: str) -> None:
+def test_console_sends_input_and_detaches(echoing: str) -> None:
     at = Terminal("hosts", "console", echoing)
     eventually(at.is_raw)
     at.type(b"hello\x03there")
-    # Ctrl-C is the guest's.
+    # Ctrl-C goes to the guest.
     eventually(lambda: b"hello\x03there" in at.screen)
     second = run("hosts", "console", echoing)
     assert second.code == 2
@@ -261,7 +261,7 @@ def test_console_types_and_leaves(echoing: str) -> None:
     assert "hello" in log_of(echoing)
 
 
-def test_console_is_one_persons(echoing: str) -> None:
+def test_console_has_one_user_at_a_time(echoing: str) -> None:
     at = Terminal("hosts", "console", echoing)
     eventually(at.is_raw)
     at.type(b"x")
@@ -281,14 +281,14 @@ def test_console_ends_with_its_host(echoing: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_killed_console_gives_the_terminal_back(number: int, echoing: str) -> None:
+def test_killed_console_restores_the_terminal(number: int, echoing: str) -> None:
     at = Terminal("hosts", "console", echoing)
     eventually(at.is_raw)
     at.process.send_signal(number)
     assert at.end()[0] == 130
 
 
-def test_console_needs_a_terminal_and_a_host_that_runs() -> None:
+def test_console_needs_a_terminal_and_a_running_host() -> None:
     create("off")
     done = run("hosts", "console", "off")
     assert (done.code, one_line(done)) == (2, True)
@@ -311,7 +311,7 @@ def test_screenshot_is_a_png(echoing: str, tmp_path: Path) -> None:
 
 
 def test_screenshot_on_standard_output(echoing: str, tmp_path: Path) -> None:
-    """It is written nowhere else, and never to a terminal."""
+    """No file is written, and nothing to a terminal."""
     line = [*SHCTL, "hosts", "screenshot", echoing, "-w", "-"]
     done = subprocess.run(line, env=environment(), cwd=tmp_path, capture_output=True, check=True)
     assert b"IHDR" in dict(chunks_of(done.stdout))
@@ -345,7 +345,7 @@ def chunks_of(png: bytes) -> Iterator[tuple[bytes, bytes]]:
     assert kind == b"IEND"
 
 
-def test_screenshot_that_cannot_be(echoing: str, tmp_path: Path) -> None:
+def test_screenshot_errors(echoing: str, tmp_path: Path) -> None:
     done = run("hosts", "screenshot", echoing, "-w", str(tmp_path / "no" / "screen.png"))
     assert (done.code, one_line(done)) == (2, True)
     ok("hosts", "stop", echoing, "--force")

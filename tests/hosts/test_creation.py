@@ -36,7 +36,7 @@ def xml_of(name: str) -> etree._Element:
         return etree.fromstring(connection.lookupByName(name).XMLDesc())
 
 
-def test_created_without_start_is_shut_off_and_whole() -> None:
+def test_created_without_start_is_shut_off_and_complete() -> None:
     words = "hosts create web1 --memory 64 --disk 1 --disk 2 --network vlan10 --network vlan10"
     made = json.loads(ok("-o", "json", *words.split(), "--cpus", "2", "--autostart"))
     assert made == show("web1")
@@ -53,7 +53,7 @@ def test_created_without_start_is_shut_off_and_whole() -> None:
     ok("hosts", "delete", "--yes", "web1")
 
 
-def test_hardware_as_libvirt_has_it() -> None:
+def test_hardware_in_libvirts_xml() -> None:
     create("metal", "--start")
     root = xml_of("metal")
     target = root.find("devices/disk/target")
@@ -75,8 +75,8 @@ def test_hardware_as_libvirt_has_it() -> None:
     ok("hosts", "delete", "--yes", "metal")
 
 
-def test_all_disks_are_on_the_one_controller() -> None:
-    """Of its own accord libvirt has seven of them there and adds a controller of another model."""
+def test_all_disks_are_on_one_controller() -> None:
+    """By default libvirt puts seven disks on a controller and adds one of another model."""
     create("many", *11 * ["--disk", "1"], "--start")
     root = xml_of("many")
     controllers = root.findall("devices/controller[@type='scsi']")
@@ -129,8 +129,8 @@ def test_port_has_the_networks_tag() -> None:
     assert row["name"] not in port_rows()
 
 
-def test_dry_run_of_a_deletion_in_every_format() -> None:
-    """It needs no --yes, changes nothing, and comes for all names."""
+def test_deletion_dry_run_in_every_format() -> None:
+    """It needs no --yes, changes nothing, and covers all names."""
     for name in ("one", "two"):
         create(name)
     words = ("hosts", "delete", "--dry-run", "one", "two")
@@ -157,7 +157,7 @@ def test_dry_run_of_a_deletion_in_every_format() -> None:
     ok("hosts", "delete", "--yes", "one", "two")
 
 
-def test_twice_is_a_conflict_unless_asked_for() -> None:
+def test_existing_host_is_a_conflict_without_if_not_exists() -> None:
     create("same")
     first = show("same")
     again = run(*"hosts create same --memory 99 --disk 1 --network vlan10".split())
@@ -185,7 +185,7 @@ def test_twice_is_a_conflict_unless_asked_for() -> None:
         ("--memory=16777217", "between 16 and 16777216 MiB"),
     ],
 )
-def test_what_cannot_be(option: str, words: str) -> None:
+def test_invalid_values(option: str, words: str) -> None:
     done = run(*"hosts create x --memory 64 --disk 1 --network vlan10".split(), option)
     assert done.code == 2
     assert words in done.err
@@ -201,7 +201,7 @@ def test_what_cannot_be(option: str, words: str) -> None:
         ("--value=a=b", "--value: requires --install"),
     ],
 )
-def test_errors_name_what_was_typed(typed: str, start: str) -> None:
+def test_errors_name_the_option(typed: str, start: str) -> None:
     line = "hosts create x --memory 64 --disk 1 --network vlan10".split()
     assert run(*line, *typed.split()).err.startswith(f"shctl: {start}")
 
@@ -213,7 +213,7 @@ def test_timeout_of_the_settings_needs_no_installation(tmp_path: Path) -> None:
     ok("hosts", "delete", "--yes", "x")
 
 
-def test_errors_name_the_field_of_json_too() -> None:
+def test_json_errors_name_the_field() -> None:
     line = "-o json hosts create x --memory 64 --disk 1 --network nowhere".split()
     assert json.loads(run(*line).err)["field"] == "networks"
 

@@ -113,10 +113,10 @@ def test_installation_starts_the_host(location: str | None) -> None:
     assert (("create", "boot files of web1") in found) == bool(location)
 
 
-def test_all_that_a_step_creates_is_rolled_back() -> None:
+def test_everything_a_step_creates_is_rolled_back() -> None:
     plan = plan_creation(replace(REQUEST, start=True), STATE)
     kept = {step.description for step in plan.steps if step.undo is None}
-    # They change the host that the first step defined, and its rollback undefines.
+    # These change the host that the first step defines and its rollback undefines.
     assert kept == {"Define host 'web1' with its disks.", "Mark host 'web1' as complete."}
 
 
@@ -139,7 +139,7 @@ def test_virt_type(chosen: str, has_kvm: bool, used: str) -> None:
     assert plan.target.hardware.virt_type == used
 
 
-def test_host_that_is_the_same_is_kept() -> None:
+def test_identical_host_is_kept() -> None:
     state = replace(on(domains={"web1": True}), existing=EXISTING)
     assert steps(replace(REQUEST, if_not_exists=True), state) == []
 
@@ -185,5 +185,5 @@ def test_errors(
         plan_creation(request_, state)
 
 
-def test_host_that_need_not_fit_may_be_of_any_size() -> None:
+def test_host_that_is_not_started_may_have_any_size() -> None:
     assert steps(REQUEST, replace(STATE, memory=None))

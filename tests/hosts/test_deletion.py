@@ -1,4 +1,4 @@
-"""Deleting hosts on the real libvirt, and what a deletion keeps."""
+"""Deletion of hosts on the real libvirt, and what it keeps."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def show(name: str) -> Any:
     return json.loads(ok("-o", "json", "hosts", "show", name))
 
 
-def test_volume_of_the_same_name_in_another_pool_is_not_its_own(tmp_path: Path) -> None:
+def test_volume_of_the_same_name_in_another_pool_is_kept(tmp_path: Path) -> None:
     call("virsh", "pool-create-as", "other", "dir", "--target", str(tmp_path))
     try:
         create("web1")
@@ -42,7 +42,7 @@ def test_volume_of_the_same_name_in_another_pool_is_not_its_own(tmp_path: Path) 
 
 
 def test_renamed_host_keeps_its_disk() -> None:
-    """A new host of its old name must not lead anybody to removing it."""
+    """A new host under its old name must not lead to its removal."""
     create("old")
     call("virsh", "domrename", "old", "new")
     disk = show("new")["disks"][0]
@@ -54,18 +54,18 @@ def test_renamed_host_keeps_its_disk() -> None:
         " choose another name\n",
     )
     call("virsh", "start", "new")
-    assert json.loads(ok("-o", "json", "doctor")) == [], "its log is not nobody's"
+    assert json.loads(ok("-o", "json", "doctor")) == [], "its log is not orphaned"
     call("virsh", "destroy", "new")
     call("virsh", "detach-disk", "new", "sda", "--config")
     done = run(*"hosts create old --memory 64 --disk 1 --network vlan10".split())
     assert (done.code, "belongs to new" in done.err) == (4, True), done
     gone = json.loads(ok("-o", "json", "hosts", "delete", "--yes", "new"))
-    assert gone[0]["kept"] == [f"{VOLUMES}/old-sda"], "it is no disk of this host any more"
+    assert gone[0]["kept"] == [f"{VOLUMES}/old-sda"], "it is no longer a disk of this host"
     assert not (LOGS / "old.log").exists()
     call("virsh", "vol-delete", "old-sda", "shctl")
 
 
-def test_uefi_host_lives_and_dies_with_its_nvram() -> None:
+def test_nvram_is_created_and_deleted_with_its_host() -> None:
     create("efi", "--firmware", "uefi", "--start")
     assert show("efi")["firmware"] == "uefi"
     assert state("efi") == "running"
@@ -74,7 +74,7 @@ def test_uefi_host_lives_and_dies_with_its_nvram() -> None:
     assert not list(Path("/var/lib/libvirt/qemu/nvram").glob("efi_VARS*"))
 
 
-def test_hosts_of_others_are_listed_shown_started_and_stopped_but_not_deleted() -> None:
+def test_foreign_hosts_can_be_started_and_stopped_but_not_deleted() -> None:
     name, memory = "<name>A b</name>", "<memory>65536</memory>"
     xml = f"<domain type='qemu'>{name}{memory}<os><type>hvm</type></os></domain>"
     with connected() as connection:

@@ -1,4 +1,4 @@
-"""The plan of a deletion: what is removed, what is kept and why, and what refuses it.
+"""The plan of a deletion: what is removed, what is kept and why, and when it is refused.
 
 None of these tests needs a hypervisor.
 """
@@ -40,7 +40,7 @@ def info(*disks: str) -> domain.DomainInfo:
 
 
 def state(**fields: Any) -> DeletionState:
-    """Return the state of a host that is off and has one disk of its own."""
+    """Return the state of an inactive host with one disk of its own."""
     usual: dict[str, Any] = {
         "name": "web1",
         "uuid": UUID,
@@ -75,7 +75,7 @@ def test_host_with_a_disk() -> None:
     assert all(step.description.endswith(".") for step in plan.steps)
 
 
-def test_running_host_with_all_that_it_may_have() -> None:
+def test_running_host_with_every_resource() -> None:
     log = Path("/var/log/shctl/console/web1.log")
     more = {"logs": (log,), "has_boot_files": True, "nvram": "/nvram/web1_VARS.fd"}
     plan = plan_deletion(state(active=True, **more))
@@ -104,7 +104,7 @@ def test_disks_go_before_the_domain_that_lists_them() -> None:
     ("extra", "reason"),
     [("", "not one of the disks that shctl created"), ("<readonly/>", "read-only or shareable")],
 )
-def test_disk_that_is_not_its_own_is_kept(extra: str, reason: str) -> None:
+def test_foreign_disk_is_kept(extra: str, reason: str) -> None:
     rows = info(FILE.format(DISK, "sda", ""), FILE.format(FOREIGN, "sdb", extra))
     plan = plan_deletion(state(info=rows))
     (kept,) = plan.kept
@@ -112,13 +112,13 @@ def test_disk_that_is_not_its_own_is_kept(extra: str, reason: str) -> None:
     assert ("remove", f"disk {FOREIGN}") not in steps(plan)
 
 
-def test_disk_that_does_not_exist_is_not_kept() -> None:
+def test_missing_disk_is_not_listed_as_kept() -> None:
     rows = info(FILE.format(FOREIGN, "sdb", ""))
     plan = plan_deletion(state(info=rows, absent=frozenset({FOREIGN})))
     assert plan.kept == ()
 
 
-def test_volume_that_the_xml_has_no_longer_is_kept() -> None:
+def test_volume_no_longer_in_the_xml_is_kept() -> None:
     plan = plan_deletion(state(disks=Disks((disk(),), ("/pool/old",), ("/pool/old",))))
     assert plan.kept == (KeptFile("/pool/old", "no longer in the host's XML"),)
 
@@ -152,12 +152,12 @@ USES = {
 
 
 @pytest.mark.parametrize("case", USES)
-def test_disk_that_something_else_uses(case: str) -> None:
+def test_disk_in_use_elsewhere(case: str) -> None:
     use, words = USES[case]
     assert words in refusal(uses={DISK: [Use(DISK, host("web1", UUID)), use]})
 
 
-def test_disk_below_a_disk_that_is_kept() -> None:
+def test_backing_file_of_a_kept_disk() -> None:
     """As after `virsh snapshot-create-as --disk-only`."""
     uses = {DISK: [Use(DISK, host("web1", UUID), OVERLAY)]}
     detail = refusal(info=info(FILE.format(OVERLAY, "sda", "")), uses=uses)
@@ -166,11 +166,11 @@ def test_disk_below_a_disk_that_is_kept() -> None:
     assert plan_deletion(state(uses=uses, owned_tops=frozenset({OVERLAY})))
 
 
-def test_disk_that_a_process_has_locked() -> None:
+def test_disk_locked_by_a_process() -> None:
     assert "qemu-nbd" in refusal(locked=frozenset({DISK}))
 
 
-def test_disk_in_a_directory_that_cannot_be_written_to() -> None:
+def test_disk_in_a_read_only_directory() -> None:
     detail = refusal(disks=Disks((disk(removable=False),)))
     assert "this process cannot write to /pool;" in detail
     assert "'lsattr -d /pool'" in detail
@@ -191,7 +191,7 @@ def removal() -> Removal:
     return Removal(nothing, nothing)
 
 
-def test_one_disk_that_cannot_be_removed_stops_no_other() -> None:
+def test_failed_removal_of_a_disk_stops_no_other() -> None:
     removed: list[str] = []
     last = OwnedDisk("/c", lambda: removed.append("/c"), "file /c")
     disks = (failing("/a", PermissionError("immutable")), failing("/b", Conflict("busy")), last)

@@ -1,4 +1,4 @@
-"""What `show` says of hosts that other tools made or changed."""
+"""`hosts show` for hosts that other tools created or changed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +42,7 @@ def groups() -> Iterator[str]:
     call(*VIRSH, "net-undefine", "groups")
 
 
-def test_tags_of_port_groups_are_those_that_the_start_gives(groups: str) -> None:
+def test_tags_of_port_groups_match_those_of_the_ports(groups: str) -> None:
     sources = [
         f"network='{groups}' portgroup='lab'",
         f"network='{groups}' portgroup='up'",
@@ -60,7 +60,7 @@ def test_tags_of_port_groups_are_those_that_the_start_gives(groups: str) -> None
     call(*VIRSH, "undefine", "grouped")
 
 
-def test_disk_that_is_named_by_pool_and_volume() -> None:
+def test_disk_named_by_pool_and_volume() -> None:
     create("vol")
     call(*VIRSH, "vol-create-as", "shctl", "foreign-sdb", "3G")
     volumes = "".join(
@@ -83,7 +83,7 @@ def test_disk_that_is_named_by_pool_and_volume() -> None:
     call(*VIRSH, "vol-delete", "foreign-sdb", "shctl")
 
 
-def test_memory_and_processors_now_and_at_most() -> None:
+def test_current_and_maximum_memory_and_processors() -> None:
     create("grows")
     shown = show("grows")
     assert (shown["memory"], shown["max_memory"]) == (64, 64)
@@ -98,7 +98,7 @@ def test_memory_and_processors_now_and_at_most() -> None:
     assert "96 MiB" in ok("hosts", "show", "grows")
     ok("hosts", "start", "grows")
     shown = show("grows")
-    # Its guest has no driver that gives memory back.
+    # The guest has no balloon driver.
     assert (shown["memory"], shown["max_memory"]) == (128, 128)
     assert (shown["cpus"], shown["max_cpus"]) == (2, 4)
     ok("hosts", "delete", "--yes", "grows")
@@ -119,7 +119,7 @@ def test_sizes_in_every_unit_of_libvirt(text: str, size: int | None) -> None:
     assert hardware.size(etree.fromstring(text)) == size
 
 
-def test_port_group_that_is_the_default() -> None:
+def test_default_port_group() -> None:
     xml = (
         "<network><vlan><tag id='20'/></vlan><portgroup name='a' default='yes'><vlan>"
         "<tag id='30'/></vlan></portgroup><portgroup name='b'/></network>"
@@ -128,7 +128,7 @@ def test_port_group_that_is_the_default() -> None:
     assert found == [30, 30, 20, 20]
 
 
-def test_typo_is_met_with_the_nearest_name() -> None:
+def test_error_suggests_the_nearest_name() -> None:
     create("web01")
     done = run("hosts", "show", "web1")
     assert (done.code, done.err) == (3, "shctl: no host 'web1'; did you mean 'web01'?\n")

@@ -1,4 +1,4 @@
-"""The steps between an installer's end and a host that runs from its disk, each cut off."""
+"""The steps from the installer's end to the boot from disk, each interrupted."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ NETWORK = "once"
 
 @pytest.fixture
 def ended() -> Iterator[str]:
-    """Return a host whose installer has ended well, whose network is inactive, unseen so far."""
+    """Return a host whose installer has ended, unnoticed by shctl; its network is inactive."""
     name = "ended"
     Path(f"/var/log/libvirt/qemu/{name}.log").unlink(missing_ok=True)
     ok("networks", "create", NETWORK, "--bridge", "br0", "--vlan", "30")
@@ -84,8 +84,8 @@ def test_killed_after_the_resume(ended: str) -> None:
     assert starts(ended) == 2
 
 
-def test_ending_without_a_trace(ended: str) -> None:
-    """Neither libvirt nor the log knows how the installer ended: that is no success."""
+def test_unknown_end_of_the_installer(ended: str) -> None:
+    """Neither libvirt nor the log says how the installer ended: that is not a success."""
     virsh("net-start", NETWORK)
     Path(f"/var/log/libvirt/qemu/{ended}.log").write_text("")
     daemon("kill", "libvirtd")
@@ -96,14 +96,14 @@ def test_ending_without_a_trace(ended: str) -> None:
     assert state(ended) == "shut off"
 
 
-def test_others_at_work_are_waited_for_no_longer_than_asked(ended: str) -> None:
+def test_wait_for_a_locked_host_ends_at_its_timeout(ended: str) -> None:
     with locks.hold("host", ended):
         done = run("hosts", "wait", ended, "--for", "installed", "--timeout", "0.5")
     assert (done.code, one_line(done)) == (5, True)
     virsh("net-start", NETWORK)
 
 
-def test_host_that_is_being_created_is_not_waited_for(ended: str) -> None:
+def test_host_being_created_is_not_waited_for(ended: str) -> None:
     hypervisor = Hypervisor(URI)
     host = hypervisor.domain(ended)
     data = installation.find_metadata(host)
@@ -118,7 +118,7 @@ def test_host_that_is_being_created_is_not_waited_for(ended: str) -> None:
     virsh("net-start", NETWORK)
 
 
-def test_boot_order_of_an_installation_over_the_network() -> None:
+def test_boot_order_of_a_network_installation() -> None:
     ok(*"hosts create pxe --memory 64 --disk 1 --network vlan10 --install".split())
     running, stored = virsh("dumpxml", "pxe"), virsh("dumpxml", "pxe", "--inactive")
     assert "<on_reboot>destroy</on_reboot>" in running
@@ -130,8 +130,8 @@ def test_boot_order_of_an_installation_over_the_network() -> None:
     delete("pxe")
 
 
-def test_looking_takes_no_lock_that_others_wait_for() -> None:
-    """A host that is being installed is shown while somebody else is at work on it."""
+def test_show_does_not_wait_for_a_lock() -> None:
+    """A host in installation is shown while another process has its lock."""
     with serving() as trees:
         ok(*arguments("looked", trees.of(End.HALT)))
     code = "with locks.hold('host', 'looked'): print('held', flush=True); sys.stdin.read()"

@@ -1,4 +1,4 @@
-"""Installing hosts from the command line: what boots, what is shown, what is kept secret."""
+"""Installing hosts from the command line: kernel arguments, output and secrets."""
 
 import json
 import re
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("vlan10")
 
 
 def booted_with(name: str) -> str:
-    """Return the command line that the guest itself saw."""
+    """Return the command line that the guest received."""
     line = eventually(lambda: re.search("^cmdline: (.*)\r?\n", log_of(name), re.MULTILINE))
     return str(line[1]).rstrip("\r")
 
@@ -66,7 +66,7 @@ def fedora(trees: Trees) -> str:
     return location
 
 
-def test_tree_gets_its_own_needs_unless_given(trees: Trees) -> None:
+def test_arguments_of_the_tree_are_added_unless_given(trees: Trees) -> None:
     location = fedora(trees)
     ok(*arguments("needs", location, "--cmdline", "inst.text"))
     assert stored_with("needs").split()[:2] == [f"inst.repo={location}", "inst.text"]
@@ -76,7 +76,7 @@ def test_tree_gets_its_own_needs_unless_given(trees: Trees) -> None:
     delete("needs")
 
 
-def test_what_is_added_stands_before_what_is_for_init(trees: Trees) -> None:
+def test_added_arguments_precede_those_for_init(trees: Trees) -> None:
     location = fedora(trees)
     given = "quiet -- console=tty1 inst.repo=x"
     ok(*arguments("needs", location, "--cmdline", given))
@@ -121,7 +121,7 @@ def test_install_timeout_in_every_form(given: str, seconds: int, trees: Trees) -
     ok(*arguments("times", trees.of(End.HALT), "--install-timeout", given))
     install = install_of("times")
     begun, until = (re.findall(r"\d+", install[key]) for key in ("started", "deadline"))
-    # Days and months do not matter: a second at most lies between the two readings of the clock.
+    # Days and months do not matter: the two clock readings are at most a second apart.
     spent = (seconds_of(until) - seconds_of(begun)) % 86400
     assert spent in (seconds, seconds + 1)
     delete("times")
@@ -135,7 +135,7 @@ def seconds_of(stamp: list[str]) -> int:
 # --- Waiting ------------------------------------------------------------------------------------
 
 
-def test_wait_for_what_is_true_and_for_what_is_not(trees: Trees) -> None:
+def test_wait_for_true_and_false_conditions(trees: Trees) -> None:
     ok(*arguments("wait", trees.of(End.HALT)))
     shown = json.loads(ok("-o", "json", "hosts", "wait", "wait", "--for", "running"))
     assert shown["install"]["phase"] == "installing"
@@ -151,7 +151,7 @@ def test_wait_for_what_is_true_and_for_what_is_not(trees: Trees) -> None:
     assert run("hosts", "wait", "wait", "--for", "installed").code == 3
 
 
-def test_wait_for_an_installation_that_nobody_began() -> None:
+def test_wait_for_an_installation_that_was_never_started() -> None:
     ok(*"hosts create never --memory 64 --disk 1 --network vlan10".split())
     done = run("hosts", "wait", "never", "--for", "installed")
     assert done.code == 4
@@ -162,7 +162,7 @@ def test_wait_for_an_installation_that_nobody_began() -> None:
 # --- Secrets ------------------------------------------------------------------------------------
 
 
-def test_password_in_the_location_is_shown_nowhere(trees: Trees) -> None:
+def test_password_in_the_location_is_not_shown(trees: Trees) -> None:
     location = trees.of(End.HALT)
     secret = location.replace("http://", "http://admin:correcthorse@")
     ok(*arguments("quiet", secret, "--cmdline", "inst.repo=here"))
@@ -179,7 +179,7 @@ def test_password_in_the_location_is_shown_nowhere(trees: Trees) -> None:
     delete("quiet")
 
 
-def test_password_in_the_location_is_in_no_error(trees: Trees) -> None:
+def test_password_in_the_location_is_not_in_errors(trees: Trees) -> None:
     secret = trees.server.url.replace("http://", "http://admin:correcthorse@")
     for more in ([], ["--kernel", "a", "--initrd", "b"]):
         done = run(*arguments("quiet", secret, *more))
@@ -187,8 +187,8 @@ def test_password_in_the_location_is_in_no_error(trees: Trees) -> None:
         assert "correcthorse" not in done.err
 
 
-def test_password_is_not_put_on_the_command_line(trees: Trees) -> None:
-    """Every process of the hypervisor can read QEMU's."""
+def test_password_is_not_on_qemus_command_line(trees: Trees) -> None:
+    """Every process on the machine can read it."""
     secret = fedora(trees).replace("http://", "http://admin:correcthorse@")
     done = run(*arguments("quiet", secret))
     assert done.code == 2

@@ -31,7 +31,7 @@ LOGS = Path("/var/log/shctl/console")
 
 
 def test_power() -> None:
-    """Each verb says what it did, and doing it twice is fine."""
+    """Each command reports what it did and may be repeated."""
     create("power")
     assert act("reboot").code == 4
     assert result("start") == "started"
@@ -65,7 +65,7 @@ def test_paused_host() -> None:
     ok("hosts", "delete", "--yes", "power")
 
 
-def test_stop_that_the_guest_ignores() -> None:
+def test_stop_ignored_by_the_guest() -> None:
     create("deaf", "--start")
     done = run("hosts", "stop", "deaf", "--timeout", "0.2")
     assert done.code == 5
@@ -77,11 +77,11 @@ def test_stop_that_the_guest_ignores() -> None:
 
 
 @pytest.mark.parametrize("seconds", ["nan", "-1", "2x"])
-def test_stop_wants_a_time(seconds: str) -> None:
+def test_invalid_timeout_of_stop(seconds: str) -> None:
     assert run("hosts", "stop", "nowhere", "--timeout", seconds).code == 2
 
 
-def test_transient_host_goes_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transient_host_disappears_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     create("goes", "--start")
     call("virsh", "undefine", "goes")
 
@@ -95,7 +95,7 @@ def test_transient_host_goes_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> N
     (LOGS / "goes.log").unlink()
 
 
-def test_start_that_comes_second_leaves_the_host_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_start_leaves_the_host_running(monkeypatch: pytest.MonkeyPatch) -> None:
     create("raced")
 
     def remove(_hypervisor: Hypervisor) -> list[PortRow]:
@@ -111,7 +111,7 @@ def test_start_that_comes_second_leaves_the_host_on(monkeypatch: pytest.MonkeyPa
 
 
 def test_several_names() -> None:
-    """One that fails keeps nobody else from being done, and a name given twice is done once."""
+    """A failure does not stop the others, and a repeated name is processed once."""
     for name in ("one", "two"):
         create(name)
     done = run("-o", "json", "hosts", "start", "one", "nowhere", "two", "one")

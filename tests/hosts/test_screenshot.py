@@ -1,4 +1,4 @@
-"""Screenshots: what QEMU gives becomes a PNG."""
+"""Screenshots: QEMU's image becomes a PNG."""
 
 import struct
 import zlib
@@ -21,7 +21,7 @@ def test_ppm_becomes_png(head: bytes) -> None:
     assert zlib.decompress(png[at + 4 :][:length]) == b"\0" + PIXELS[:9] + b"\0" + PIXELS[9:]
 
 
-def test_png_stays_as_it_is() -> None:
+def test_png_is_unchanged() -> None:
     png = as_png(b"P6 3 2 255 " + PIXELS)
     assert as_png(png) == png
 

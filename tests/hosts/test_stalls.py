@@ -1,4 +1,4 @@
-"""Why the guest of a host does not run, by its state alone."""
+"""Reasons why a guest does not run, from its state."""
 
 import pytest
 
@@ -12,7 +12,7 @@ OFF = "'shctl hosts stop web1 --force' powers it off"
 
 
 @pytest.mark.parametrize("state", [DomainState.RUNNING, DomainState.IDLE, DomainState.SHUT_OFF])
-def test_guest_that_runs_or_is_off(state: DomainState) -> None:
+def test_running_or_inactive_guest(state: DomainState) -> None:
     assert stalls.explain("web1", state, "booted") is None
 
 
@@ -40,11 +40,11 @@ def test_guest_that_runs_or_is_off(state: DomainState) -> None:
         ),
     ],
 )  # fmt: skip
-def test_guest_that_does_not_run(state: str, reason: str | None, expected: Stall) -> None:
+def test_stalled_guest(state: str, reason: str | None, expected: Stall) -> None:
     assert stalls.explain("web1", state, reason) == expected
 
 
-def test_error_names_the_host_and_what_to_do() -> None:
+def test_error_names_the_host_and_a_remedy() -> None:
     error = Stall("is paused (user)", START).error("web1")
     assert type(error) is Conflict
     assert str(error) == f"host 'web1' is paused (user); {START}"

@@ -1,4 +1,4 @@
-"""Waiting outlasts what comes back, and reports at once what never answered."""
+"""Waiting survives a restart of libvirt, and fails at once if libvirt never responded."""
 
 from collections.abc import Iterator
 
@@ -20,12 +20,12 @@ def away() -> Iterator[None]:
 
 
 def test_libvirt_that_never_answered(away: None) -> None:
-    # The run itself is given less time than a libvirt that has answered before.
+    # run() allows less time than RESTART, which applies once libvirt has responded.
     assert waiting.RESTART >= HANG
     assert run("hosts", "wait", "web1", "--for", "running").code == 6
 
 
-def test_libvirt_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libvirt_that_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "RESTART", 0.5)
     create("here")
     looks: list[str] = []
@@ -44,13 +44,13 @@ def test_libvirt_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
     ok("hosts", "delete", "--yes", "here")
 
 
-def test_host_that_comes_too_late() -> None:
+def test_host_that_appears_too_late() -> None:
     with pytest.raises(NotFound):
         waiting.wait(Hypervisor("qemu:///system"), "nobody", "running", 0)
 
 
 @pytest.mark.parametrize("condition", ["running", "stopped"])
-def test_waits_for_others(condition: str) -> None:
+def test_wait_ends_when_another_process_changes_the_state(condition: str) -> None:
     create("other", *(["--start"] if condition == "stopped" else []))
     waiter = spawn("-o", "json", "hosts", "wait", "other", "--for", condition)
     ok("hosts", *(["stop", "other", "--force"] if condition == "stopped" else ["start", "other"]))

@@ -1,4 +1,4 @@
-"""Streams of libvirt's: libvirtd keeps its end of one until somebody ends it."""
+"""libvirt streams: libvirtd keeps its end open until the client ends it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from shctl.hypervisor.binding import receive, translated
 
 
 class Stream:
-    """A stream with pieces, which fails where there are no more of them."""
+    """A stream that returns chunks, then fails."""
 
     def __init__(self, *pieces: bytes) -> None:
         self._pieces: Iterator[bytes] = iter(pieces)
@@ -34,13 +34,13 @@ class Stream:
         raise libvirt.libvirtError("it has ended already")
 
 
-def test_all_pieces_are_received() -> None:
+def test_all_chunks_are_received() -> None:
     stream, begun = Stream(b"a", b"b", b""), list[Any]()
     assert receive(stream, begun.append) == b"ab"
     assert (begun, stream.ends) == ([stream], ["finish"])
 
 
-def test_stream_that_fails_is_ended() -> None:
+def test_failed_stream_is_aborted() -> None:
     stream = Stream(b"a")
     with (
         pytest.raises(ShctlError, match="cannot read it: the disk is broken"),

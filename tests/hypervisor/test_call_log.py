@@ -25,7 +25,7 @@ def test_arguments_results_and_names(connection: Any, caplog: pytest.LogCaptureF
     assert caplog.messages[0].startswith("virDomainGetState('test', 0): 1, ")
     caplog.clear()
     domain.name()
-    assert caplog.messages == [], "it asks nobody"
+    assert caplog.messages == [], "it makes no call"
 
 
 def test_errors(connection: Any, caplog: pytest.LogCaptureFixture) -> None:

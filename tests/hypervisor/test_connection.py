@@ -58,8 +58,8 @@ def counted() -> Iterator[Counted]:
 def fill(hypervisor: Hypervisor, hosts: int, networks: int) -> None:
     """Add hosts and networks.
 
-    One by one: where lxml is loaded too, libvirt has crashed as it read a whole file of them in a
-    thread; both are users of the same XML library, whose file loader lxml replaces.
+    One by one: libvirt crashed while reading a file of them in a thread once lxml was loaded. Both
+    use libxml2, whose file loader lxml replaces.
     """
     connection = hypervisor._opened._wrapped
     for number in range(hosts):
@@ -125,7 +125,7 @@ def real() -> Hypervisor:
 
 @pytest.mark.hypervisor
 @pytest.mark.parametrize("kind", ["domain", "network", "pool"])
-def test_what_does_not_exist(kind: str, real: Hypervisor) -> None:
+def test_missing_objects(kind: str, real: Hypervisor) -> None:
     with pytest.raises(NotFound, match="'nowhere'"):
         getattr(real, kind)("nowhere")
 
@@ -167,7 +167,7 @@ def test_unreachable(uri: str, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.hypervisor
-def test_removing_what_has_gone_is_fine(real: Hypervisor) -> None:
+def test_removal_of_a_missing_domain_succeeds(real: Hypervisor) -> None:
     xml = QEMU.format("gone")
     host = real.define(xml)
     host.undefine(nvram=True)
@@ -177,7 +177,7 @@ def test_removing_what_has_gone_is_fine(real: Hypervisor) -> None:
         _ = host.state
 
 
-def test_states_are_virshs_words(real: Hypervisor) -> None:
+def test_states_have_virshs_names(real: Hypervisor) -> None:
     """Check shctl's names against libvirt's constants."""
     from shctl.hypervisor.state_names import domain_state
 
@@ -199,5 +199,5 @@ def test_connection_is_not_opened_before_it_is_needed() -> None:
 
 
 @pytest.mark.hypervisor
-def test_kvm_is_not_offered_where_it_does_not_work(real: Hypervisor) -> None:
+def test_kvm_is_reported_only_if_usable(real: Hypervisor) -> None:
     assert real.has_kvm() == os.access("/dev/kvm", os.R_OK | os.W_OK)

@@ -1,4 +1,4 @@
-"""Domains are read once for a command, and again when they may have changed."""
+"""Domains are read once per command, and again when they may have changed."""
 
 import time
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from shctl.hypervisor.definitions import MAX_AGE, Definitions
 
 
 class Domain:
-    """A domain that notes what is read of it."""
+    """A domain that records what is read from it."""
 
     def __init__(self, uuid: str) -> None:
         self.uuid, self.name, self.hung, self.calls = uuid, uuid, False, list[str]()
@@ -31,7 +31,7 @@ class Domain:
 
 
 class Hypervisor:
-    """Two domains that are off, until a test changes that."""
+    """Two domains, inactive until a test changes that."""
 
     def __init__(self) -> None:
         self.list = [Domain("a"), Domain("b")]
@@ -50,7 +50,7 @@ class Hypervisor:
         return self.snapshots
 
     def calls(self) -> dict[str, list[str]]:
-        """Return what has been read since the last time."""
+        """Return what has been read since the last call."""
         found = {domain.uuid: domain.calls for domain in self.list if domain.calls}
         for domain in self.list:
             domain.calls = []
@@ -71,7 +71,7 @@ def known(hypervisor: Any) -> Definitions:
     return found
 
 
-def test_what_has_not_changed_is_read_once(hypervisor: Any, known: Definitions) -> None:
+def test_unchanged_domain_is_read_once(hypervisor: Any, known: Definitions) -> None:
     assert known.all()[0] is known.all()[0]
     assert hypervisor.calls() == {}
 
@@ -92,7 +92,7 @@ def test_domain_that_changed_state_is_read_again(
     assert hypervisor.calls() == {"b": calls}
 
 
-def test_domain_that_was_read_long_ago_is_read_again(
+def test_outdated_domain_is_read_again(
     hypervisor: Any, known: Definitions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = time.monotonic() + MAX_AGE + 1
@@ -101,20 +101,20 @@ def test_domain_that_was_read_long_ago_is_read_again(
     assert hypervisor.calls() == {"a": ["stored"], "b": ["stored"]}
 
 
-def test_domain_that_a_command_forgets_is_read_again(hypervisor: Any, known: Definitions) -> None:
+def test_forgotten_domain_is_read_again(hypervisor: Any, known: Definitions) -> None:
     known.forget("b")
     known.forget("gone")
     known.all()
     assert hypervisor.calls() == {"b": ["stored"]}
 
 
-def test_domains_that_come_and_go(hypervisor: Any, known: Definitions) -> None:
+def test_new_and_deleted_domains(hypervisor: Any, known: Definitions) -> None:
     hypervisor.list[0] = Domain("c")
     assert [definition.host.uuid for definition in known.all()] == ["c", "b"]
     assert hypervisor.calls() == {"c": ["stored"]}
 
 
-def test_domain_that_goes_while_it_is_read_is_left_out(hypervisor: Any) -> None:
+def test_domain_deleted_during_the_read_is_omitted(hypervisor: Any) -> None:
     def fail(**_: bool) -> str:
         raise NotFound("no host 'a'")
 

@@ -1,4 +1,4 @@
-"""What qemu.conf and libvirt's capabilities say of whom QEMU's files belong to."""
+"""The owner of QEMU's files, from qemu.conf and libvirt's capabilities."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_setting(conf: bytes, dynamic: bool) -> None:
     assert is_dynamic(conf) == dynamic
 
 
-def test_blanks_take_no_time() -> None:
+def test_many_blanks_take_no_time() -> None:
     assert is_dynamic(b" " * 2**20)
 
 
@@ -56,16 +56,12 @@ class Libvirt(Hypervisor):
         return "<capabilities><host/></capabilities>"
 
 
-def test_libvirt_that_does_it_is_asked_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_call_if_libvirt_changes_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "qemu_conf", lambda: tmp_path / "qemu.conf")
     assert qemu_owner(Libvirt("qemu:///system")) is None
 
 
-def test_owner_that_nobody_names_is_a_conflict(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_owner_is_a_conflict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "qemu_conf", lambda: tmp_path)  # a directory cannot be read
     with pytest.raises(Conflict, match="does not report QEMU"):
         qemu_owner(Libvirt("qemu:///system"))

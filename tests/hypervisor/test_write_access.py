@@ -1,4 +1,4 @@
-"""Who may change what: root, and only on the machine that shctl runs on."""
+"""Changes are for root, and only on the machine that shctl runs on."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from tests.support import ROOT, create, environment, ok, port_of, port_rows, run
 
 pytestmark = pytest.mark.usefixtures("vlan10")
 
-# Another libvirt by the look of it: the same one, reached as from elsewhere.
+# The same libvirt, addressed like that of another machine.
 ELSEWHERE = "qemu+tcp://192.0.2.1/system"
 CHANGES = [
     "hosts create new --memory 64 --disk 1 --network vlan10",
@@ -21,7 +21,7 @@ CHANGES = [
     "doctor",
     "doctor --fix",
 ]
-# The checkout, and the Python in it, may lie below a directory that only root enters.
+# The checkout and its Python may be below a directory that only root can enter.
 AS_NOBODY = """
 mount --bind "$1" /mnt && cd /
 exec setpriv --reuid=65534 --regid=65534 --clear-groups -- "${@:2}"
@@ -30,7 +30,7 @@ exec setpriv --reuid=65534 --regid=65534 --clear-groups -- "${@:2}"
 
 @pytest.mark.parametrize("line", CHANGES)
 def test_another_machine_is_not_changed(line: str) -> None:
-    """Its ports, logs and files are not those that shctl would find here."""
+    """Its ports, logs and files are not those of this machine."""
     done = run("--connect", ELSEWHERE, *line.split())
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "is another machine" in done.err
@@ -38,7 +38,7 @@ def test_another_machine_is_not_changed(line: str) -> None:
 
 @pytest.mark.parametrize("line", CHANGES)
 def test_only_root_changes_anything(line: str) -> None:
-    """libvirt lets its group do more, and would leave the half that it cannot do."""
+    """libvirt allows its group more, so a change would fail halfway."""
     create("here", "--start")
     python = sys.executable.replace(f"{ROOT}/", "/mnt/")
     shctl = ["env", "PYTHONPATH=/mnt", python, "-m", "shctl"]

@@ -1,4 +1,4 @@
-"""The ways in which a server may misbehave, each with the error that is to come of it."""
+"""The ways in which a server may misbehave, each with the expected error."""
 
 from shctl.common.errors import InstallFailed, InvalidInput
 from tests.install import treeserver

@@ -1,4 +1,4 @@
-"""Files to inject as the command line names them: bytes of files, pipes and standard input."""
+"""Files to inject: bytes of files, pipes and standard input."""
 
 import io
 import os
@@ -65,7 +65,7 @@ def test_first_equals_sign_splits(
     )
 
 
-def test_bytes_are_kept(file: Path, pipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_are_unchanged(file: Path, pipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BYTES)))
     given = [str(file), f"d/e={file}", "in=-", f"p={pipe}"]
     assert read_answers(given) == dict.fromkeys(["ks.cfg", "d/e", "in", "p"], BYTES)
@@ -91,7 +91,7 @@ def test_descriptors_need_names(file: Path, pipe: str) -> None:
             assert read_answers([f"x={path}"]) == {"x": BYTES}
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
+def test_not_a_file(tmp_path: Path) -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "socket"))
     listener.close()
@@ -113,7 +113,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         ("a\0", "cannot read"),
     ],
 )
-def test_what_cannot_be_read(given: str, words: str) -> None:
+def test_unreadable_file(given: str, words: str) -> None:
     assert words in refusal(given)
 
 
@@ -131,18 +131,18 @@ def test_one_name_twice(file: Path, tmp_path: Path) -> None:
     assert "only once" in refusal("a=-", "b=-")
 
 
-def test_size_is_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_is_limited(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "MAX_BYTES", 2 * len(BYTES))
     assert len(read_answers([f"a={file}", f"b={file}"])) == 2
     assert "with c, the files have more than" in refusal(*(f"{n}={file}" for n in "abc"))
 
 
-def test_r49_closed_standard_input_is_no_empty_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r49_closed_standard_input_is_not_an_empty_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert "standard input is closed" in refusal("a=-")
 
 
-def test_endless_pipe_is_read_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_pipe_is_read_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "MAX_BYTES", 1000)
     with open("/dev/zero") as zero:  # noqa: PTH123
         monkeypatch.setattr(sys, "stdin", zero)

@@ -1,4 +1,4 @@
-"""Boot files: given to one host, for QEMU's user to read, and no one else where they are secret."""
+"""Boot files: each host has its own; QEMU's user can read them, and no one else the secret ones."""
 
 import os
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def test_r54_files_are_copies_even_on_one_file_system(cached: Path) -> None:
 
 @pytest.mark.hypervisor
 def test_files_are_copied_from_another_file_system(cached: Path) -> None:
-    """The directory for boot files is a file system of its own."""
+    """The directory for boot files is a separate file system."""
     (cached / "boot").mkdir()
     call("mount", "-t", "tmpfs", "-o", "mode=755", "none", str(cached / "boot"))
     try:
@@ -77,14 +77,14 @@ def test_full_file_system(cached: Path) -> None:
         call("umount", str(cached / "boot"))
 
 
-def test_answers_are_secret_and_the_cache_has_none(cached: Path) -> None:
+def test_answers_are_secret_and_not_cached(cached: Path) -> None:
     media.stage(found(cached, **{"preseed.cfg": b"password"}), "web1")
     assert modes("web1") == [0o755, 0o644, 0o600]
     assert (cached / "initrd").read_bytes() == b"initrd"
     assert (boot_files.directory("web1") / "initrd").read_bytes().startswith(b"initrd")
 
 
-def test_what_another_host_of_the_name_left_goes(cached: Path) -> None:
+def test_leftovers_of_a_former_host_are_removed(cached: Path) -> None:
     media.stage(found(cached, secret=b"x"), "web1")
     media.stage(found(cached), "web1")
     assert sorted(path.name for path in boot_files.directory("web1").iterdir()) == [
@@ -96,7 +96,7 @@ def test_what_another_host_of_the_name_left_goes(cached: Path) -> None:
     assert not boot_files.directory("web1").exists()
 
 
-def test_link_in_place_of_boot_files_stays(cached: Path) -> None:
+def test_link_in_place_of_boot_files_is_kept(cached: Path) -> None:
     paths.boot_files().mkdir()
     boot_files.directory("web1").symlink_to(cached)
     boot_files.remove_boot_files("web1")
@@ -119,7 +119,7 @@ def test_link_in_place_of_boot_files_stays(cached: Path) -> None:
         (InstallOptions(location="http://h/", inject={"a": b"", "a/b": b""}), "inject"),
     ],
 )
-def test_what_cannot_be_is_refused(options: InstallOptions, field: str) -> None:
+def test_invalid_options_are_refused(options: InstallOptions, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         media.check(options)
     assert caught.value.field == field

@@ -1,4 +1,4 @@
-"""The cache of kernels and initrds: validated, bounded, shared, and never a liar."""
+"""The cache of kernels and initrds: validated, limited in size, shared, never outdated."""
 
 import json
 import multiprocessing
@@ -54,14 +54,14 @@ def test_changed_file_is_fetched_again(server: TreeServer, cache: Cache) -> None
     assert [entry.valid for entry in cache.entries()] == [True]
 
 
-def test_server_without_validators_is_asked_for_all(server: TreeServer, cache: Cache) -> None:
+def test_no_caching_without_validators(server: TreeServer, cache: Cache) -> None:
     server.validators = False
     url = f"{server.url}/kernel"
     assert [take(cache, url), take(cache, url)] == [KERNEL, KERNEL]
     assert statuses(server) == [200, 200]
 
 
-def test_last_modified_alone_will_do(server: TreeServer, cache: Cache) -> None:
+def test_last_modified_is_sufficient(server: TreeServer, cache: Cache) -> None:
     stamp = "Sat, 01 Jun 2024 00:00:00 GMT"
 
     def answer(handler: treeserver.Handler) -> None:
@@ -76,7 +76,7 @@ def test_last_modified_alone_will_do(server: TreeServer, cache: Cache) -> None:
     assert statuses(server) == [200, 304]
 
 
-def test_unreachable_server_is_an_error_not_old_data(cache: Cache) -> None:
+def test_unreachable_server_is_an_error_despite_cached_data(cache: Cache) -> None:
     with treeserver.running() as server:
         server.files["/kernel"] = KERNEL
         url = f"{server.url}/kernel"
@@ -108,7 +108,7 @@ def give_another_name(path: Path) -> None:
 
 
 def put_a_link(path: Path) -> None:
-    """Have a symbolic link in the entry's place, to a file of the same content."""
+    """Replace the entry by a symbolic link to a file with the same content."""
     path.rename(path.parent.parent / "other")
     path.symlink_to(path.parent.parent / "other")
 
@@ -142,7 +142,7 @@ def test_r54_changed_entry_is_fetched_again(change: str, server: TreeServer, cac
 
 
 def other_name(cache: Cache) -> tuple[bytes, int] | None:
-    """Return what is under the other name, and its owner."""
+    """Return the content and owner of the other name."""
     path = cache.directory.parent / "other"
     return (path.read_bytes(), path.stat().st_uid) if path.exists() else None
 
@@ -164,7 +164,7 @@ def test_r54_changed_entry_is_removed(change: str, server: TreeServer, cache: Ca
         assert other_name(cache) == before
 
 
-def test_entry_that_is_as_it_was_is_not_forgotten(server: TreeServer, cache: Cache) -> None:
+def test_unchanged_entry_is_kept(server: TreeServer, cache: Cache) -> None:
     take(cache, f"{server.url}/kernel")
     cache.forget(data_path(cache, f"{server.url}/kernel"))
     assert [entry.valid for entry in cache.entries()] == [True]
@@ -180,7 +180,7 @@ def test_damaged_entry_is_fetched_again(damage: str, server: TreeServer, cache: 
     assert cache.leftovers() == []
 
 
-def test_published_checksum_beats_the_entry(server: TreeServer, cache: Cache) -> None:
+def test_published_checksum_overrides_the_entry(server: TreeServer, cache: Cache) -> None:
     url = f"{server.url}/kernel"
     take(cache, url)
     other = parse_checksum("sha1:" + "0" * 40)
@@ -194,7 +194,7 @@ def test_published_checksum_beats_the_entry(server: TreeServer, cache: Cache) ->
 
 
 def fill(cache: Cache, server: TreeServer, names: str) -> list[Path]:
-    """Cache a file of each name, the first used longest ago."""
+    """Cache a file for each name, least recently used first."""
     paths = []
     for at, name in enumerate(names):
         server.files[f"/{name}"] = make_kernel(name.encode())
@@ -204,20 +204,20 @@ def fill(cache: Cache, server: TreeServer, names: str) -> list[Path]:
     return paths
 
 
-def test_number_is_bounded(server: TreeServer, tmp_path: Path) -> None:
+def test_number_of_entries_is_limited(server: TreeServer, tmp_path: Path) -> None:
     cache = Cache(tmp_path, max_entries=2)
     fill(cache, server, "abcd")
     assert [entry.url for entry in cache.entries()] == [f"{server.url}/d", f"{server.url}/c"]
     assert cache.leftovers() == []
 
 
-def test_bytes_are_bounded(server: TreeServer, tmp_path: Path) -> None:
+def test_size_of_the_cache_is_limited(server: TreeServer, tmp_path: Path) -> None:
     cache = Cache(tmp_path, max_bytes=len(KERNEL) * 2)
     paths = fill(cache, server, "abc")
     assert sorted(entry.path for entry in cache.entries()) == sorted(paths[1:])
 
 
-def test_entries_in_use_stay(server: TreeServer, tmp_path: Path) -> None:
+def test_entries_in_use_are_kept(server: TreeServer, tmp_path: Path) -> None:
     wide, narrow = Cache(tmp_path), Cache(tmp_path, max_entries=0)
     kept, borrowed, fetched, idle = fill(wide, server, "abcd")
     with TreeClient() as client, wide.borrow(client, f"{server.url}/b"), wide._locked(fetched):
@@ -229,7 +229,7 @@ def test_entries_in_use_stay(server: TreeServer, tmp_path: Path) -> None:
     assert {entry.path for entry in wide.entries()} == {kept}
 
 
-def test_use_is_remembered(server: TreeServer, tmp_path: Path) -> None:
+def test_last_use_is_recorded(server: TreeServer, tmp_path: Path) -> None:
     cache = Cache(tmp_path, max_entries=2)
     fill(cache, server, "ab")
     take(cache, f"{server.url}/a")
@@ -246,7 +246,7 @@ def borrow_often(directory: str, url: str, contents: list[bytes]) -> None:
 
 @pytest.mark.hypervisor
 def test_many_processes_at_once(server: TreeServer, tmp_path: Path) -> None:
-    """Four processes quarrel over a cache for one entry; each borrows whole files."""
+    """Four processes compete for a cache with room for one entry; each borrows complete files."""
     contents = [make_kernel(name) for name in (b"x", b"y", b"z")]
     server.files |= {f"/{name}": make_kernel(name.encode()) for name in "xyz"}
     context = multiprocessing.get_context("spawn")
@@ -268,7 +268,7 @@ def secret_url(server: TreeServer) -> str:
 
 
 def during_a_download(cache: Cache, server: TreeServer, act: Callable[[], object]) -> None:
-    """Do something while the kernel comes in."""
+    """Call a function during the download of the kernel."""
     acted: list[object] = []
 
     def progress(done: int, total: int | None) -> None:
@@ -282,8 +282,8 @@ def during_a_download(cache: Cache, server: TreeServer, act: Callable[[], object
     assert acted
 
 
-def test_other_download_does_not_wait(server: TreeServer, cache: Cache) -> None:
-    """Not even one whose key begins alike."""
+def test_downloads_do_not_wait_for_each_other(server: TreeServer, cache: Cache) -> None:
+    """Even if their keys have a common prefix."""
     digit = key_of(secret_url(server))[0]
     other = next(url for i in range(1000) if key_of(url := f"{server.url}/{i}")[0] == digit)
     server.files[other.removeprefix(server.url)] = make_kernel(b"other")
@@ -291,9 +291,7 @@ def test_other_download_does_not_wait(server: TreeServer, cache: Cache) -> None:
     assert {entry.url for entry in cache.entries()} > {other}
 
 
-def test_same_download_is_waited_for_no_longer_than_it_may_take(
-    server: TreeServer, cache: Cache
-) -> None:
+def test_wait_for_the_same_download_is_limited(server: TreeServer, cache: Cache) -> None:
     words = (
         f"^another shctl process is working on {server.url.replace('//', '//[*]{3}@')}/kernel; try"
     )
@@ -330,7 +328,7 @@ def test_leftovers(server: TreeServer, cache: Cache) -> None:
     assert statuses(server) == [200, 304]
 
 
-def test_file_being_written_is_no_leftover(server: TreeServer, cache: Cache) -> None:
+def test_file_being_written_is_not_a_leftover(server: TreeServer, cache: Cache) -> None:
     seen: list[list[Path]] = []
     url = f"{server.url}/kernel"
 
@@ -343,7 +341,7 @@ def test_file_being_written_is_no_leftover(server: TreeServer, cache: Cache) -> 
     assert seen == [[]]
 
 
-def test_foreign_file_in_the_cache_stays(server: TreeServer, tmp_path: Path) -> None:
+def test_foreign_file_in_the_cache_is_kept(server: TreeServer, tmp_path: Path) -> None:
     (tmp_path / "passwd").write_text("root")
     cache = Cache(tmp_path)
     take(cache, f"{server.url}/kernel")
@@ -352,7 +350,7 @@ def test_foreign_file_in_the_cache_stays(server: TreeServer, tmp_path: Path) -> 
     assert not (tmp_path / TAG).exists()
 
 
-def test_qemu_may_read_and_passwords_stay_out(server: TreeServer, cache: Cache) -> None:
+def test_qemu_may_read_and_no_passwords_are_stored(server: TreeServer, cache: Cache) -> None:
     before = os.umask(0o077)
     try:
         take(cache, server.url.replace("//", "//user:secret@") + "/kernel")
@@ -376,7 +374,7 @@ def test_local_files_are_cached_by_time_and_size(cache: Cache, tmp_path: Path) -
     assert take(cache, source.as_uri()) == make_kernel(b"changed, longer") + b"!"
 
 
-def test_place_that_cannot_be_made(tmp_path: Path) -> None:
+def test_directory_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InstallFailed, match="cannot write"):
         take(Cache(tmp_path / "file" / "trees"), "http://127.0.0.1/kernel")

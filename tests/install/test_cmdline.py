@@ -1,4 +1,4 @@
-"""Kernel command lines: what Linux reads, and what it leaves to init."""
+"""Kernel command lines: arguments for Linux and for init."""
 
 import pytest
 
@@ -30,5 +30,5 @@ def test_long_lines_take_no_time() -> None:
     assert split('"' * 200_000 + " a" * 100_000)[1] == ""
 
 
-def test_join_leaves_out_what_is_empty() -> None:
+def test_join_omits_empty_parts() -> None:
     assert join("", "a", "", "-- b") == "a -- b"

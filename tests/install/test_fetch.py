@@ -1,4 +1,4 @@
-"""Fetching from servers that work and from servers that do not."""
+"""Downloads from working and from broken servers."""
 
 import gzip
 import hashlib
@@ -24,7 +24,7 @@ def sha256(content: bytes) -> Checksum:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_r29_hostile_server_leaves_one_line_and_no_file(
+def test_r29_hostile_server_causes_one_line_and_leaves_no_file(
     name: str, server: TreeServer, client: TreeClient, tmp_path: Path
 ) -> None:
     mode, kind, words = HOSTILE[name]
@@ -38,7 +38,7 @@ def test_r29_hostile_server_leaves_one_line_and_no_file(
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>no</html>", KERNEL], ids=range(3))
-def test_r53_download_that_is_no_initrd(
+def test_r53_download_that_is_not_an_initrd(
     content: bytes, server: TreeServer, client: TreeClient, tmp_path: Path
 ) -> None:
     server.files["/initrd"] = content
@@ -71,10 +71,10 @@ def test_hostile_server_and_small_files(
             getattr(client, method)(f"{server.url}/.treeinfo")
 
 
-def test_encoded_content_is_kept_as_sent(
+def test_encoded_content_is_stored_as_sent(
     server: TreeServer, client: TreeClient, tmp_path: Path
 ) -> None:
-    """A server that takes initrd.gz for a transfer encoding does no harm."""
+    """Some servers send initrd.gz with a content encoding."""
     content = gzip.compress(b"initrd" * 5000)
     server.modes["/initrd.gz"] = treeserver.serve(content, Content_Encoding="gzip")
     target = tmp_path / "initrd"
@@ -168,7 +168,7 @@ def test_interruption_leaves_nothing(
 
 @pytest.mark.hypervisor
 def test_r22_download_does_not_fit(server: TreeServer, tmp_path: Path) -> None:
-    """In a file system of 64 KiB, made in a mount namespace of its own."""
+    """In a file system of 64 KiB in its own mount namespace."""
     server.files["/initrd"] = b"\0" * 150_000
     script = (
         "import sys; from pathlib import Path; from shctl.install.fetch import TreeClient\n"
@@ -191,7 +191,7 @@ def test_r22_download_does_not_fit(server: TreeServer, tmp_path: Path) -> None:
 
 
 def test_server_that_keeps_the_connection(client: TreeClient, tmp_path: Path) -> None:
-    """A server deaf to "Connection: close" is waited for a moment, and believed."""
+    """The client waits briefly for a server that ignores "Connection: close"."""
     reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(KERNEL) + KERNEL
     done = threading.Event()
 

@@ -1,4 +1,4 @@
-"""What kernels and initrds begin with."""
+"""The first bytes of kernels and initrds."""
 
 import gzip
 import struct
@@ -37,12 +37,12 @@ def test_initrd(head: bytes) -> None:
 
 
 @pytest.mark.parametrize("head", OTHERS)
-def test_no_initrd(head: bytes) -> None:
+def test_not_an_initrd(head: bytes) -> None:
     assert not is_initrd(head)
 
 
 @pytest.mark.parametrize("head", [*INITRDS, LZ4_FRAME, b"x" * 4096, bytes(range(256))])
-def test_what_may_be_an_initrd(head: bytes) -> None:
+def test_possible_initrd(head: bytes) -> None:
     assert initrd_flaw(head) == ""
 
 
@@ -58,7 +58,7 @@ def test_what_may_be_an_initrd(head: bytes) -> None:
         (EFI, "no initrd"),
     ],
 )
-def test_what_is_something_else(head: bytes, flaw: str) -> None:
+def test_other_formats(head: bytes, flaw: str) -> None:
     assert initrd_flaw(head) == flaw
 
 
@@ -68,7 +68,7 @@ def test_compression() -> None:
 
 
 @pytest.mark.parametrize("head", [b"", b"MZ", EFI[:-1], EFI.replace(b"MZ", b"ZM"), KERNEL])
-def test_no_efi_program(head: bytes) -> None:
+def test_not_an_efi_program(head: bytes) -> None:
     assert not is_efi(head)
 
 

@@ -1,4 +1,4 @@
-"""Answer files: archives that a real cpio unpacks, and a template that does nothing else."""
+"""Answer files: archives that the real cpio unpacks, and their templates."""
 
 import gzip
 import os
@@ -20,14 +20,14 @@ FILES = {
 
 @pytest.fixture
 def initrd(tmp_path: Path) -> Path:
-    """Return an initrd of odd length in a compression that nobody here reads."""
+    """Return an initrd of odd length in a compression that the code does not read."""
     path = tmp_path / "initrd"
     path.write_bytes(b"\xfd7zXZ junk")
     return path
 
 
 def unpack(archive: bytes, place: Path) -> None:
-    """Unpack as another program does."""
+    """Unpack with the real cpio."""
     place.mkdir()
     argv = ["busybox", "cpio", "-idm"]
     subprocess.run(argv, input=archive, cwd=place, check=True, capture_output=True)
@@ -66,7 +66,7 @@ def test_same_input_gives_same_bytes(initrd: Path, tmp_path: Path) -> None:
 
 
 def test_links_of_the_initrd_are_left_alone(initrd: Path, tmp_path: Path) -> None:
-    """The kernel would replace the symbolic link bin by a directory."""
+    """The kernel would replace the symbolic link `bin` with a directory."""
     archive = added(initrd, {"bin/x": b"", "usr/bin/y": b""}, tmp_path / "new")
     assert b"bin/x\0" in archive
     assert b"usr/bin\0" in archive
@@ -127,7 +127,7 @@ def test_render() -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"\xe9t\xe9\r\n", b"\0", b"a\0", b"\xed\xa0\x80"])
-def test_render_leaves_alone_what_is_not_text(content: bytes) -> None:
+def test_render_leaves_binary_files_unchanged(content: bytes) -> None:
     content += b"@SHCTL_ADDRESS@ @SHCTL_NOBODY@"
     assert render(content, VALUES) == content
 

@@ -1,4 +1,4 @@
-"""The table of layouts, and what its rows are matched with."""
+"""The table of layouts and its matching."""
 
 import pytest
 

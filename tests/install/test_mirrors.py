@@ -1,4 +1,4 @@
-"""Scoreboard R53: mirrors that mislead about what they have, and where they send one."""
+"""Scoreboard R53: misleading mirrors: false contents and redirects."""
 
 import socket
 import subprocess
@@ -29,12 +29,12 @@ def fedora(server: TreeServer, family: str = "Fedora", more: str = "") -> str:
     return add(server, pair(*PXEBOOT) | {".treeinfo": treeinfo(family, *PXEBOOT, more=more)})
 
 
-# --- A file is there when its content is what it should be ----------------------------------------
+# --- Files with wrong content --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", FOUND, ids=[case.name for case in FOUND])
 def test_r53_answers_200_for_everything(case: Case, server: TreeServer) -> None:
-    """Every tree of the table, from a server that has a page for all that it lacks."""
+    """Every tree of the table, from a server that sends a page instead of 404."""
     location = add(server, case.files, "/t/") + case.path.strip("/")
     server.missing = treeserver.serve(PAGE)
     tree = probe(location)
@@ -51,13 +51,13 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_r53_answers_200_with_no_page(body: bytes, server: TreeServer) -> None:
+def test_r53_answers_200_without_a_page(body: bytes, server: TreeServer) -> None:
     server.missing = treeserver.serve(body)
     assert probe(add(server, pair(*LOADER), "/t/")).kind == "suse"
 
 
 @pytest.mark.parametrize("status", [200, 206, 301, 302, 400, 401, 403, 410])
-def test_r53_nothing_is_found_in_pages(status: int, server: TreeServer) -> None:
+def test_r53_no_tree_is_found_in_pages(status: int, server: TreeServer) -> None:
     server.missing = lambda handler: handler.answer(status, PAGE, {"Content-Type": "text/html"})
     with pytest.raises(InvalidInput, match="no installation tree"):
         probe(f"{server.url}/os")
@@ -84,7 +84,7 @@ def test_r53_wrong_content_is_missing_and_named(
         probe(location)
 
 
-def test_page_for_checksums_is_missing(server: TreeServer) -> None:
+def test_page_instead_of_checksums_is_ignored(server: TreeServer) -> None:
     files = images("images/", "debian") | {"images/SHA256SUMS": PAGE}
     assert probe(add(server, files, "/amd64/")).checksums == {}
 
@@ -95,8 +95,8 @@ def test_r53_missing_files_redirect_to_a_page(server: TreeServer) -> None:
     assert probe(add(server, pair(*LOADER), "/t/")).kind == "suse"
 
 
-def test_r53_pages_come_compressed(server: TreeServer) -> None:
-    """A page within gzip begins as an initrd may."""
+def test_r53_compressed_pages(server: TreeServer) -> None:
+    """A gzipped page begins like a gzipped initrd."""
     server.missing = treeserver.compressed(PAGE)
     assert probe(add(server, pair(*LOADER), "/t/")).kind == "suse"
     server.files["/t/own"] = KERNEL
@@ -104,7 +104,7 @@ def test_r53_pages_come_compressed(server: TreeServer) -> None:
         probe(f"{server.url}/t", kernel="own", initrd="own2")
 
 
-def test_initrd_that_seems_to_be_compressed_in_transfer(server: TreeServer) -> None:
+def test_initrd_with_a_content_encoding(server: TreeServer) -> None:
     location = add(server, images("images/", "debian"), "/amd64/")
     path = "/amd64/images/netboot/debian-installer/amd64/initrd.gz"
     server.modes[path] = treeserver.compressed(INITRD)
@@ -116,7 +116,7 @@ def hang_up(handler: Handler) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 301, 302, 400, 401, 403, 404, 405, 500, 501, 503])
-def test_r53_head_is_not_believed(status: int, server: TreeServer) -> None:
+def test_r53_head_is_not_trusted(status: int, server: TreeServer) -> None:
     location = fedora(server)
     server.heads = treeserver.status(status)
     assert probe(location).kind == "fedora"
@@ -125,7 +125,7 @@ def test_r53_head_is_not_believed(status: int, server: TreeServer) -> None:
 @pytest.mark.parametrize(
     "mode", [*map(treeserver.status, [400, 403, 416, 500, 501]), hang_up, treeserver.not_http]
 )
-def test_r53_ranges_are_not_known(mode: Mode, server: TreeServer) -> None:
+def test_r53_ranges_are_not_supported(mode: Mode, server: TreeServer) -> None:
     location = fedora(server)
 
     def whole_alone(content: bytes) -> Mode:
@@ -203,7 +203,7 @@ KINDS = {
 @pytest.mark.parametrize(
     ("kind", "text"), [(kind, text) for kind, row in KINDS.items() for text in row.split()]
 )
-def test_r53_kinds_of_addresses(kind: str, text: str) -> None:
+def test_r53_address_ranges(kind: str, text: str) -> None:
     assert redirects.kind_of(ip_address(text)) == kind
 
 
@@ -218,13 +218,13 @@ def test_r53_spellings_of_loopback(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost.example", "mirror", "1.2.3.4.5", "", "é"])
-def test_names_are_no_addresses(host: str) -> None:
+def test_names_are_not_addresses(host: str) -> None:
     assert redirects.parse_address(host) is None
 
 
 @pytest.fixture
 def public(server: TreeServer) -> Iterator[str]:
-    """Give the loopback device a public address as well; return the server's URL there."""
+    """Add a public address to the loopback device; return the server's URL there."""
     address = ["ip", "address", "add", f"{PUBLIC}/32", "dev", "lo"]
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(address, check=True)
@@ -236,7 +236,7 @@ def public(server: TreeServer) -> Iterator[str]:
 
 
 def probe_through(server: TreeServer, top: str, target: str) -> Tree:
-    """Probe a tree below top whose .treeinfo is a redirect to target, which is shctl's to judge."""
+    """Probe a tree below `top` whose .treeinfo redirects to `target`; shctl may refuse that."""
     fedora(server)
     server.modes["/os/.treeinfo"] = treeserver.redirect(f"{target}/there/.treeinfo")
     server.files["/there/.treeinfo"] = server.files["/os/.treeinfo"]
@@ -246,7 +246,7 @@ def probe_through(server: TreeServer, top: str, target: str) -> Tree:
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """Return names and the addresses that they have, each for one question, the last for all."""
+    """Return the addresses of names, one for each query; the last one for all later queries."""
     known: dict[str, list[str]] = {}
     resolve = socket.getaddrinfo
 
@@ -280,9 +280,7 @@ def test_r53_redirect_from_outside_to_loopback(
 @pytest.mark.parametrize(
     "host", ["10.0.0.1", "169.254.169.254", "[fd00::1]", "[fe80::1%25eth0]", "224.0.0.1"]
 )
-def test_r53_redirect_to_a_range_that_the_location_is_not_in(
-    host: str, server: TreeServer, public: str
-) -> None:
+def test_r53_redirect_to_another_address_range(host: str, server: TreeServer, public: str) -> None:
     for top in (server.url, public):
         with pytest.raises(InstallFailed, match="which is refused"):
             probe_through(server, top, f"http://{host}")
@@ -292,7 +290,7 @@ def test_r53_redirect_to_a_range_that_the_location_is_not_in(
 def test_r53_name_that_changes_its_address(
     server: TreeServer, public: str, names: dict[str, list[str]]
 ) -> None:
-    """The location's own name leads to loopback once it is asked for a second time."""
+    """The location's name resolves to loopback at the second query."""
     port = int(public.rpartition(":")[2])
     names["tree.test"] = [PUBLIC, "127.0.0.1"]
     with treeserver.running("127.0.0.1", port) as inner:
@@ -313,7 +311,7 @@ def test_redirect_to_a_public_address_is_followed(server: TreeServer, public: st
     assert probe_through(server, public, public).kind == "fedora"
 
 
-def test_r53_redirect_behind_a_proxy_is_judged_by_its_address(
+def test_r53_redirect_through_a_proxy_is_checked_by_its_address(
     server: TreeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "")

@@ -1,4 +1,4 @@
-"""Scoreboard R43, R53: texts of trees that are worst for their parsers, or came compressed."""
+"""Scoreboard R43, R53: worst-case and compressed text files of trees."""
 
 import gzip
 import threading
@@ -30,7 +30,7 @@ def filled(part: bytes, size: int = LIMIT) -> bytes:
 
 
 LONG, MANY = "too long a line", "too many lines"
-# Each with what is said of it; "" for those that a parser gets to see.
+# Each with its error; "" if it reaches the parser.
 WORST = {
     "blanks within a key": (b"[general]\na" + filled(b" ", LIMIT - 13) + b"b\n", LONG),
     "blanks": (filled(b" "), LONG),
@@ -60,7 +60,7 @@ WORST = {
 
 
 @pytest.mark.parametrize("name", WORST)
-def test_r43_worst_texts_are_refused_or_read_line_by_line(name: str) -> None:
+def test_r43_worst_case_texts_are_refused_or_read_by_line(name: str) -> None:
     body, flaw = WORST[name]
     assert len(body) <= LIMIT
     assert text_files.flaw(body) == flaw
@@ -81,7 +81,7 @@ def test_r43_checksums_of_a_whole_distribution() -> None:
 
 @contextmanager
 def longest_pause() -> Iterator[list[float]]:
-    """Yield a list that holds, in the end, how long this thread kept another one from running."""
+    """Yield a list that at the end contains the longest pause of another thread, in seconds."""
     pauses, over = [0.0], threading.Event()
 
     def tick() -> None:
@@ -101,10 +101,10 @@ def longest_pause() -> Iterator[list[float]]:
 
 
 @pytest.mark.parametrize("name", WORST)
-def test_r43_worst_texts_hold_up_no_other_thread(
+def test_r43_worst_case_texts_block_no_other_thread(
     name: str, server: TreeServer, figures: Figures
 ) -> None:
-    """As .treeinfo, as marker and as checksums; the tree is found without them, or refused."""
+    """As .treeinfo, marker and checksums; the tree is found without them, or refused."""
     body = WORST[name][0]
     top = "/installer-amd64/"
     server.files |= {top + path: content for path, content in images("images/", "debian").items()}
@@ -140,12 +140,12 @@ def test_r43_lengths_beyond_the_limit(digits: int, server: TreeServer, client: T
 
 
 @pytest.mark.parametrize("length", ["-1", "\u0663", "many"])
-def test_r43_lengths_that_are_none(length: str, server: TreeServer, client: TreeClient) -> None:
+def test_r43_invalid_lengths(length: str, server: TreeServer, client: TreeClient) -> None:
     server.modes["/.treeinfo"] = with_length(length)
     assert client.read(f"{server.url}/.treeinfo").body == FEDORA
 
 
-# --- Texts that came compressed -------------------------------------------------------------------
+# --- Compressed texts -----------------------------------------------------------------------------
 
 RAW = zlib.compressobj(wbits=-15)
 CODED = {
@@ -161,7 +161,7 @@ CODED = {
 
 
 @pytest.mark.parametrize("name", CODED)
-def test_r53_text_that_came_compressed(name: str, server: TreeServer) -> None:
+def test_r53_compressed_text(name: str, server: TreeServer) -> None:
     coding, body = CODED[name]
     server.files |= {f"/os/{path}": content for path, content in pair(*PXEBOOT).items()}
     headers = {"Content_Encoding": coding} if coding else {}
@@ -197,7 +197,7 @@ def test_r43_r53_compressed_text_is_limited(
     figures.limit("longest pause", round(pauses[0] * 1000), 100, "ms")
 
 
-# --- What a .treeinfo is --------------------------------------------------------------------------
+# --- Syntax of .treeinfo --------------------------------------------------------------------------
 
 
 def parse(text: str) -> tuple[str, str, str] | None:
@@ -224,7 +224,7 @@ def test_treeinfo(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "kernel = k\ninitrd = i\n", "[general]\narch = x86_64\n"])
-def test_no_treeinfo(text: str) -> None:
+def test_not_a_treeinfo(text: str) -> None:
     assert parse(text) is None
 
 
@@ -237,7 +237,7 @@ def test_checksums_of_a_treeinfo_keep_their_paths() -> None:
 
 @pytest.mark.parametrize("sign", [" = ", "=", ": ", ":"])
 @pytest.mark.parametrize("capitals", [False, True])
-def test_r53_treeinfo_as_ini_files_may_be_written(sign: str, capitals: bool) -> None:
+def test_r53_treeinfo_with_any_ini_syntax(sign: str, capitals: bool) -> None:
     kernel, initrd, family, arch = "kernel", "initrd", "family", "arch"
     if capitals:
         kernel, initrd, family, arch = "Kernel", "INITRD", "Family", "Arch"

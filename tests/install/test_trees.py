@@ -25,7 +25,7 @@ FEDORA = CASES[0]
 
 
 def prefix(case: Case) -> str:
-    """Return where a case is served; nothing in it may look like an architecture."""
+    """Return a case's path prefix, which must not look like an architecture."""
     return f"/t{CASES.index(case)}"
 
 
@@ -61,7 +61,7 @@ def test_tree(case: Case, server: TreeServer) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 def test_tree_as_directory(case: Case, tmp_path: Path) -> None:
-    """The same trees as files; a guest gets no argument that names this machine's directory."""
+    """The same trees as files; no guest gets an argument that names a local directory."""
     for path, content in case.files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(content)
@@ -153,7 +153,7 @@ def test_override(name: str, server: TreeServer) -> None:
     assert (tree.kind, tree.arch, tree.kernel, tree.arguments) == ("kernel", "x86", name, ())
 
 
-def test_override_keeps_what_the_tree_says(server: TreeServer) -> None:
+def test_override_keeps_the_trees_other_files(server: TreeServer) -> None:
     server.files |= {f"{prefix(FEDORA)}/os/my/k": KERNEL, f"{prefix(FEDORA)}/os/my/i": INITRD}
     tree = probe(f"{server.url}{prefix(FEDORA)}/os", kernel="my/k", initrd="my/i")
     assert (tree.kind, tree.arch, tree.kernel) == ("fedora", "x86_64", "my/k")
@@ -216,7 +216,7 @@ def test_bad_local_location(location: str) -> None:
         probe(location, local=True)
 
 
-def test_message_of_a_location_without_tree_is_short_and_the_full_one_lists_all(
+def test_error_without_a_tree_has_a_short_and_a_full_form(
     server: TreeServer,
 ) -> None:
     with pytest.raises(NoTree) as caught:
@@ -230,7 +230,7 @@ def test_message_of_a_location_without_tree_is_short_and_the_full_one_lists_all(
     assert len(listed) > 20
 
 
-def test_failing_server_says_what_was_tried(server: TreeServer) -> None:
+def test_error_of_a_failing_server_lists_what_was_tried(server: TreeServer) -> None:
     server.modes["/bad/treeinfo"] = treeserver.status(500)
     with pytest.raises(
         InstallFailed, match="returned 500.*before that: 404 for .treeinfo"
@@ -253,7 +253,7 @@ def test_stalling_server(server: TreeServer) -> None:
         probe(f"{server.url}/slow", client=client)
 
 
-def test_r53_server_that_is_slow_each_time(server: TreeServer) -> None:
+def test_r53_server_that_is_slow_for_each_request(server: TreeServer) -> None:
     def answer(handler: treeserver.Handler) -> None:
         handler.server.closing.wait(0.1)
         handler.answer(404)

@@ -8,9 +8,9 @@ from tests.install.treeserver import INITRD, KERNEL
 
 @dataclass(frozen=True)
 class Case:
-    """Files below a prefix, the location to give, and what is to be found there.
+    """Files below a prefix, their location, and the expected result.
 
-    Kernel None means that the tree is to be refused with the words in refusal.
+    Kernel None means that the tree must be refused with the text in `refusal`.
     """
 
     name: str

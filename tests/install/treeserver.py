@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# An archive in the "newc" format that holds no file, and NULs after it.
+# An empty archive in the "newc" format, padded with NULs.
 INITRD = (b"070701" + b"%08X" * 13 % (*[0] * 4, 1, *[0] * 6, 11, 0) + b"TRAILER!!!").ljust(
     7000, b"\0"
 )
@@ -19,7 +19,7 @@ SHORT_KERNEL = (b"\0" * 0x1F1 + b"\x1f\0\0\0\x08").ljust(0x1FE, b"\0") + b"\x55\
 
 
 def make_kernel(text: bytes = b"") -> bytes:
-    """Return the least that passes for a bzImage, with text at its end."""
+    """Return the smallest valid bzImage header, with text at its end."""
     return b"\0" * 0x1FE + b"\x55\xaa\0\0HdrS" + text.ljust(6000, b".")
 
 
@@ -27,9 +27,9 @@ KERNEL = make_kernel()
 
 
 class TreeServer(ThreadingHTTPServer):
-    """files maps a path to its content, modes a path to a function that answers instead.
+    """`files` maps paths to contents, `modes` maps paths to functions that respond instead.
 
-    Missing answers for what is in neither, heads answers HEAD.
+    `missing` responds for all other paths, `heads` for HEAD.
     """
 
     daemon_threads = True
@@ -53,7 +53,7 @@ class TreeServer(ThreadingHTTPServer):
         return f"http://{self.server_address[0]!s}:{self.server_port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: clients that hang up are what the tests are about."""
+        """Print nothing: tests close connections on purpose."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -109,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.closing.wait(30)
 
     def log_message(self, *args: object) -> None:
-        """Leave stderr to pytest."""
+        """Do not write to stderr."""
 
 
 Mode = Callable[[Handler], None]
@@ -189,7 +189,7 @@ def endless_trailers(handler: Handler) -> None:
 
 
 def long_headers(line: bytes) -> Mode:
-    """Return a mode that sends as many headers as http.client takes."""
+    """Return a mode that sends as many headers as http.client accepts."""
 
     def answer(handler: Handler) -> None:
         with suppress(OSError):

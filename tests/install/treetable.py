@@ -1,4 +1,4 @@
-"""Installation trees as distributions lay them out, and what is to be found in them."""
+"""Installation trees with the layouts of distributions, and the expected results."""
 
 import hashlib
 

@@ -35,7 +35,7 @@ def test_created_is_active_autostarted_persistent_and_shown(net: str) -> None:
     assert call("virsh", "net-info", net).count("yes") == 3
 
 
-def test_list_has_networks_of_others() -> None:
+def test_list_includes_foreign_networks() -> None:
     with connected() as connection:
         other = connection.networkDefineXML("<network><name>o'n&amp;e</name></network>")
         try:
@@ -60,7 +60,7 @@ def test_r21_vlan_out_of_range(vlan: str, net: str) -> None:
 
 
 def test_r21_fake_bridge(net: str) -> None:
-    """No host could start on it: its port would be on the parent bridge."""
+    """No host could start on it: its port would be created on the parent bridge."""
     call("ovs-vsctl", "--no-wait", "add-br", "fake", "br0", "50")
     try:
         done = run("networks", "create", net, "--vlan", "5", "--bridge", "fake")
@@ -101,21 +101,21 @@ def test_create_twice_is_a_conflict_without_if_not_exists(net: str) -> None:
 
 @pytest.mark.parametrize("other", [["--vlan=6"], ["--vlan=5", "--trunk=7"]])
 def test_different_network_of_the_same_name_is_a_conflict(other: list[str], net: str) -> None:
-    """Hosts would start on its VLAN."""
+    """Hosts would start in its VLAN."""
     make(net, "--vlan", "5")
     done = run("networks", "create", net, "--bridge=br0", *other, "--if-not-exists")
     assert (done.code, done.err.count("\n")) == (4, 1)
     assert "already exists and differs: bridge br0, vlan 5" in done.err
 
 
-def test_delete_twice(net: str) -> None:
+def test_repeated_deletion(net: str) -> None:
     make(net, "--vlan", "5")
     ok("networks", "delete", "--yes", net)
     assert run("networks", "delete", "--yes", net).code == 3
     assert "does not exist" in ok("networks", "delete", "--yes", net, "--if-exists")
 
 
-def test_ports_are_as_open_vswitch_has_them(net: str) -> None:
+def test_ports_match_open_vswitch(net: str) -> None:
     make(net, "--vlan=5", "--trunk=7", "--trunk=6")
     create("trunked", "--start", network=net)
     row = port_rows()[port_of("trunked")]
@@ -128,7 +128,7 @@ def test_ports_are_as_open_vswitch_has_them(net: str) -> None:
     assert shown["hosts"] == ["trunked"]
     port = shown["ports"][0]
     assert (port["host"], port["interface"], port["tag"]) == ("trunked", row["name"], 5)
-    # Somebody changes the tag by hand: what is shown is what holds.
+    # A tag changed by hand is shown as it is.
     call("ovs-vsctl", "set", "port", row["name"], "tag=99")
     assert run("-o", "json", "networks", "show", net).json["ports"][0]["tag"] == 99
     ok("hosts", "delete", "--yes", "trunked")
@@ -149,8 +149,8 @@ def test_r07_network_in_use_is_kept(net: str) -> None:
     ok("networks", "delete", "--yes", net)
 
 
-def test_r07_use_that_only_the_running_host_has(net: str) -> None:
-    """The stored definition has another network already; the running one does not."""
+def test_r07_network_used_only_by_the_running_host(net: str) -> None:
+    """The stored definition already has another network; the running one does not."""
     make(net, "--vlan", "5")
     create("moved", "--start", network=net)
     with connected() as connection:

@@ -1,4 +1,4 @@
-"""Open vSwitch, read and changed by the real ovs-vsctl."""
+"""Reading and changing Open vSwitch with the real ovs-vsctl."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +20,7 @@ UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"
 def rows() -> Iterator[None]:
     """Plant an access port, a trunk with a native tag, and a row as libvirt creates it.
 
-    They have no device, like stale rows.
+    Like stale rows, they have no device.
     """
     trunk = ["tag=5", "trunks=7,5,6", "vlan_mode=native-untagged"]
     vsctl("add-port", "br0", "p1", "tag=10")
@@ -54,7 +54,7 @@ def test_bridges() -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_ports_as_they_are() -> None:
+def test_ports_are_read_unchanged() -> None:
     found = by_name()
     assert found["p1"] == PortRow("", "p1", "br0", 10, (), None, None)
     assert found["p2"] == PortRow("", "p2", "br0", 5, (5, 6, 7), "native-untagged", None)
@@ -63,7 +63,7 @@ def test_ports_as_they_are() -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_ports_with_line_separators_in_what_others_write() -> None:
+def test_ports_with_line_separators_in_foreign_columns() -> None:
     before = openvswitch.ports()
     call("ovs-vsctl", "set", "Interface", "br0", 'external_ids:note="a\u2028b\u0085c"')
     assert openvswitch.ports() == before
@@ -86,7 +86,7 @@ def test_row_with_another_owner_is_kept() -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_row_that_was_removed_meanwhile() -> None:
+def test_row_removed_meanwhile() -> None:
     row = the_row()
     vsctl("del-port", "p3")
     openvswitch.remove_stale_ports([row])
@@ -103,7 +103,7 @@ def test_new_row_of_a_host_that_started_meanwhile_is_kept() -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_many_rows_that_were_removed_meanwhile_cost_one_wait(
+def test_many_rows_removed_meanwhile_cost_one_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     row = the_row()
@@ -129,7 +129,7 @@ def test_row_whose_type_has_changed_is_kept() -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_row_that_has_a_device_by_now_is_an_error() -> None:
+def test_row_with_a_new_device_is_an_error() -> None:
     row = the_row()
     call("ip", "link", "add", "p3", "type", "veth")
     try:

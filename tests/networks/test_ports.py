@@ -1,4 +1,4 @@
-"""Stale rows of ports, the VLAN check, and the devices of other namespaces."""
+"""Stale port rows, the VLAN check, and devices in other namespaces."""
 
 import os
 import subprocess
@@ -76,7 +76,7 @@ def test_slow_calls_are_made_only_if_a_row_may_be_stale(monkeypatch: pytest.Monk
         (row("web0", UUID), False),
         (row("vnet3", OTHER, "internal"), True),
         (row("vnet3", None, "internal"), True),
-        (row("vnet3", OTHER), False),  # the check after the start compares its tags
+        (row("vnet3", OTHER), False),  # the check after the start compares the tags
         (row("vnet4", OTHER), True),
         (row("vnet5", OTHER, "internal"), False),
         (row("vnet٣", OTHER, "internal"), False),
@@ -153,7 +153,7 @@ def test_mismatch_names_what_was_found_and_what_was_expected() -> None:
     )
 
 
-def test_port_that_is_missing() -> None:
+def test_missing_port() -> None:
     problem = ports.find_mismatch([interface()], [row("vnet2")])
     assert problem == "Open vSwitch has no port vnet3; is openvswitch-switch running?"
 
@@ -209,7 +209,7 @@ def unnamed() -> Iterator[str]:
 
 
 def look(*as_whom: str) -> tuple[bool, set[str]]:
-    """Read all devices in a process of its own; return `complete` and the names."""
+    """Read all devices in a separate process; return `complete` and the names."""
     complete, *names = call(*as_whom, "python3", "-c", LOOK).split()
     return complete == "True", set(names)
 
@@ -219,7 +219,7 @@ def test_devices_of_all_namespaces() -> None:
     assert "lo" in devices.here()
     before = Path("/proc/thread-self/ns/net").readlink()
     with named("one") as one, named("two") as two, unnamed() as three:
-        Path("/run/netns/none").touch()  # what a failed `ip netns add` leaves
+        Path("/run/netns/none").touch()  # left by a failed `ip netns add`
         Path("/run/netns/gone").symlink_to("/nowhere")
         os.mkfifo("/run/netns/fifo")
         found = devices.everywhere()
@@ -232,7 +232,7 @@ def test_devices_of_all_namespaces() -> None:
 
 
 @pytest.mark.hypervisor
-def test_service_without_rights_sees_processes_but_enters_no_namespace() -> None:
+def test_service_without_capabilities_sees_processes_but_enters_no_namespace() -> None:
     with unnamed() as device:
         complete, names = look(*as_service())
         assert (complete, device in names) == (True, True)
@@ -243,8 +243,8 @@ def test_service_without_rights_sees_processes_but_enters_no_namespace() -> None
 
 
 @pytest.mark.hypervisor
-def test_hidden_processes_are_not_absent_ones() -> None:
-    """hidepid=invisible, as the unit's ProtectProc= sets it, hides nothing from group root."""
+def test_hidden_processes_are_not_treated_as_absent() -> None:
+    """hidepid=invisible, which the unit's ProtectProc= sets, hides nothing from group root."""
     hiding = ["unshare", "--mount", "--propagation=private", "bash", "-c"]
     with unnamed() as device:
         script = 'mount -t proc -o hidepid=ptraceable proc /proc && exec "$@"'
@@ -269,7 +269,7 @@ def test_namespaces_that_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unit_does_not_import_libvirt() -> None:
-    """At boot it must work whether or not libvirt does."""
+    """At boot it must work without libvirt."""
     script = "import sys; import shctl.networks.stale_ports; print('libvirt' in sys.modules)"
     assert call(sys.executable, "-c", script) == "False\n"
 
@@ -303,8 +303,8 @@ BAD = {"empty": "", "cut": "<domain>", "bare": "<domain/>", "other": "<a/>", "bo
 
 
 @pytest.mark.parametrize("text", [*BAD.values(), LONG], ids=[*BAD, "long"])
-def test_file_that_describes_no_host(text: str, files: tuple[Path, Path]) -> None:
-    """With such a file of a running host, no host is known to be off."""
+def test_file_without_a_host(text: str, files: tuple[Path, Path]) -> None:
+    """If a running host's file is invalid, no host counts as inactive."""
     stored, running = files
     (stored / "b.xml").write_text(text)
     assert stale_ports.inactive_hosts() == {UUID}
@@ -313,7 +313,7 @@ def test_file_that_describes_no_host(text: str, files: tuple[Path, Path]) -> Non
     assert stale_ports.inactive_hosts() == set()
 
 
-def test_file_of_a_running_host_that_is_none(files: tuple[Path, Path]) -> None:
+def test_special_file_of_a_running_host(files: tuple[Path, Path]) -> None:
     _, running = files
     running.mkdir()
     os.mkfifo(running / "b.xml")
@@ -323,6 +323,6 @@ def test_file_of_a_running_host_that_is_none(files: tuple[Path, Path]) -> None:
     assert stale_ports.inactive_hosts() == set()
 
 
-def test_directory_of_running_hosts_that_is_none(files: tuple[Path, Path]) -> None:
+def test_file_in_place_of_the_directory_of_running_hosts(files: tuple[Path, Path]) -> None:
     files[1].write_text("")
     assert stale_ports.inactive_hosts() == set()

@@ -1,4 +1,4 @@
-"""Whether a disk can be booted, by how it begins."""
+"""Detection of bootable disks by their first sectors."""
 
 import os
 import struct
@@ -69,7 +69,7 @@ BOOTABLE = {
 
 @pytest.mark.parametrize("firmware", ["bios", "uefi"])
 @pytest.mark.parametrize("kind", BOOTABLE)
-def test_r47_what_boots(kind: str, firmware: str, tmp_path: Path) -> None:
+def test_r47_bootable_disks(kind: str, firmware: str, tmp_path: Path) -> None:
     head, *boots = BOOTABLE[kind]
     uefi = firmware == "uefi"
     result = check(disk(tmp_path / "a", head), uefi=uefi)
@@ -77,7 +77,7 @@ def test_r47_what_boots(kind: str, firmware: str, tmp_path: Path) -> None:
     assert result.unchecked is None
 
 
-def test_r47_the_bios_boots_the_first_disk_alone(tmp_path: Path) -> None:
+def test_r47_bios_boots_only_the_first_disk(tmp_path: Path) -> None:
     blank, other = disk(tmp_path / "b"), disk(tmp_path / "a", boot_sector("x"), "sdb")
     problem = check(blank, other).problem
     assert problem is not None
@@ -92,7 +92,7 @@ def test_r47_disks_of_a_domain_with_deep_metadata(tmp_path: Path) -> None:
     assert check(disk(tmp_path / "a", boot_sector("x")), more=deep) == boot_check.Result()
 
 
-def test_r47_what_does_not_boot(tmp_path: Path) -> None:
+def test_r47_unbootable_disks(tmp_path: Path) -> None:
     assert check(disk(tmp_path / "a"), disk(tmp_path / "b")).problem == NOTHING
     problem = check(disk(tmp_path / "a", LVM)).problem
     assert (
@@ -101,7 +101,7 @@ def test_r47_what_does_not_boot(tmp_path: Path) -> None:
     assert check().problem == NOTHING
 
 
-def test_r47_what_cannot_be_seen_is_neither(tmp_path: Path) -> None:
+def test_r47_unreadable_disks_are_unchecked(tmp_path: Path) -> None:
     missing, blank = disk(tmp_path / "gone", None), disk(tmp_path / "blank", target="sdb")
     overlay = disk(tmp_path / "overlay", b"QFI\xfb", kind="qcow2")
     locked = disk(tmp_path / "a").replace("</disk>", "<encryption format='luks'/></disk>")
@@ -111,7 +111,7 @@ def test_r47_what_cannot_be_seen_is_neither(tmp_path: Path) -> None:
         assert result.problem is None
         assert result.unchecked is not None
         assert "sda" in result.unchecked
-    # But to UEFI one that boots is enough, and to the BIOS the first one is.
+    # UEFI needs one bootable disk, and the BIOS only checks the first.
     good = disk(tmp_path / "b", GPT, "sdb")
     assert check(missing, good, uefi=True) == boot_check.Result()
     assert check(disk(tmp_path / "c", boot_sector("x")), missing) == boot_check.Result()

@@ -10,8 +10,8 @@ from tests.support import call, prepare, run
 
 
 @pytest.mark.hypervisor
-def test_inactive_pool_is_left_alone(tmp_path: Path) -> None:
-    """To build it, as starting it could need, formats the devices of some kinds of pools."""
+def test_inactive_pool_is_not_started(tmp_path: Path) -> None:
+    """Starting may require a build, which formats the devices of some pool types."""
     prepare()
     target = tmp_path / "images"
     call("virsh", "pool-define-as", "other", "dir", "--target", str(target))
@@ -31,7 +31,7 @@ def test_inactive_pool_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.fixture
 def foreign_default(tmp_path: Path) -> Iterator[Path]:
-    """Have an inactive pool shctl that somebody else defined, of a device; return its target."""
+    """Define a foreign inactive pool `shctl` on a device; return its target."""
     prepare()
     xml = call("virsh", "pool-dumpxml", "shctl", "--inactive")
     device, target, old = tmp_path / "device", tmp_path / "target", tmp_path / "old.xml"
@@ -50,7 +50,7 @@ def foreign_default(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.hypervisor
 def test_inactive_default_pool_of_another_type_is_not_built(foreign_default: Path) -> None:
-    """Those of volume groups and whole disks would lose what is on them."""
+    """A build would erase volume groups and whole disks."""
     done = run(*"hosts create a --memory 64 --disk 1 --network vlan10".split())
     info = call("virsh", "pool-info", "shctl")
     assert (done.code, "pool 'shctl' is inactive" in done.err) == (2, True), done

@@ -1,4 +1,4 @@
-"""What domains boot, by their XML."""
+"""Boot settings in domain XML."""
 
 import pytest
 

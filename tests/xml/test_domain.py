@@ -1,4 +1,4 @@
-"""Domain XML: golden files, each of which libvirt takes, and reading anybody's XML."""
+"""Domain XML: golden files, accepted by libvirt, and reading XML of other tools."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -75,14 +75,14 @@ def test_golden(name: str) -> None:
 
 @pytest.mark.hypervisor
 @pytest.mark.parametrize("name", SPECS)
-def test_libvirt_takes_it_and_reads_the_same(name: str) -> None:
-    """Without KVM, which the machine may not have."""
+def test_libvirt_accepts_it_and_reads_the_same(name: str) -> None:
+    """Without KVM, which the machine may lack."""
     xml = golden(name).replace("type='kvm'", "type='qemu'").replace('"kvm"', '"qemu"')
     xml = xml.replace("host-passthrough", "maximum")
     with connected() as connection:
         handle = connection.defineXMLFlags(xml, 1)
         try:
-            # libvirt keeps memory in KiB, which is what is read of others' hosts too.
+            # libvirt stores memory in KiB.
             stored = replace(domain.read(handle.XMLDesc()), memory=0)
         finally:
             handle.undefineFlags(4)
@@ -99,7 +99,7 @@ def test_read_returns_what_build_wrote() -> None:
 
 
 def test_installer_ends_when_the_guest_reboots() -> None:
-    """Or it would meet its own kernel again, for ever."""
+    """Otherwise the installer's kernel would boot again and again."""
     for name in SPECS:
         root = etree.fromstring(golden(name))
         expected = "destroy" if "installer" in name else "restart"
@@ -108,7 +108,7 @@ def test_installer_ends_when_the_guest_reboots() -> None:
 
 
 @pytest.mark.parametrize("text", ["a&b", "<x/>", "\"q\" 'a'", "&amp;", "]]>", "é"])
-def test_text_from_outside_stays_text(text: str) -> None:
+def test_external_text_is_escaped(text: str) -> None:
     spec = replace(
         BASE, networks=(text,), disks=(Source(text),), installer=Installer("k", "i", text)
     )
@@ -139,7 +139,7 @@ FOREIGN = """
 """
 
 
-def test_hosts_of_others() -> None:
+def test_foreign_hosts() -> None:
     info = domain.read(FOREIGN)
     assert (info.memory, info.cpus, info.firmware, info.console) == (1024, 2, "uefi", None)
     network = DiskRow("vda", "p/v", protocol="rbd")
@@ -151,13 +151,13 @@ def test_hosts_of_others() -> None:
     assert info.metadata is None
 
 
-def test_domain_with_nothing() -> None:
+def test_empty_domain() -> None:
     info = domain.read("<domain/>")
     assert (info.memory, info.disks, info.interfaces, info.firmware) == (0, (), (), "bios")
 
 
 @pytest.mark.parametrize("text", ["/a/b", "/a&b", "/<x>'y\"z", "&&", ""])
-def test_mentions_never_misses(text: str) -> None:
+def test_mentions_finds_every_path(text: str) -> None:
     element = etree.Element("source", file=text)
     assert domain.mentions(etree.tostring(element, encoding="unicode"), text)
     assert domain.mentions(etree.tostring(element, encoding="unicode").replace("'", "&apos;"), text)

@@ -48,7 +48,7 @@ def test_domain_without_shctl_metadata() -> None:
 
 @pytest.mark.hypervisor
 def test_round_trip_through_libvirt() -> None:
-    """Both ways in: with the definition, and written into a domain that exists."""
+    """Written with the definition, and into an existing domain."""
     domain = etree.fromstring("<domain type='qemu'><name>meta</name><memory>64</memory></domain>")
     etree.SubElement(etree.SubElement(domain, "os"), "type", arch="x86_64").text = "hvm"
     etree.SubElement(domain, "metadata").append(metadata.build(FULL))
@@ -63,7 +63,7 @@ def test_round_trip_through_libvirt() -> None:
             handle.undefine()
 
 
-def test_times_are_utc_and_sort_as_they_pass() -> None:
+def test_times_are_utc_and_sort_chronologically() -> None:
     now, later = clock.now(), clock.now(7200)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", now)
     assert now < later

@@ -1,4 +1,4 @@
-"""Network XML: what is built, what is read from anybody's, and that libvirt takes it."""
+"""Network XML: building, reading XML of other tools, and libvirt's own validation."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_golden(name: str) -> None:
 
 @pytest.mark.hypervisor
 @pytest.mark.parametrize("name", SPECS)
-def test_libvirt_stores_what_was_meant(name: str) -> None:
+def test_libvirt_stores_what_was_built(name: str) -> None:
     spec = SPECS[name]
     with connected() as connection:
         handle = connection.networkDefineXML((GOLDEN / f"{name}.xml").read_text())
@@ -60,11 +60,11 @@ def test_read_returns_what_build_wrote(name: str) -> None:
         ("<virtualport type='802.1Qbg'/>", NetworkInfo(None, None, (), switched=False)),
     ],
 )
-def test_networks_of_others(inside: str, expected: NetworkInfo) -> None:
+def test_foreign_networks(inside: str, expected: NetworkInfo) -> None:
     assert network.read(f"<network><name>x</name>{inside}</network>") == expected
 
 
-def test_text_from_outside_stays_text() -> None:
+def test_external_text_is_escaped() -> None:
     bridge = "<b a=\"1\" c='2'>&amp;"
     assert network.read(network.build(Spec("x", bridge, 1))).bridge == bridge
 

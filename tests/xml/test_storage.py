@@ -29,7 +29,7 @@ def test_ceph_pool() -> None:
     assert read_pool(POOL).ceph == Ceph((("mon1", "6789"), ("mon2", None)), "libvirt", "a-b-c")
 
 
-def test_ceph_pool_whose_secret_is_known_by_its_usage() -> None:
+def test_ceph_pool_with_a_secret_by_usage() -> None:
     xml = POOL.replace("uuid='a-b-c'", "usage='client.u'")
     monitors = (("mon1", "6789"), ("mon2", None))
     assert read_pool(xml).ceph == Ceph(monitors, "libvirt", usage="client.u")
@@ -40,18 +40,18 @@ def test_ceph_pool_without_secret() -> None:
     assert read_pool(xml).ceph == Ceph((("m", None),))
 
 
-def test_other_pools_are_no_ceph() -> None:
+def test_other_pools_are_not_ceph() -> None:
     assert read_pool("<pool type='dir'><name>p</name></pool>").ceph is None
 
 
-def test_pool_as_libvirt_stores_it() -> None:
+def test_pool_stored_by_libvirt() -> None:
     connection = libvirt.open("test:///default")
     pool = connection.storagePoolDefineXML(build_pool("p", "/srv/a<b>"))
     assert read_pool(pool.XMLDesc()) == PoolInfo("dir", "/srv/a<b>", None)
 
 
 @pytest.mark.parametrize(("sparse", "allocation"), [(True, 0), (False, 2 << 30)])
-def test_volume_as_libvirt_makes_it(sparse: bool, allocation: int) -> None:
+def test_volume_created_by_libvirt(sparse: bool, allocation: int) -> None:
     connection = libvirt.open("test:///default")
     pool = connection.storagePoolLookupByName("default-pool")
     volume = pool.createXML(build_volume("v", 2, sparse=sparse, owner=(64055, 109)))

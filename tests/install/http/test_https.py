@@ -47,7 +47,7 @@ def test_https_hostile(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_https_is_not_given_up(
+def test_no_fallback_to_http(
     secure_url: str, server: TreeServer, client: TreeClient, tmp_path: Path
 ) -> None:
     server.modes["/kernel"] = treeserver.redirect("http://127.0.0.1/kernel")
@@ -68,7 +68,7 @@ def test_r53_unknown_certificate(
     assert "\n" not in caught.value.detail
 
 
-def test_r53_certificate_that_is_not_there(
+def test_r53_missing_certificate_file(
     secure_url: str, client: TreeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/etc/no such file")

@@ -1,4 +1,4 @@
-"""Scoreboard R53: proxies that do not work, and hosts that are not to go through one."""
+"""Scoreboard R53: broken proxies, and hosts that bypass the proxy."""
 
 import gc
 import socket
@@ -73,14 +73,14 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def dead() -> str:
-    """Return the URL of a proxy that is not there."""
+    """Return the URL of a proxy that refuses connections."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
 @pytest.mark.parametrize(("no_proxy", "url"), BYPASSED)
 @pytest.mark.parametrize("spell", [str.lower, str.upper])
-def test_r53_no_proxy_takes_out(
+def test_r53_no_proxy_matches(
     no_proxy: str, url: str, spell: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(spell("all_proxy"), "http://proxy:3128")
@@ -89,7 +89,7 @@ def test_r53_no_proxy_takes_out(
 
 
 @pytest.mark.parametrize(("no_proxy", "url"), PROXIED)
-def test_r53_no_proxy_leaves(no_proxy: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r53_no_proxy_differs(no_proxy: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "proxy:3128")
     monkeypatch.setenv("no_proxy", no_proxy)
     assert str(choose(url)) == "http://proxy:3128 (http_proxy)"
@@ -108,7 +108,7 @@ def test_invalid_network_in_no_proxy_is_warned_about_once(
     ]
 
 
-def test_which_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_variable_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose("http://h/") is None
     monkeypatch.setenv("all_proxy", "http://user:secret@all:1")
     assert str(choose("https://h/")) == "http://***@all:1 (all_proxy)"
@@ -124,7 +124,7 @@ def test_which_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "value", ["socks5://h:1", "http://", "http://h:port", "http://[::1", "h:0"]
 )
-def test_r53_proxy_that_cannot_be_used(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r53_unusable_proxy(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", value)
     with pytest.raises(InstallFailed, match="invalid proxy in http_proxy: must be"):
         probe("http://tree.invalid/os")
@@ -161,7 +161,7 @@ def test_r53_unknown_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_r53_silent_proxy_is_named(
     client: TreeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """One that takes no connection: its queue is full."""
+    """Its queue of connections is full."""
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -180,7 +180,7 @@ def test_r53_silent_proxy_is_named(
     ("status", "words"),
     [(407, "requires a user and a password"), (502, "returned 502 through the proxy http://127")],
 )
-def test_r53_what_a_proxy_answers(
+def test_r53_error_responses_of_a_proxy(
     status: int, words: str, server: TreeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("no_proxy")
@@ -190,7 +190,7 @@ def test_r53_what_a_proxy_answers(
         probe("http://tree.invalid/os")
 
 
-# Python before 3.12 leaves the socket of a refused tunnel to the garbage collection.
+# Python before 3.12 closes the socket of a refused tunnel only in garbage collection.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_r53_proxy_that_opens_no_tunnel(
     server: TreeServer, monkeypatch: pytest.MonkeyPatch
@@ -206,7 +206,7 @@ def test_r53_proxy_that_opens_no_tunnel(
     gc.collect()
 
 
-def test_command_names_the_proxy_and_takes_networks(
+def test_command_names_the_proxy_and_accepts_networks(
     server: TreeServer, dead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     location = tree(server)
