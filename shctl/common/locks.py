@@ -8,8 +8,8 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -74,10 +74,12 @@ def hold(
     shared: bool = False,
     timeout: float = TIMEOUT,
     label: str | None = None,
+    before_wait: Callable[[], object] = lambda: None,
 ) -> Iterator[None]:
     """Hold the lock of a "host", "network", "pool", ...; raise Busy after `timeout` seconds.
 
-    With `timeout` 0 a lock that is held raises at once. `label` names the lock in errors. Lock
+    With `timeout` 0 a lock that is held raises at once. `label` names the lock in errors.
+    `before_wait` is called once if another one holds it; what it raises ends the attempt. Lock
     files are never removed: two processes could each lock a different file of the same name.
     """
     # Host names of other tools may contain any character, so the file's name is a hash.
@@ -89,18 +91,26 @@ def hold(
     try:
         mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         with _explained(file):
-            _acquire(descriptor, mode, label or f"{kind} {name!r}", timeout)
+            acquired = _try(descriptor, mode)
+        if not acquired:
+            before_wait()
+            with _explained(file):
+                _wait(descriptor, mode, label or f"{kind} {name!r}", timeout)
         yield
     finally:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, mode: int, what: str, timeout: float) -> None:
+def _wait(descriptor: int, mode: int, what: str, timeout: float) -> None:
     end = time.monotonic() + timeout
-    while True:
-        try:
-            return fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                raise Busy(f"another shctl process is working on {what}; try again") from None
+    while not _try(descriptor, mode):
+        if time.monotonic() >= end:
+            raise Busy(f"another shctl process is working on {what}; try again")
         time.sleep(_INTERVAL)
+
+
+def _try(descriptor: int, mode: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+        return True
+    return False

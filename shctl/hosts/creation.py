@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shctl.common import locks, names, steps
@@ -40,15 +41,14 @@ def create(
     be fetched. After any failure nothing of the host is left.
     """
     validate(hypervisor, request)
-    # A name that is taken is reported without waiting for its lock, and a wrong request without a
-    # download. Otherwise the plan under the locks is the first one.
-    early = request.install or request.if_not_exists or hypervisor.find_domain(request.name)
+    # Without a download and a host to keep, the plan under the locks is the first one.
+    early = request.install or request.if_not_exists
     if early and not make_plan(hypervisor, request).steps:
         keep()
         if request.start:
             power.start(hypervisor, request.name)
         return details.detail(hypervisor, hypervisor.domain(request.name))
-    with _media(request, progress) as media, _locks(request):
+    with _media(request, progress) as media, _locks(hypervisor, request):
         plan = make_plan(hypervisor, request, media)
         if plan.steps:
             creation = CreationSteps(hypervisor, plan.target, request.pool, media)
@@ -105,9 +105,11 @@ def _media(request: Request, progress: Progress) -> Iterator[Media | None]:
 
 
 @contextmanager
-def _locks(request: Request) -> Iterator[None]:
+def _locks(hypervisor: Hypervisor, request: Request) -> Iterator[None]:
+    # A name that is taken is reported without waiting for its lock.
+    plan_early = partial(make_plan, hypervisor, request)
     with ExitStack() as held:
-        held.enter_context(locks.hold("host", request.name))
+        held.enter_context(locks.hold("host", request.name, before_wait=plan_early))
         # Shared: hosts may be created on a network at the same time, but not while it is deleted.
         for name in sorted(set(request.networks)):
             held.enter_context(locks.hold("network", name, shared=True))

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
@@ -131,3 +131,14 @@ def test_only_root_can_reach_the_locks_under_any_umask() -> None:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o700
     assert path.parent.stat().st_mode & 0o022 == 0
+
+
+def test_held_lock_is_reported_before_the_wait() -> None:
+    reported: list[str] = []
+
+    def hold(name: str) -> AbstractContextManager[None]:
+        return locks.hold("host", name, timeout=0, before_wait=lambda: reported.append(name))
+
+    with hold("web1"), hold("web2"), pytest.raises(locks.Busy), hold("web1"):
+        pytest.fail("both hold it")
+    assert reported == ["web1"]
