@@ -135,7 +135,7 @@ def test_start_and_stop(
 def test_deletion_of_several_hosts_reads_each_host_once(
     hypervisor: Hypervisor, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(definitions, "MAX_AGE", 3600)
+    monkeypatch.setattr(definitions, "AGE_PER_DOMAIN", 3600)
     names = [f"counted{number}" for number in range(6)]
     for name in names:
         create(name)

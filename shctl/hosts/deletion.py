@@ -34,7 +34,8 @@ class BulkDeletion:
     """Deletions of one command, which share what is read of all hosts.
 
     Each host is planned from its own XML, read under its lock. What other hosts use is read once
-    for the command, and again after definitions.MAX_AGE: no lock keeps that from changing.
+    for several, and again once it is older than a reading of all takes: no lock keeps it from
+    changing.
     """
 
     def __init__(self, hypervisor: Hypervisor) -> None:

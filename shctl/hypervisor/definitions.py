@@ -8,9 +8,9 @@ from shctl.common.errors import NotFound
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 
-# Seconds. Other programs take no lock before they redefine a domain, so a check of what it uses is
-# always somewhat old when shctl acts on it. Reading 1,000 domains takes about as long.
-MAX_AGE = 1.0
+# Seconds for each domain. Other programs take no lock before they redefine one, so a check of what
+# all use is always as old as reading them takes: about 1 s for 1,000. No definition gets older.
+AGE_PER_DOMAIN = 0.001
 
 _Flags = tuple[bool, bool, bool]
 
@@ -60,17 +60,17 @@ class Definitions:
         snapshots = self._hypervisor.snapshot_uuids()
         # Last, so that the list is the newest of the four.
         domains = self._hypervisor.domains()
-        found = []
+        found, max_age = [], AGE_PER_DOMAIN * len(domains)
         for host in domains:
             flags = (host.uuid in active, host.uuid in saved, host.uuid in snapshots)
             with suppress(NotFound):  # deleted meanwhile
-                found.append(self._definition(host, flags))
+                found.append(self._definition(host, flags, max_age))
         return found
 
-    def _definition(self, host: Domain, flags: _Flags) -> Definition:
+    def _definition(self, host: Domain, flags: _Flags, max_age: float) -> Definition:
         entry = self._entries.get(host.uuid)
         now = time.monotonic()
-        if entry is None or entry.flags != flags or now - entry.read_at > MAX_AGE:
+        if entry is None or entry.flags != flags or now - entry.read_at > max_age:
             entry = self._entries[host.uuid] = _Entry(_read(host, flags), flags, now)
         return entry.definition
 

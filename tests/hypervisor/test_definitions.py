@@ -8,7 +8,7 @@ import pytest
 
 from shctl.common.errors import NotFound
 from shctl.hypervisor import definitions
-from shctl.hypervisor.definitions import MAX_AGE, Definitions
+from shctl.hypervisor.definitions import Definitions
 
 
 class Domain:
@@ -63,8 +63,9 @@ def hypervisor() -> Any:
 
 
 @pytest.fixture
-def known(hypervisor: Any) -> Definitions:
-    """Return definitions that have been read once."""
+def known(hypervisor: Any, monkeypatch: pytest.MonkeyPatch) -> Definitions:
+    """Return definitions of two domains that have been read once, and are good for 0.5 s."""
+    monkeypatch.setattr(definitions, "AGE_PER_DOMAIN", 0.25)
     found = Definitions(hypervisor)
     found.all()
     assert hypervisor.calls() == {"a": ["stored"], "b": ["stored"]}
@@ -95,7 +96,7 @@ def test_domain_that_changed_state_is_read_again(
 def test_outdated_domain_is_read_again(
     hypervisor: Any, known: Definitions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    later = time.monotonic() + MAX_AGE + 1
+    later = time.monotonic() + 1
     monkeypatch.setattr(definitions, "time", SimpleNamespace(monotonic=lambda: later))
     known.all()
     assert hypervisor.calls() == {"a": ["stored"], "b": ["stored"]}

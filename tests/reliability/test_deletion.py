@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 import pytest
 
 from shctl.common import paths
-from shctl.common.errors import NotFound
-from shctl.hosts import deletion_state
+from shctl.common.errors import Conflict, NotFound
+from shctl.hosts import deletion, deletion_state
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.definitions import Definitions
 from tests.rest_server import Client, serving
@@ -184,6 +184,24 @@ def test_r06_disk_that_another_host_has(disk: str) -> None:
     define_without_disk = OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>")
     define(define_without_disk)
     ok("hosts", "delete", "--yes", "x")
+
+
+@pytest.mark.usefixtures("_other")
+def test_r06_disk_that_another_host_gets_while_several_are_deleted() -> None:
+    for name in ("x", "y"):
+        create(name)
+    define(OTHER.format(""))
+    several = deletion.BulkDeletion(Hypervisor(URI))
+    several.delete("x")
+    define(
+        OTHER.format(DISK.format(VOLUMES / "y-sda")).replace(
+            "<name>", f"<uuid>{uuid('other')}</uuid><name>"
+        )
+    )
+    with pytest.raises(Conflict, match="also used by other"):
+        several.delete("y")
+    define(OTHER.format("").replace("<name>", f"<uuid>{uuid('other')}</uuid><name>"))
+    ok("hosts", "delete", "--yes", "y")
 
 
 @pytest.fixture(params=["detour", "symbolic link", "hard link"])
