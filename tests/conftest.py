@@ -12,13 +12,13 @@ import pytest
 from shctl.common import files
 from tests import guard, leftovers
 from tests.installations import Trees, serving
-from tests.leftovers import KEPT, Thing, snapshot
+from tests.leftovers import KEPT, Thing
 from tests.support import prepare
 
 WAIT = 5  # seconds; links go a moment after their domain
 IN_THROWAWAY = "SHCTL_THROWAWAY" in os.environ
 # Fixtures that need a hypervisor: tests that use them get the marker.
-NEEDING = {"look", "vlan10"}
+NEEDING = {"snapshot", "vlan10"}
 
 pytest_plugins = ["tests.scoreboard"]
 
@@ -71,7 +71,7 @@ def _unit_test(_nodeid: str) -> Iterator[None]:
 def _hypervisor_unchanged(nodeid: str) -> Iterator[None]:
     """Fail a test that leaves something behind or removes something; clean up after it."""
     leftovers.restart_daemons()  # a module's teardown may have failed
-    before = snapshot()
+    before = leftovers.snapshot()
     yield
     dead = leftovers.restart_daemons()
     passed = nodeid not in failed
@@ -98,6 +98,6 @@ def trees() -> Iterator[Trees]:
 
 
 @pytest.fixture
-def look() -> Callable[[], set[Thing]]:
+def snapshot() -> Callable[[], set[Thing]]:
     """Return a function that lists what exists now, to compare within a test."""
-    return lambda: snapshot() - KEPT
+    return lambda: leftovers.snapshot() - KEPT

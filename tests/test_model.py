@@ -23,7 +23,7 @@ from tests.support import connected, daemon, define, eventually, prepare, qemu_p
 
 pytestmark = pytest.mark.hypervisor
 
-Look = Callable[[], set[tuple[str, str]]]
+Snapshot = Callable[[], set[tuple[str, str]]]
 HOSTS = st.sampled_from(["a", "b", "c"])
 NETWORKS = st.sampled_from(["net1", "net2"])
 STEPS = 15
@@ -251,9 +251,9 @@ def _handlers() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_handlers")
-def test_model_sequences(look: Look, figures: Figures) -> None:
+def test_model_sequences(snapshot: Snapshot, figures: Figures) -> None:
     prepare()
-    before = look()
+    before = snapshot()
 
     # Shrinking a failure would repeat it for hours.
     @settings(
@@ -262,7 +262,7 @@ def test_model_sequences(look: Look, figures: Figures) -> None:
     )  # fmt: skip
     @given(SEQUENCES)
     def happens(sequence: list[tuple[Any, ...]]) -> None:
-        if look() != before:
+        if snapshot() != before:
             scrub()
         machine = Machine(killer)
         machine.create_network("net1")
@@ -270,7 +270,7 @@ def test_model_sequences(look: Look, figures: Figures) -> None:
             act(machine, *arguments)
             machine.check()
         machine.clear()
-        eventually(lambda: look() == before)
+        eventually(lambda: snapshot() == before)
         figures.count(f"sequences of {STEPS} steps")
 
     with forker() as killer:

@@ -31,7 +31,7 @@ def shctl() -> Iterator[Forker]:
 
 
 @pytest.fixture(scope="module")
-def deeds() -> Iterator[dict[str, str]]:
+def commands() -> Iterator[dict[str, str]]:
     with serving() as trees:
         yield {
             "create": f"{CREATE} --start",
@@ -46,11 +46,11 @@ def is_stopped(pid: int) -> bool:
 
 @pytest.mark.parametrize("name", ["create", "install", "delete"])
 def test_operation_in_progress_is_left_alone(
-    name: str, shctl: Forker, deeds: dict[str, str]
+    name: str, shctl: Forker, commands: dict[str, str]
 ) -> None:
     """Suspend the operation at each step in turn, run doctor, and let it finish."""
-    words, hypervisor = deeds[name].split(), Hypervisor(URI)
-    opposite = (deeds["create"] if name == "delete" else "hosts delete --yes k").split()
+    words, hypervisor = commands[name].split(), Hypervisor(URI)
+    opposite = (commands["create"] if name == "delete" else "hosts delete --yes k").split()
     shctl.run(*opposite)
     assert shctl.run(*words) == 0
     steps = len(shctl.trace)
@@ -91,13 +91,13 @@ def test_busy_host_is_not_checked(shctl: Forker) -> None:
     assert run("hosts", "delete", "--yes", "k").code == 0
 
 
-def test_several_doctors_at_once(shctl: Forker, look: Callable[[], object]) -> None:
-    before = look()
+def test_several_doctors_at_once(shctl: Forker, snapshot: Callable[[], object]) -> None:
+    before = snapshot()
     shctl.run(*CREATE.split(), kill_at=2)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: examine(Hypervisor(URI), fix=True), range(4)))
     assert {finding.result for one in found for finding in one} == {"fixed"}
-    eventually(lambda: look() == before)
+    eventually(lambda: snapshot() == before)
 
 
 def test_new_host_of_the_same_name_is_kept(shctl: Forker) -> None:

@@ -63,12 +63,12 @@ def test_a_name_is_unique(frontend: Frontend, web1: Answer) -> None:
 
 
 def test_creation_dry_run_changes_nothing(
-    frontend: Frontend, look: Callable[[], set[tuple[str, str]]]
+    frontend: Frontend, snapshot: Callable[[], set[tuple[str, str]]]
 ) -> None:
-    before, host = look(), {**HOST, "disks": [1, 2]}
+    before, host = snapshot(), {**HOST, "disks": [1, 2]}
     planned = frontend.run("hosts create", "dry", **host, start=True, dry_run=True)
     assert planned.ok
-    assert look() == before
+    assert snapshot() == before
     assert planned.data["name"] == "dry"
     steps = [(step["action"], step["target"]) for step in planned.data["steps"]]
     assert steps[0] == ("define", "host dry")

@@ -28,19 +28,19 @@ def test_libvirt_that_never_answered(away: None) -> None:
 def test_libvirt_that_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "RESTART", 0.5)
     create("here")
-    looks: list[str] = []
+    checks: list[str] = []
 
     def leave(_hypervisor: Hypervisor, name: str, _install: object) -> bool:
-        if not looks:
+        if not checks:
             daemon("kill", "libvirtd")
-        looks.append(name)
+        checks.append(name)
         return False
 
     monkeypatch.setitem(waiting._CONDITIONS, "running", leave)
     with pytest.raises(Unreachable):
         waiting.wait(Hypervisor("qemu:///system"), "here", "running", 30)
     daemon("start", "libvirtd")
-    assert len(looks) == 1
+    assert len(checks) == 1
     ok("hosts", "delete", "--yes", "here")
 
 

@@ -177,7 +177,7 @@ def test_removal_of_a_missing_domain_succeeds(real: Hypervisor) -> None:
         _ = host.state
 
 
-def test_states_have_virshs_names(real: Hypervisor) -> None:
+def test_states_are_named_as_in_virsh(real: Hypervisor) -> None:
     """Check shctl's names against libvirt's constants."""
     from shctl.hypervisor.state_names import domain_state
 

@@ -1,4 +1,4 @@
-"""libvirt's numbers of states and reasons, as shctl's words."""
+"""libvirt's state and reason codes as names."""
 
 import json
 

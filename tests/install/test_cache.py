@@ -332,11 +332,11 @@ def test_file_being_written_is_not_a_leftover(server: TreeServer, cache: Cache) 
     seen: list[list[Path]] = []
     url = f"{server.url}/kernel"
 
-    def look(done: int, total: int | None) -> None:
+    def check(done: int, total: int | None) -> None:
         assert list(cache.directory.glob(".*.part"))
         seen.append(cache.remove_leftovers())
 
-    with TreeClient() as client, cache.borrow(client, url, progress=look) as path:
+    with TreeClient() as client, cache.borrow(client, url, progress=check) as path:
         assert path.read_bytes() == KERNEL
     assert seen == [[]]
 

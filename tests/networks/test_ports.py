@@ -25,7 +25,7 @@ from tests.systemd_unit import as_service
 UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"
 OTHER = "0f0c1b9e-3c56-4b7e-9d55-2b9d5a3f7a01"
 STORED = f"<!-- made --><domain type='qemu'><name>a</name><uuid>{UUID}</uuid></domain>"
-LOOK = (
+READ_DEVICES = (
     "from shctl.networks import devices; d = devices.everywhere();"
     " print(d.complete, *sorted(d.names))"
 )
@@ -208,9 +208,9 @@ def unnamed() -> Iterator[str]:
         process.kill()
 
 
-def look(*as_whom: str) -> tuple[bool, set[str]]:
+def devices_seen(*as_whom: str) -> tuple[bool, set[str]]:
     """Read all devices in a separate process; return `complete` and the names."""
-    complete, *names = call(*as_whom, "python3", "-c", LOOK).split()
+    complete, *names = call(*as_whom, "python3", "-c", READ_DEVICES).split()
     return complete == "True", set(names)
 
 
@@ -234,12 +234,12 @@ def test_devices_of_all_namespaces() -> None:
 @pytest.mark.hypervisor
 def test_service_without_capabilities_sees_processes_but_enters_no_namespace() -> None:
     with unnamed() as device:
-        complete, names = look(*as_service())
+        complete, names = devices_seen(*as_service())
         assert (complete, device in names) == (True, True)
         with named("closed") as hidden:
-            complete, names = look(*as_service())
+            complete, names = devices_seen(*as_service())
             assert (complete, hidden in names, device in names) == (False, False, True)
-            assert look() == (True, {*names, hidden})
+            assert devices_seen() == (True, {*names, hidden})
 
 
 @pytest.mark.hypervisor
@@ -248,7 +248,7 @@ def test_hidden_processes_are_not_treated_as_absent() -> None:
     hiding = ["unshare", "--mount", "--propagation=private", "bash", "-c"]
     with unnamed() as device:
         script = 'mount -t proc -o hidepid=ptraceable proc /proc && exec "$@"'
-        complete, names = look(*hiding, script, "hiding", *as_service())
+        complete, names = devices_seen(*hiding, script, "hiding", *as_service())
         assert (complete, device in names) == (False, False)
 
 

@@ -1,6 +1,6 @@
-"""Scoreboard R01 to R03 and R08: all or nothing, and what lasts.
+"""Scoreboard R01 to R03 and R08: all or nothing, also after a restart of libvirtd.
 
-What a test leaves behind fails it: tests/conftest.py compares before and after.
+A test that leaves something behind fails: tests/conftest.py compares before and after.
 """
 
 import socket
@@ -39,7 +39,7 @@ def test_r01_define_fails() -> None:
 
 
 def test_r01_second_disk_fails() -> None:
-    """A file that libvirt does not know of stands where the second volume is to be."""
+    """The second volume's path is taken by a file that libvirt does not know."""
     other = VOLUMES / "x-sdb"
     other.write_text("precious")
     done = run(*CREATE)
@@ -49,7 +49,7 @@ def test_r01_second_disk_fails() -> None:
     other.unlink()
 
 
-def test_r01_volume_of_somebody_else_fails_before_anything_is_made() -> None:
+def test_r01_foreign_volume_fails_before_any_change() -> None:
     call("virsh", "vol-create-as", "shctl", "x-sda", "1M", "--format", "raw")
     done = run(*CREATE)
     assert done.code == 4
@@ -81,11 +81,11 @@ def test_r01_start_fails() -> None:
 
 
 def test_r01_reading_back_fails() -> None:
-    """A row without an owner gives libvirt's new port VLANs that are not its network's."""
+    """A row without an owner gives libvirt's new port the wrong VLANs."""
     create("probe", "--start")
     used = int(port_of("probe").removeprefix("vnet"))
     ok("hosts", "delete", "--yes", "probe")
-    # libvirt counts its ports up.
+    # libvirt numbers its ports consecutively.
     planted = f"vnet{used + 1}"
     call("ovs-vsctl", "--no-wait", "add-port", "br0", planted, "trunks=98,99")
     done = run(*CREATE)
@@ -95,11 +95,11 @@ def test_r01_reading_back_fails() -> None:
     call("ovs-vsctl", "--if-exists", "del-port", planted)
 
 
-# --- R02: undoing fails ------------------------------------------------------------------------
+# --- R02: rollback fails -----------------------------------------------------------------------
 
 
-def test_r02_undeletable_file_is_named_and_the_rest_undone() -> None:
-    """The start fails for want of memory, and the first volume has become a mount point."""
+def test_r02_undeletable_file_is_named_and_the_rest_rolled_back() -> None:
+    """The start fails for lack of memory, and the first volume has become a mount point."""
     hook = Path("/etc/libvirt/hooks/qemu")
     hook.parent.mkdir(exist_ok=True)
     volume = VOLUMES / "x-sda"
@@ -166,11 +166,11 @@ def test_r03_start_fails() -> None:
         restart("libvirtd")
 
 
-# --- R08: a new day ----------------------------------------------------------------------------
+# --- R08: libvirtd restarts --------------------------------------------------------------------
 
 
 def test_r08_libvirtd_restarted_and_run_wiped() -> None:
-    """As after a reboot of the hypervisor: what was stored is there, networks are active."""
+    """As after a reboot of the machine: definitions still exist, networks are active."""
     create("x", "--start")
     ok("hosts", "stop", "x", "--force")
     daemon("stop", "libvirtd")
@@ -185,7 +185,7 @@ def test_r08_libvirtd_restarted_and_run_wiped() -> None:
     ok("hosts", "delete", "--yes", "x")
 
 
-def test_r08_running_host_goes_on_while_libvirtd_restarts() -> None:
+def test_r08_running_host_survives_a_restart_of_libvirtd() -> None:
     create("x", "--start")
     pid, port = qemu_pid("x"), port_of("x")
     restart("libvirtd")

@@ -48,7 +48,7 @@ CONTROLS = {
     "half": b"\xc3",
     "surrogate": b"\xed\xb2\x9b",
 }
-# XML takes no controls of C0, so no domain has one in its name.
+# XML allows no C0 controls, so no domain has one in its name.
 NAMES = ["x\x9b2Jy", "x\x7fy", "x\u202ey", "x\u2028y", "x\u0085y", "x\u2066y"]
 
 
@@ -91,13 +91,13 @@ def test_r48_logs(kind: str, host: str, server: Running, figures: Figures) -> No
     assert raw == server.client.ask("GET", f"/hosts/{host}/log?raw=true").body == written
 
 
-def test_r48_a_log_that_is_followed(host: str) -> None:
+def test_r48_followed_log(host: str) -> None:
     follower = spawn("hosts", "log", host, "-f")
     assert follower.stdout
     (LOGS / f"{host}.log").write_bytes(b"one\x1b[2J\n")
     assert follower.stdout.readline() == "one\ufffd[2J\n"
     with (LOGS / f"{host}.log").open("ab") as log:
-        # Halves of a line feed, and of a character, that come apart.
+        # A line ending and a character, each split between two writes.
         for piece in (b"two\r", b"\nthr\xc3", b"\xa9\x9b\n"):
             log.write(piece)
             log.flush()
@@ -108,7 +108,7 @@ def test_r48_a_log_that_is_followed(host: str) -> None:
 
 @contextmanager
 def named(name: str) -> Iterator[None]:
-    """Have a domain of this name on the network hold."""
+    """Define a domain of this name on network `hold`."""
     define(
         f"<domain type='qemu'><name>{name}</name><memory>65536</memory><os><type>hvm</type></os>"
         "<devices><interface type='network'><source network='hold'/></interface></devices></domain>"
@@ -143,7 +143,7 @@ def test_r48_names(server: Running, figures: Figures) -> None:
     ok("networks", "delete", "--yes", "hold")
 
 
-def test_r48_tab_offers_no_name_that_cannot_be_typed() -> None:
+def test_r48_completion_omits_names_that_cannot_be_typed() -> None:
     ok("networks", "create", "hold", "--bridge", "br0", "--vlan", "9")
     with named(NAMES[0]), named("x-plain"):
         env = {"_SHCTL_COMPLETE": "bash_complete", "COMP_WORDS": "shctl hosts show x",
@@ -153,7 +153,7 @@ def test_r48_tab_offers_no_name_that_cannot_be_typed() -> None:
 
 
 def test_r48_trees() -> None:
-    """Paths in a tree, its messages, and what is fetched are the tree's words."""
+    """A tree's server controls its paths, its messages and its files."""
     with installations.serving() as trees:
         trees.server.files["/evil/.treeinfo"] = installations.TREEINFO.replace(
             "vmlinuz", "vm\x9b2J\u202e"
@@ -163,14 +163,14 @@ def test_r48_trees() -> None:
             assert (code, harmless(screen)) == (2, True), screen
 
 
-# --- Where logs are -----------------------------------------------------------------------------
+# --- Paths of logs ------------------------------------------------------------------------------
 
 SERIAL = Path("/var/log/libvirt/qemu/serial-of-old.log")
 
 
 @contextmanager
 def logging_to(path: str) -> Iterator[str]:
-    """Have a host of somebody else's whose serial console is a file."""
+    """Define a foreign host whose serial console is a file."""
     define(
         "<domain type='qemu'><name>old</name><memory>65536</memory><os><type>hvm</type></os>"
         f"<devices><serial type='file'><source path='{path}'/></serial></devices></domain>"
@@ -182,7 +182,7 @@ def logging_to(path: str) -> Iterator[str]:
         SERIAL.unlink(missing_ok=True)
 
 
-def test_r48_a_log_that_is_a_serial_port_of_type_file() -> None:
+def test_r48_serial_port_of_type_file() -> None:
     SERIAL.parent.mkdir(parents=True, exist_ok=True)
     with logging_to(str(SERIAL)) as host:
         assert ok("hosts", "log", host) == ""
@@ -237,7 +237,7 @@ def test_r48_only_regular_files_are_logs(kind: str, more: list[str], tmp_path: P
 
 
 @pytest.mark.parametrize("more", [[], ["--raw"]])
-def test_r48_of_a_log_without_end_the_newest_is_read(host: str, more: list[str]) -> None:
+def test_r48_end_of_a_huge_log_is_read(host: str, more: list[str]) -> None:
     with (LOGS / f"{host}.log.0").open("wb") as log:
         log.truncate(2**40)  # a hole
     (LOGS / f"{host}.log").write_text("the end\n")
@@ -255,7 +255,7 @@ def test_r48_of_a_log_without_end_the_newest_is_read(host: str, more: list[str])
     follower.communicate(timeout=HANG)
 
 
-def test_r48_a_log_that_grows_faster_than_it_is_read_has_an_end(host: str) -> None:
+def test_r48_log_that_grows_faster_than_it_is_read(host: str) -> None:
     log = LOGS / f"{host}.log"
     log.write_text("begin\n")
     writer = subprocess.Popen(["bash", "-c", f"yes >>{log}"], start_new_session=True)
@@ -270,7 +270,7 @@ def test_r48_a_log_that_grows_faster_than_it_is_read_has_an_end(host: str) -> No
 # --- The function -------------------------------------------------------------------------------
 
 
-def test_r48_what_is_shown() -> None:
+def test_r48_escaped_text() -> None:
     assert clean("plain \xe9 \u65e5 \U0001f600") == "plain \xe9 \u65e5 \U0001f600"
     assert (
         clean("a\x1bb\tc\nd\x9be\x7ff\u202eg\u2028h\udc9b")

@@ -1,6 +1,6 @@
-"""Scoreboard R05 and R06: deletion in every state, and nothing of anybody else's.
+"""Scoreboard R05 and R06: deletion in every state keeps foreign disks and files.
 
-What a test leaves behind fails it: tests/conftest.py compares before and after.
+A test that leaves something behind fails: tests/conftest.py compares before and after.
 """
 
 import json
@@ -85,7 +85,7 @@ WAYS = [("bios", "command line"), ("uefi", "server"), ("bios", "server"), ("uefi
 def test_r05_delete_in_every_state_and_twice(
     reach: Callable[[str], None], firmware: str, frontend: str, client: Client
 ) -> None:
-    """UEFI adds variables of the host's own (nvram)."""
+    """UEFI adds a file of variables (nvram)."""
     create("x", "--firmware", firmware)
     reach("x")
     if frontend == "server":
@@ -108,7 +108,7 @@ def test_r05_delete_with_snapshots(tmp_path: Path) -> None:
     assert "virsh blockcommit x sda" in done.err
     assert call("virsh", "dumpxml", "x") == stored
     call("qemu-img", "info", "--backing-chain", str(overlay))
-    # What blockcommit does with a host that runs.
+    # As blockcommit does for a running host.
     call("qemu-img", "commit", "-q", str(overlay))
     overlay.unlink()
     call("virsh", "detach-disk", "x", "sda", "--config")
@@ -120,14 +120,14 @@ def test_r05_delete_with_snapshots(tmp_path: Path) -> None:
     ok("hosts", "delete", "--yes", "x")
 
 
-def test_r05_delete_when_the_disk_has_gone_already() -> None:
+def test_r05_delete_when_the_disk_is_missing() -> None:
     create("x")
     (VOLUMES / "x-sda").unlink()
     ok("hosts", "delete", "--yes", "x")
 
 
 def test_r05_delete_when_the_disk_cannot_be_removed() -> None:
-    """The host stays, so that the deletion can be done again."""
+    """The host is kept, so that the deletion can be repeated."""
     create("x")
     with immutable(VOLUMES / "x-sda"):
         done = run("hosts", "delete", "--yes", "x")
@@ -137,14 +137,14 @@ def test_r05_delete_when_the_disk_cannot_be_removed() -> None:
     ok("hosts", "delete", "--yes", "x")
 
 
-# --- R06: not one foreign byte -----------------------------------------------------------------
+# --- R06: foreign disks and files --------------------------------------------------------------
 
 
 def content(path: Path) -> bytes:
     return path.read_bytes()[:4096]
 
 
-def test_r06_neighbour_with_a_longer_name() -> None:
+def test_r06_other_host_with_a_longer_name() -> None:
     for name in ("a", "a.b", "a-sda"):
         create(name)
         (VOLUMES / f"{name}-sda").write_bytes(name.encode())
@@ -173,7 +173,7 @@ def _other() -> Iterator[None]:
 @pytest.mark.parametrize(
     "disk", [DISK.format(VOLUMES / "x-sda"), VOLUME.format("x-sda")], ids=["path", "volume"]
 )
-def test_r06_disk_that_another_host_has(disk: str) -> None:
+def test_r06_disk_used_by_another_host(disk: str) -> None:
     create("x")
     define(OTHER.format(disk))
     (VOLUMES / "x-sda").write_bytes(b"shared")
@@ -206,7 +206,7 @@ def test_r06_disk_that_another_host_gets_while_several_are_deleted() -> None:
 
 @pytest.fixture(params=["detour", "symbolic link", "hard link"])
 def alias(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Return another path of host x's disk, which the host has to be made for first."""
+    """Create host x; return another path of its disk."""
     create("x")
     disk, other = VOLUMES / "x-sda", VOLUMES.parent / "alias"
     match request.param:
@@ -221,7 +221,7 @@ def alias(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 @pytest.mark.usefixtures("_other")
-def test_r06_disk_that_another_host_has_by_another_path(alias: Path) -> None:
+def test_r06_disk_used_by_another_host_by_another_path(alias: Path) -> None:
     define(OTHER.format(DISK.format(alias)))
     (VOLUMES / "x-sda").write_bytes(b"shared")
     done = run("hosts", "delete", "--yes", "x")
@@ -233,7 +233,7 @@ def test_r06_disk_that_another_host_has_by_another_path(alias: Path) -> None:
 
 @pytest.mark.usefixtures("_other")
 @pytest.mark.parametrize("folder", ["volumes/../volumes", "link"])
-def test_r06_own_disk_by_another_path_that_another_host_has(folder: str) -> None:
+def test_r06_own_disk_by_another_path_used_by_another_host(folder: str) -> None:
     """The host's XML and its metadata name one file by two paths."""
     create("x")
     disk, link = VOLUMES / "x-sda", VOLUMES.parent / "link"
@@ -292,14 +292,14 @@ def test_r06_disk_that_another_hosts_image_depends_on(disk: str, folder: Path) -
 
 
 @pytest.mark.usefixtures("_other")
-def test_r06_raw_disk_whose_guest_wrote_the_header_of_an_image(folder: Path) -> None:
-    """It cannot keep the disks of others that way."""
+def test_r06_raw_disk_on_which_the_guest_wrote_an_image_header(folder: Path) -> None:
+    """A guest cannot block the deletion of other hosts' disks that way."""
     (folder / "image").unlink()
     define(OTHER.format(image_disk("pool='images' volume='lower'", kind="raw")))
     ok("hosts", "delete", "--yes", "x")
 
 
-def test_r06_disk_that_a_hung_host_has() -> None:
+def test_r06_disk_used_by_a_hung_host() -> None:
     """Files that QEMU has open are found without its XML: libvirt 11 would wait for that."""
     create("x")
     create("hangs", "--start")
@@ -333,7 +333,7 @@ def test_r06_disk_attached_by_hand_is_kept(tmp_path: Path) -> None:
 
 
 def test_r06_volume_of_another_host_named_in_the_metadata_is_kept() -> None:
-    """The disk was exchanged by hand: what the metadata names is not what the host has."""
+    """The disk was exchanged by hand: the metadata names another volume than the XML."""
     create("x")
     create("y")
     call("virsh", "attach-disk", "x", str(VOLUMES / "y-sda"), "sdb", "--config", "--targetbus=scsi")
@@ -343,8 +343,8 @@ def test_r06_volume_of_another_host_named_in_the_metadata_is_kept() -> None:
     ok("hosts", "delete", "--yes", "y")
 
 
-def test_r06_a_host_that_goes_meanwhile_keeps_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor does it make the deletion fail."""
+def test_r06_host_deleted_meanwhile_keeps_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deletion does not fail either."""
     gone: Any = SimpleNamespace(
         uuid="1", hung=False, xml=lambda **_: _raise(NotFound("no host 'gone'"))
     )
@@ -360,8 +360,8 @@ def test_r06_a_host_that_goes_meanwhile_keeps_no_log(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("_other")
-def test_r06_log_that_a_copy_writes_to_stays() -> None:
-    """virt-clone copies where the console is logged."""
+def test_r06_log_written_by_a_copy_is_kept() -> None:
+    """virt-clone copies the path of the console log."""
     create("x", "--start")
     log = paths.console_logs() / "x.log"
     eventually(log.exists)

@@ -1,4 +1,4 @@
-"""Scoreboard R16 to R22: parts of the hypervisor that are dead, hang, lie or are full."""
+"""Scoreboard R16 to R22: parts of the hypervisor are dead, hung, wrong or full."""
 
 import os
 import signal
@@ -46,7 +46,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def test_r16_one_qemu_hangs(figures: Figures) -> None:
-    """Lists, shows and the other host's work go on; the deletion takes its time and ends."""
+    """Lists, shows and operations on the other host work; the deletion ends in time."""
     create("hangs", "--start")
     create("works", "--start")
     with stopped(qemu_pid("hangs")):
@@ -62,8 +62,8 @@ def test_r16_one_qemu_hangs(figures: Figures) -> None:
     ok("hosts", "delete", "--yes", "works")
 
 
-def test_r16_hung_qemu_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """libvirt waits for ever for an answer to what it asks QEMU to do."""
+def test_r16_hung_qemu_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libvirt waits for QEMU's responses without a timeout."""
     monkeypatch.setattr(power, "_QEMU_TIMEOUT", 0.5)
     create("hangs", "--start")
     hypervisor = Hypervisor(URI)
@@ -77,7 +77,7 @@ def test_r16_hung_qemu_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> 
     ok("hosts", "delete", "--yes", "hangs")
 
 
-def test_r17_killed_qemu_is_shown_as_crashed_and_its_port_goes() -> None:
+def test_r17_killed_qemu_is_shown_as_crashed_and_its_port_removed() -> None:
     create("dies", "--start")
     port = port_of("dies")
     os.kill(qemu_pid("dies"), signal.SIGKILL)
@@ -89,7 +89,7 @@ def test_r17_killed_qemu_is_shown_as_crashed_and_its_port_goes() -> None:
 
 
 @pytest.mark.parametrize("way", ["start", "create"])
-def test_r18_vswitchd_dead_at_a_start(way: str, figures: Figures) -> None:
+def test_r18_vswitchd_down_at_a_start(way: str, figures: Figures) -> None:
     if way == "start":
         create("early")
     before = set(port_rows())
@@ -108,16 +108,16 @@ def test_r18_vswitchd_dead_at_a_start(way: str, figures: Figures) -> None:
 
 
 @pytest.mark.parametrize("how", ["gone", "hangs"])
-def test_r19_switch_does_not_answer(how: str, figures: Figures) -> None:
+def test_r19_switch_does_not_respond(how: str, figures: Figures) -> None:
     create("quiet")
     with silent(how):
         for line in ("networks create x --bridge br0 --vlan 3", "hosts start quiet"):
             with figures.within(6, "error"):
                 assert run(*line.split()).code == 6
-        # What needs no switch is not held up.
+        # Commands that need no switch are not delayed.
         assert run("hosts", "list").code == 0
         assert run("networks", "list").code == 0
-        # Nor is the deletion of a host that has no port.
+        # Neither is the deletion of a host without a port.
         assert state("quiet") == "shut off"
         ok("hosts", "delete", "--yes", "quiet")
     assert run("networks", "show", "x").code == 3
@@ -148,7 +148,7 @@ def silent(how: str) -> Iterator[None]:
 
 @pytest.fixture
 def next_port() -> str:
-    """Return the name that libvirt gives its next port; it counts them up."""
+    """Return the name of libvirt's next port; the numbers are consecutive."""
     create("probe", "--start")
     used = int(port_of("probe").removeprefix("vnet"))
     ok("hosts", "delete", "--yes", "probe")
@@ -169,7 +169,7 @@ OWNERS = ["a host that is off", "nobody"]
 
 @pytest.fixture
 def owner(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    """Return the UUID of whose row is left over."""
+    """Return the UUID of the stale row's owner."""
     create("owner")
     uuid = str(run("-o", "json", "hosts", "show", "owner").json["id"])
     if request.param == "a deleted host":
@@ -191,7 +191,7 @@ def owner(request: pytest.FixtureRequest) -> Iterator[str | None]:
     indirect=["owner"],
 )
 def test_r20_stale_row(owner: str | None, columns: list[str], next_port: str) -> None:
-    """A stale port is removed; with one of another owner, the host gets its tag or does not start.
+    """A stale port is removed; if it has another owner, the host gets its tag or does not start.
 
     libvirt 11 writes the tag into a row that it takes over, libvirt 9 does not.
     """
@@ -209,7 +209,7 @@ def test_r20_stale_row(owner: str | None, columns: list[str], next_port: str) ->
     vsctl("--if-exists", "del-port", next_port)
 
 
-def test_r20_stale_row_with_the_right_tag_does_no_harm(next_port: str) -> None:
+def test_r20_stale_row_with_the_right_tag_is_harmless(next_port: str) -> None:
     vsctl("add-port", "br0", next_port, "tag=10")
     create("late", "--start")
     assert port_rows()[next_port]["tag"] == 10
@@ -240,7 +240,7 @@ def test_r20_host_that_libvirtd_starts_after_a_power_cut() -> None:
     create("late", "--autostart")
     uuid = run("-o", "json", "hosts", "show", "late").json["id"]
     daemon("stop", "libvirtd")
-    rmtree("/run/libvirt/qemu")  # which says, too, that hosts were started already
+    rmtree("/run/libvirt/qemu")  # it also records that hosts were autostarted
     vsctl("add-port", "br0", "vnet0", "tag=99", *ids("vnet0", uuid))
     call(sys.executable, "-m", "shctl.networks.stale_ports")
     daemon("start", "libvirtd")
@@ -251,7 +251,7 @@ def test_r20_host_that_libvirtd_starts_after_a_power_cut() -> None:
 
 
 def vsctl(*arguments: str) -> None:
-    """Change the database alone, as it is found after a power cut."""
+    """Change only the database, as after a power cut."""
     call("ovs-vsctl", "--no-wait", *arguments)
 
 
@@ -260,7 +260,7 @@ def ids(port: str, owner: str | None) -> list[str]:
 
 
 def test_r22_volumes_do_not_fit(tmp_path: Path) -> None:
-    """The third of three volumes finds no room; the first two go again."""
+    """The third of three volumes does not fit; the first two are removed."""
     call("mount", "-t", "tmpfs", "-o", "nr_inodes=3,size=1m", "small", str(tmp_path))
     call("virsh", "pool-create-as", "small", "dir", "--target", str(tmp_path))
     try:

@@ -1,4 +1,4 @@
-"""Answers in initrds of every compression that Linux knows, by a real Linux that unpacks them."""
+"""Answers in initrds of every compression that Linux supports, unpacked by a real Linux."""
 
 import bz2
 import gzip
@@ -18,10 +18,10 @@ from tests.support import eventually, ok, run
 
 pytestmark = pytest.mark.usefixtures("vlan10")
 
-# Every byte there is, and a line end that Windows writes.
+# All byte values, and a Windows line ending.
 ANSWER = bytes(range(256)) * 40 + b"\r\n"
 SHOWS = "for f in /answer /nocloud/user-data; do echo $(sha256sum $f); done; echo that is all"
-# What early microcode is packed in: an archive of its own, before the one that matters.
+# Early microcode is a separate archive before the main one.
 EARLY = linux_guest.archive({"kernel/x86/microcode/GenuineIntel.bin": b"m" * 1001})
 
 
@@ -29,7 +29,7 @@ def _run(*argv: str) -> Callable[[bytes], bytes]:
     return lambda data: subprocess.run(argv, input=data, capture_output=True, check=True).stdout
 
 
-# By what CONFIG_RD_* of Linux calls them; Linux has no CRC64 for xz.
+# Named as in Linux's CONFIG_RD_*; Linux does not support CRC64 for xz.
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "none": bytes,
     "gzip": gzip.compress,
@@ -49,8 +49,8 @@ if rounds(2, 1) > 1:  # each takes some seconds
     SHAPES |= MORE
 
 
-def test_linux_has_them_all() -> None:
-    """The kernel of these tests, that is: what it cannot unpack nobody would miss."""
+def test_linux_supports_all_compressions() -> None:
+    """Otherwise the tests of a compression would prove nothing."""
     config = next(linux_guest.UNPACKED.glob("boot/config-*")).read_text()
     built = re.findall(r"^CONFIG_RD_([A-Z0-9]+)=y", config, re.MULTILINE)
     assert {name.lower() for name in built} == PACKERS.keys() - {"none"}
@@ -75,11 +75,11 @@ def test_r49_linux_finds_the_answers(
 
 
 @pytest.mark.parametrize("start", [b"\x04\x22\x4d\x18", b"x"], ids=["lz4 of frames", "unknown"])
-def test_r49_answers_that_linux_would_not_find_are_refused(start: bytes, trees: Trees) -> None:
+def test_r49_answers_that_linux_could_not_unpack_are_refused(start: bytes, trees: Trees) -> None:
     location = trees.add("odd", guests.kernel("x", guests.End.HALT), start * 1000)
     done = run(*arguments("packed", location, "--inject-text", "ks.cfg=x"))
     assert (done.code, one_line(done)) == (2, True), done
     assert "so the files would be ignored" in done.err
-    # Without answers it is the kernel's own affair.
+    # Without answers the kernel may support it.
     ok(*arguments("packed", location))
     delete("packed")

@@ -1,6 +1,6 @@
-"""Scoreboard R32, the command line's half: names that mean to do harm.
+"""Scoreboard R32 for the command line: hostile names.
 
-Each is refused, or does no more than be looked up; and none ever makes the canary's file.
+Each is refused or merely looked up, and none creates the canary file.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ PLAIN = [
     "a\\nb", "$'a'", "a{b,c}", "[::1]", "127.0.0.1:80", "a//b", "./a",
 ]  # fmt: skip
 NAMES = [*PLAIN, *(mold.format(c=CANARY) for mold in MOLDS)]
-# By hand above: these are names that the rules allow.
+# Covered above: the rules allow these names.
 ALLOWED_HOSTS = {"sda", "null", "true", "0x10", "1e3"}
 ALLOWED_NETWORKS = {
     *ALLOWED_HOSTS, "A", "Web1", "WEB", "a_b", "a.", "a-", "a.-b", "a-.b", "None", "NaN", "CON",
@@ -61,14 +61,14 @@ def _canary() -> Iterator[None]:
 
 
 def outcome(*arguments: str) -> int:
-    """Run the command line in this process, which spares the time of 400 others."""
+    """Run the command line in this process, which is faster than 400 processes."""
     with pytest.raises(SystemExit) as caught:
         root.main(list(arguments))
     assert isinstance(caught.value.code, int)
     return caught.value.code
 
 
-def test_r32_there_are_enough() -> None:
+def test_r32_number_of_names() -> None:
     assert len(set(NAMES)) >= 200
 
 
@@ -111,7 +111,7 @@ def test_r32_hostile_options(option: str, capfd: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("kind", ["hosts", "networks"])
 def test_r32_hostile_names_in_requests(kind: str, tmp_path: Path, figures: Figures) -> None:
-    """A name with a slash in it, or none at all, is a path that does not exist."""
+    """A name with a slash, or an empty one, makes a path that does not exist."""
     allowed = ALLOWED_HOSTS if kind == "hosts" else ALLOWED_NETWORKS
     body = {"hosts": {"memory": 64, "disks": [1], "networks": ["vlan10"]},
             "networks": {"bridge": "br0", "vlan": 7}}[kind]  # fmt: skip
@@ -128,7 +128,7 @@ def test_r32_hostile_names_in_requests(kind: str, tmp_path: Path, figures: Figur
 
 
 def test_r32_as_processes() -> None:
-    """What a process can be given at all, byte for byte."""
+    """All names that can be arguments of a process, as bytes."""
     for name in ["$(touch /run/canary)", "a\nb", "\udcff\udcfe", "--yes", "\x1b[31m"]:
         done = run("hosts", "create", "--memory=64", "--disk=1", "--network=vlan10", "--", name)
         assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)

@@ -41,7 +41,7 @@ from tests.support import (
 
 pytestmark = pytest.mark.usefixtures("vlan10")
 
-SOON = 5  # seconds, which the scoreboard allows between the installer's end and the disk
+SOON = 5  # seconds that the scoreboard allows from the installer's end to the boot from disk
 
 
 def says_hello(name: str) -> None:
@@ -58,7 +58,7 @@ def sleeps(process: "subprocess.Popen[str]") -> bool:
 
 
 def from_disk_once(name: str) -> None:
-    """Check that a host has been installed and runs from its disk, started for that once."""
+    """Check that a host is installed and runs from its disk, after a single start."""
     assert install_of(name)["phase"] == "installed"
     assert state(name) == "running"
     eventually(lambda: boots_from_disk(name))
@@ -104,7 +104,7 @@ def test_r26_deadline_fails_and_keeps_the_host_running(name: str, end: End, tree
     assert install_of(name)["reason"].startswith("deadline")
     assert state(name) == "running"
     assert SAY in log_of(name)
-    # Seen, it may go like any other host, and starts from its disk then.
+    # Once reported, it may power off like any other host, and then boots from disk.
     ok("hosts", "stop", name, "--force")
     ok("hosts", "start", name)
     eventually(lambda: boots_from_disk(name))
@@ -156,16 +156,16 @@ def test_r27_clean_stop_and_reboot_are_refused(name: str, trees: Trees) -> None:
     assert state(name) == "running"
 
 
-def test_r27_started_from_its_disk_by_another_tool(name: str, trees: Trees) -> None:
-    """The installer was cut off, and virsh started the host before anybody had looked."""
+def test_r27_started_from_disk_by_another_tool(name: str, trees: Trees) -> None:
+    """The installer was killed, and virsh started the host before shctl noticed."""
     begin(name, trees.of(End.HALT))
     virsh("destroy", name)
     virsh("start", name)
     assert "powered off" in failure(name)
 
 
-def test_r24_started_from_its_disk_by_another_tool(name: str, trees: Trees) -> None:
-    """The installer had ended well, and virsh started the host before anybody had looked."""
+def test_r24_started_from_disk_by_another_tool(name: str, trees: Trees) -> None:
+    """The installer had ended normally, and virsh started the host before shctl noticed."""
     begin(name, trees.of(End.RESET))
     wait_until_off(name)
     virsh("start", name)
@@ -176,7 +176,7 @@ def test_r24_started_from_its_disk_by_another_tool(name: str, trees: Trees) -> N
 
 
 @pytest.mark.parametrize("finisher", ["wait", "show", "start", "doctor"])
-def test_r28_watcher_killed_in_mid_install(name: str, finisher: str, trees: Trees) -> None:
+def test_r28_watcher_killed_during_the_installation(name: str, finisher: str, trees: Trees) -> None:
     watcher = spawn(*arguments(name, trees.of(End.RESET, after=0.5), "--wait"))
     eventually(lambda: name in virsh("list", "--name"))
     eventually(lambda: 'complete="no"' not in virsh("dumpxml", name))
@@ -195,26 +195,26 @@ def test_r28_watcher_killed_in_mid_install(name: str, finisher: str, trees: Tree
 
 @pytest.mark.parametrize("delay", [0, 0.15, 0.3])
 def test_r28_watcher_killed_in_the_switch_to_disk(name: str, delay: float, trees: Trees) -> None:
-    """The kill comes some time after the installer's end: before, in and after the second start."""
+    """The kill follows the installer's end: before, during and after the second start."""
     begin(name, trees.of(End.RESET))
     installer = qemu_process(name)
     watcher = spawn("hosts", "wait", name, "--for", "installed")
     eventually(lambda: not installer.exists())
-    time.sleep(delay)  # a moment is what the test is about
+    time.sleep(delay)  # the moment of the kill is the test's parameter
     watcher.kill()
     finish(watcher)
     ok("hosts", "wait", name, "--for", "installed")
     from_disk_once(name)
 
 
-def test_r28_many_watchers_start_it_once(name: str, trees: Trees) -> None:
+def test_r28_many_watchers_start_the_host_once(name: str, trees: Trees) -> None:
     begin(name, trees.of(End.RESET))
     watchers = [spawn("hosts", "wait", name, "--for", "installed") for _ in range(4)]
     assert [finish(watcher).code for watcher in watchers] == [0] * 4
     from_disk_once(name)
 
 
-def test_r28_libvirtd_killed_in_mid_install(name: str, trees: Trees) -> None:
+def test_r28_libvirtd_killed_during_the_installation(name: str, trees: Trees) -> None:
     """QEMU runs on without libvirtd, and a waiting command continues."""
     begin(name, trees.of(End.RESET, after=1))
     watcher = spawn("hosts", "wait", name, "--for", "installed")
@@ -226,7 +226,7 @@ def test_r28_libvirtd_killed_in_mid_install(name: str, trees: Trees) -> None:
 
 
 def test_r28_libvirtd_restarted_after_the_end(trees: Trees) -> None:
-    """libvirt has then forgotten how the installer ended."""
+    """After a restart, libvirt does not know how the installer ended."""
     begin("well", trees.of(End.RESET))
     begin("badly", trees.of(End.HALT))
     virsh("destroy", "badly")
@@ -239,7 +239,7 @@ def test_r28_libvirtd_restarted_after_the_end(trees: Trees) -> None:
     delete("well", "badly")
 
 
-# --- R13: deleting meanwhile --------------------------------------------------------------------
+# --- R13: deletion meanwhile --------------------------------------------------------------------
 
 
 def test_r13_deleted_during_its_installation(name: str, trees: Trees) -> None:
@@ -254,7 +254,7 @@ def test_r13_deleted_during_its_installation(name: str, trees: Trees) -> None:
 
 
 def test_r13_deleted_during_its_download(name: str, trees: Trees) -> None:
-    """There is no host yet that could be deleted; interrupted, the creation leaves nothing."""
+    """There is no host to delete yet; an interrupted creation leaves nothing."""
     location = trees.of(End.RESET)
     path = next(p for p in trees.server.files if p.endswith("initrd.img"))
     asked = []

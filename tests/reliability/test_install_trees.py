@@ -1,4 +1,4 @@
-"""Scoreboard R29 to R31: trees that fail leave one line and nothing else; umask does no harm."""
+"""Scoreboard R29 to R31: failing trees cause a one-line error and leave nothing; umask."""
 
 import hashlib
 import os
@@ -35,14 +35,14 @@ CACHE = Path("/var/cache/shctl/trees")
 
 
 def when_whole(mode: Mode, begin: bytes = KERNEL) -> Mode:
-    """Let the file seem to be there until it is fetched."""
+    """Let the file appear to exist until it is downloaded."""
     return (
         lambda handler: handler.answer(206, begin) if "Range" in handler.headers else mode(handler)
     )
 
 
 def refused(name: str, location: str, *more: str) -> Done:
-    """Create a host, which has to fail and to leave nothing; return how."""
+    """Create a host, which must fail and leave nothing; return the result."""
     cached = {path.name for path in CACHE.glob("*.*")}
     done = run(*arguments(name, location, *more))
     assert one_line(done), done
@@ -74,7 +74,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_r29_r30_bad_kernel_leaves_one_line_and_nothing(name: str, trees: Trees) -> None:
+def test_r29_r30_bad_kernel_causes_one_line_and_leaves_nothing(name: str, trees: Trees) -> None:
     location = trees.of(End.RESET)
     mode, code, words = BAD[name]
     trees.server.modes[f"/reset/{KERNEL_PATH}"] = when_whole(mode)
@@ -91,7 +91,7 @@ def test_r29_redirect_loop(trees: Trees) -> None:
 
 
 def test_r29_endless(trees: Trees) -> None:
-    """Of a text that is; a kernel would have to go on for 1 GiB."""
+    """For a text file; an endless kernel would take 1 GiB."""
     location = trees.of(End.RESET)
     trees.server.modes["/reset/.treeinfo"] = treeserver.endless
     done = refused("bad", location)
@@ -99,13 +99,13 @@ def test_r29_endless(trees: Trees) -> None:
 
 
 def test_r29_bad_initrd(trees: Trees) -> None:
-    """The kernel has been fetched already."""
+    """The kernel has already been downloaded."""
     location = trees.of(End.RESET)
     trees.server.modes[f"/reset/{INITRD_PATH}"] = when_whole(too_short, INITRD)
     assert refused("bad", location).code == 7
 
 
-def test_r53_initrd_that_becomes_a_page(trees: Trees) -> None:
+def test_r53_initrd_that_changes_into_a_page(trees: Trees) -> None:
     """It changes between the check and the download."""
     location = trees.of(End.RESET)
     page = treeserver.serve(b"<html>busy</html>")
@@ -121,7 +121,7 @@ def test_r29_refused_connection() -> None:
     assert (done.code, "refused" in done.err) == (7, True), done
 
 
-def test_r29_no_tree_says_what_was_tried(trees: Trees) -> None:
+def test_r29_error_without_a_tree_lists_what_was_tried(trees: Trees) -> None:
     done = refused("bad", trees.server.url)
     assert done.code == 2
     assert "404 for .treeinfo treeinfo" in done.err
@@ -146,7 +146,7 @@ def test_impossible_injection_is_refused_before_anything_is_fetched(
     assert trees.server.requests == []
 
 
-# --- R31: files that QEMU's own user has to read ------------------------------------------------
+# --- R31: files that QEMU's user must read ------------------------------------------------------
 
 
 @pytest.mark.parametrize("answer", [False, True], ids=["plain", "injected"])
@@ -162,7 +162,7 @@ def test_r31_umask_077_boots(answer: bool, trees: Trees, tmp_path: Path) -> None
     delete("mask")
 
 
-def test_injected_answers_are_for_qemu_alone(trees: Trees) -> None:
+def test_only_qemu_can_read_injected_answers(trees: Trees) -> None:
     secret = "correcthorse"
     location = trees.of(End.HALT)
     ok(*arguments("secret", location, "--inject-text", f"ks.cfg=rootpw {secret}"))
@@ -176,7 +176,7 @@ def test_injected_answers_are_for_qemu_alone(trees: Trees) -> None:
 
 
 def readable_by_others() -> Iterator[Path]:
-    """Yield all files of shctl's and libvirt's, and all command lines, that others can read."""
+    """Yield the files of shctl and libvirt, and command lines, that other users can read."""
     for top in ("/var/lib/shctl", "/var/log", "/var/cache/shctl", "/etc/libvirt", "/run/libvirt"):
         for path in Path(top).rglob("*"):
             if path.is_file() and path.stat().st_mode & 0o004 and path.stat().st_size < 2**20:
@@ -184,11 +184,11 @@ def readable_by_others() -> Iterator[Path]:
     yield from (path for path in Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK))
 
 
-# --- The second host of the day -----------------------------------------------------------------
+# --- Cached trees -------------------------------------------------------------------------------
 
 
 def test_second_create_transfers_no_kernel(trees: Trees) -> None:
-    """But the first bytes, which show that it is one."""
+    """Except the first bytes, which prove that it is a kernel."""
     location = trees.of(End.HALT)
     ok(*arguments("first", location))
     before = dict(trees.server.sent)
@@ -200,8 +200,8 @@ def test_second_create_transfers_no_kernel(trees: Trees) -> None:
     delete("first", "second")
 
 
-def test_forgotten_cache_changes_nothing_for_a_host(trees: Trees) -> None:
-    """Its boot files are its own."""
+def test_deleted_cache_does_not_affect_a_host(trees: Trees) -> None:
+    """A host has its own boot files."""
     ok(*arguments("own", trees.of(End.HALT)))
     ok("trees", "cached", "--forget")
     assert (BOOT / "own" / "kernel").exists()

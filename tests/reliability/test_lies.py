@@ -1,7 +1,7 @@
-"""Scoreboard R39: metadata that lies, copies of hosts, and names that are no file names.
+"""Scoreboard R39: false metadata, copies of hosts, and names that are not file names.
 
-Anybody in group libvirt writes metadata, and virt-clone copies it: nothing that it lists goes
-unless it is a disk of that very host.
+Anyone in group libvirt can write metadata, and virt-clone copies it: nothing that it lists is
+removed unless it is a disk of the same host.
 """
 
 import json
@@ -60,7 +60,7 @@ def plant(listed: str = "", attributes: str = "", devices: str = "", *, name: st
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    """Remove what a test left of the liar, by its UUID: virsh takes no name like `..`."""
+    """Remove the test's domain by UUID: virsh does not accept names like `..`."""
     yield
     with connected() as connection:
         for found in connection.listAllDomains():
@@ -69,7 +69,7 @@ def _forget() -> Iterator[None]:
 
 
 def facts(*tops: Path) -> dict[str, object]:
-    """Return all that there is to know of files, mode and owner included."""
+    """Return contents and attributes of files, including mode and owner."""
     found: dict[str, object] = {}
     for path in (file for top in tops for file in (top, *sorted(top.rglob("*")))):
         seen = path.lstat()
@@ -80,7 +80,7 @@ def facts(*tops: Path) -> dict[str, object]:
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Iterator[Path]:
-    """Return a directory with files of others, one of them a volume of a pool."""
+    """Return a directory with foreign files, one of them a volume of a pool."""
     for name in ("secret", "image.iso"):
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "directory").mkdir()
@@ -130,7 +130,7 @@ def by_doctor_as_service() -> None:
 
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("attributes", ATTRIBUTES[: rounds(4, 2)])
-def test_r39_nothing_but_disks_of_the_host_goes(lie: str, attributes: str, foreign: Path) -> None:
+def test_r39_only_disks_of_the_host_are_removed(lie: str, attributes: str, foreign: Path) -> None:
     before = facts(foreign)
     plant(LIES[lie].format(d=foreign), attributes)
     by_doctor() if "complete" in attributes else by_command()
@@ -155,7 +155,7 @@ def test_r39_service_removes_no_more(lie: str, foreign: Path, tmp_path: Path) ->
     [("cdrom", ""), ("disk", "<readonly/>"), ("disk", "<shareable/>")],
     ids=["cdrom", "readonly", "shareable"],
 )
-def test_r39_disk_that_is_not_the_hosts_alone_stays(device: str, more: str, foreign: Path) -> None:
+def test_r39_shared_disk_is_kept(device: str, more: str, foreign: Path) -> None:
     path = foreign / "secret"
     disk = DISK.format(device=device, path=path, more=more)
     plant(f'<disk path="{path}"/><volume pool="isos" name="image.iso"/>', BOUND, disk)
@@ -164,7 +164,7 @@ def test_r39_disk_that_is_not_the_hosts_alone_stays(device: str, more: str, fore
     assert facts(foreign) == before
 
 
-def test_r39_link_in_the_xml_does_not_lead_elsewhere(foreign: Path) -> None:
+def test_r39_link_in_the_xml_is_not_followed(foreign: Path) -> None:
     path = foreign / "link"
     plant(f'<disk path="{path}"/>', BOUND, DISK.format(device="disk", path=path, more=""))
     before = facts(foreign / "secret")
@@ -172,8 +172,8 @@ def test_r39_link_in_the_xml_does_not_lead_elsewhere(foreign: Path) -> None:
     assert facts(foreign / "secret") == before
 
 
-def test_r39_path_of_the_xml_goes_and_not_its_alias(tmp_path: Path) -> None:
-    """The two name one file; a disk of the host is what its XML calls so."""
+def test_r39_path_in_the_xml_is_removed_and_not_its_alias(tmp_path: Path) -> None:
+    """Both name one file; the XML determines which path is the host's disk."""
     (tmp_path / "own.img").write_bytes(b"own")
     (tmp_path / "alias").hardlink_to(tmp_path / "own.img")
     disk = DISK.format(device="disk", path=tmp_path / "own.img", more="")
@@ -182,8 +182,8 @@ def test_r39_path_of_the_xml_goes_and_not_its_alias(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["alias"]
 
 
-def test_r39_modes_of_foreign_files_stay(tmp_path: Path) -> None:
-    """doctor makes disks private; metadata could name anything."""
+def test_r39_modes_of_foreign_files_are_kept(tmp_path: Path) -> None:
+    """doctor makes disks private; metadata could name any file."""
     for name in ("a", "b"):
         (tmp_path / name).touch()
         (tmp_path / name).chmod(0o644)
@@ -203,7 +203,7 @@ def test_r39_modes_of_foreign_files_stay(tmp_path: Path) -> None:
 
 @pytest.fixture
 def booted() -> Iterator[None]:
-    """Leave what an installation has at all times: boot files of its own."""
+    """Create a host's boot files, as during an installation."""
     (paths.boot_files() / "web1").mkdir(parents=True)
     (paths.boot_files() / "web1" / "kernel").touch()
     yield
@@ -214,8 +214,8 @@ def booted() -> Iterator[None]:
 @pytest.mark.usefixtures("booted")
 @pytest.mark.parametrize("name", [".", "..", "x" * 230])
 @pytest.mark.parametrize("phase", ["installing", "finishing"])
-def test_r39_name_that_is_no_file_name(name: str, phase: str) -> None:
-    """On libvirt's test driver: the real one loses its own files to a domain called `..`."""
+def test_r39_name_that_is_not_a_file_name(name: str, phase: str) -> None:
+    """On libvirt's test driver: the QEMU driver loses its own files to a domain `..`."""
     found = Hypervisor("test:///default")
     xml = HOST.format(
         name=name, uuid=UUID, listed=OPEN.format(phase), attributes='created="x"', devices=""
@@ -239,7 +239,7 @@ def test_r39_name_that_is_no_file_name(name: str, phase: str) -> None:
 @pytest.mark.parametrize(
     "derive", [boot_files.directory, boot_files.remove_boot_files, log_path, qemulog.path]
 )
-def test_r39_no_path_comes_of_such_a_name(derive: Callable[[str], object], name: str) -> None:
+def test_r39_no_path_comes_from_such_a_name(derive: Callable[[str], object], name: str) -> None:
     with pytest.raises(InvalidInput, match="cannot be the name of a file"):
         derive(name)
 
@@ -257,7 +257,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_r39_odd_metadata_is_no_unexpected_failure(odd: str) -> None:
+def test_r39_invalid_metadata_is_not_an_unexpected_error(odd: str) -> None:
     plant(ODD[odd], 'created="&#x9b;31m"')
     installation.advance_all(Hypervisor(URI))
     shown = run("-o", "json", "hosts", "show", "evil")
@@ -271,7 +271,7 @@ def test_r39_odd_metadata_is_no_unexpected_failure(odd: str) -> None:
 
 
 def test_r39_metadata_deeper_than_parsers_go() -> None:
-    """libvirt takes it, 255 elements deep, and puts it two deeper."""
+    """libvirt accepts it 255 elements deep, and stores it two levels deeper."""
     plant()
     deep = "<host>" + "<a>" * 254 + "</a>" * 254 + "</host>"
     with connected() as connection:
@@ -285,7 +285,7 @@ def test_r39_metadata_deeper_than_parsers_go() -> None:
 
 
 def clone(original: str, copy: str) -> Path:
-    """Clone a host with its disk, as virt-clone does in 3 s; return the new disk."""
+    """Clone a host and its disk like virt-clone, which takes 3 s; return the new disk."""
     call("virsh", "vol-clone", "--pool", "shctl", f"{original}-sda", f"{original}-sda-clone")
     root = etree.fromstring(call("virsh", "dumpxml", "--inactive", original))
     for tag in ("uuid", "devices/interface"):
@@ -376,7 +376,7 @@ def test_r39_clone_of_an_interrupted_host_is_left_by_doctor() -> None:
     call("virsh", "vol-delete", disk.name, "shctl")
 
 
-def test_r39_renamed_host_keeps_its_disks_until_it_goes() -> None:
+def test_r39_renamed_host_keeps_its_disks_until_its_deletion() -> None:
     create("web1")
     call("virsh", "domrename", "web1", "web9")
     again = run(*"hosts create web1 --memory 64 --disk 1 --network vlan10".split())
@@ -387,7 +387,7 @@ def test_r39_renamed_host_keeps_its_disks_until_it_goes() -> None:
 
 
 @pytest.mark.parametrize("attributes", ["", BOUND])
-def test_r39_interrupted_creation_takes_volumes_of_its_own_name_alone(attributes: str) -> None:
+def test_r39_interrupted_creation_removes_only_volumes_of_its_name(attributes: str) -> None:
     for name in ("evil-sda", "evil-x-sda", "evilsda", "other-sda"):
         call("virsh", "vol-create-as", "shctl", name, "1M", "--format", "raw")
     names = ("evil-sda", "evil-x-sda", "other-sda")
@@ -429,7 +429,7 @@ def victim() -> Iterator[Path]:
 
 @pytest.mark.parametrize("name", ["secret", "victim", "link"])
 @pytest.mark.parametrize("by", [by_command, by_doctor])
-def test_r39_uefi_variables_of_others_stay(
+def test_r39_foreign_uefi_variables_are_kept(
     name: str, by: Callable[[], None], victim: Path, foreign: Path
 ) -> None:
     """libvirt would remove any file that the XML names as nvram."""
@@ -446,7 +446,7 @@ def test_r39_uefi_variables_of_others_stay(
     own.unlink(missing_ok=True)
 
 
-def test_r39_own_uefi_variables_go() -> None:
+def test_r39_own_uefi_variables_are_removed() -> None:
     NVRAM.mkdir(parents=True, exist_ok=True)
     own = NVRAM / "evil_VARS.fd"
     own.touch()
@@ -455,7 +455,7 @@ def test_r39_own_uefi_variables_go() -> None:
     assert not own.exists()
 
 
-def test_r39_uefi_variables_that_are_there_are_not_taken_over(victim: Path) -> None:
+def test_r39_existing_uefi_variables_are_not_adopted(victim: Path) -> None:
     create = ["hosts", "create", "victim2", "--memory", "64", "--network", "vlan10"]
     left = NVRAM / "victim2_VARS.fd"
     left.touch()
@@ -469,7 +469,7 @@ def test_r39_uefi_variables_that_are_there_are_not_taken_over(victim: Path) -> N
     call("virsh", "domrename", "victim1", "victim")
 
 
-def test_r39_log_of_a_renamed_host_stays(foreign: Path) -> None:
+def test_r39_log_of_a_renamed_host_is_kept(foreign: Path) -> None:
     create("web", "--start")
     ok("hosts", "stop", "web", "--force")
     call("virsh", "domrename", "web", "old")
@@ -485,15 +485,15 @@ def test_r39_log_of_a_renamed_host_stays(foreign: Path) -> None:
     assert not log.exists()
 
 
-def test_r39_doctor_leaves_what_others_keep_where_shctl_works(tmp_path: Path) -> None:
-    """Logs of other devices, directories, what a file system has of its own, links elsewhere."""
+def test_r39_doctor_keeps_foreign_files_in_shctls_directories(tmp_path: Path) -> None:
+    """Logs of other devices, directories, lost+found, links to other places."""
     logs = log_path("x").parent
     logs.mkdir(parents=True, exist_ok=True)
     serial = f'<parallel type="pty"><log file="{logs}/printer.log"/></parallel>'
     define(HOST.format(name="evil", uuid=UUID, listed="", attributes="", devices=serial))
     (logs / "printer.log").touch(0o600)
     (logs / "archive.log").mkdir(0o755)
-    # A host that is gone has these, and they go.
+    # These belong to a deleted host and are removed.
     (logs / "gone.log").touch(0o600)
     paths.boot_files().mkdir(exist_ok=True)
     for path in (paths.boot_files() / "lost+found", paths.boot_files() / "docs", tmp_path / "a"):
@@ -530,7 +530,7 @@ def test_r39_doctor_leaves_what_others_keep_where_shctl_works(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("shared", ["a host", "a link"])
-def test_r39_mode_of_a_disk_of_others_stays(shared: str, tmp_path: Path) -> None:
+def test_r39_mode_of_a_foreign_disk_is_kept(shared: str, tmp_path: Path) -> None:
     disk = VOLUMES / "golden.img"
     disk.write_bytes(bytes(4096))
     disk.chmod(0o644)
@@ -552,7 +552,7 @@ def test_r39_mode_of_a_disk_of_others_stays(shared: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("attributes", ATTRIBUTES[1::2])
-def test_r39_guest_of_others_is_not_ended_by_doctor(attributes: str, tmp_path: Path) -> None:
+def test_r39_doctor_does_not_stop_a_foreign_guest(attributes: str, tmp_path: Path) -> None:
     """A transient host is never shctl's own; its metadata does not matter."""
     file = tmp_path / "evil.xml"
     file.write_text(

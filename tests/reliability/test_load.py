@@ -1,4 +1,4 @@
-"""Scoreboard R10 to R12 and R38: many at once, and for a long time."""
+"""Scoreboard R10 to R12 and R38: concurrent and sustained load."""
 
 import random
 import subprocess
@@ -21,7 +21,7 @@ from tests.support import connected, eventually, finish, prepare, run, spawn
 pytestmark = pytest.mark.hypervisor
 
 DOCTOR = 2
-Look = Callable[[], set[tuple[str, str]]]
+Snapshot = Callable[[], set[tuple[str, str]]]
 BODY = {"memory": 64, "disks": [1], "networks": ["vlan10"]}
 CREATE = "hosts create {} --memory 64 --disk 1 --network vlan10"
 BARE = "<domain type='qemu'><name>{}</name><memory>65536</memory><os><type>hvm</type></os></domain>"
@@ -42,7 +42,7 @@ def race_of_processes() -> list["subprocess.Popen[str]"]:
 
 
 def undisturbed(client: Client) -> float:
-    """Return how long the command line alone takes for its creations, in seconds."""
+    """Return how long the command line takes without other clients, in seconds."""
     began = time.monotonic()
     assert sorted(finish(process).code for process in race_of_processes()) == [0, 4, 4, 4]
     taken = time.monotonic() - began
@@ -50,9 +50,11 @@ def undisturbed(client: Client) -> float:
     return taken
 
 
-def test_r10_creates_through_both_frontends(server: Running, look: Look, figures: Figures) -> None:
-    before = look()
-    # A request is there at once, a process takes its time to begin.
+def test_r10_creates_through_both_frontends(
+    server: Running, snapshot: Snapshot, figures: Figures
+) -> None:
+    before = snapshot()
+    # A request starts at once, a process later.
     for delay in moments(rounds(20, 1), undisturbed(server.client)):
         processes = race_of_processes()
         time.sleep(delay)
@@ -66,7 +68,7 @@ def test_r10_creates_through_both_frontends(server: Running, look: Look, figures
         assert set(statuses) <= {201, 409}, statuses
         assert codes[0] + statuses[201] == 1, (codes, statuses)
         server.client.ok("DELETE", "/hosts/race")
-        eventually(lambda: look() == before)
+        eventually(lambda: snapshot() == before)
         figures.count("rounds")
         figures.count("won by the server", statuses[201])
 
@@ -107,7 +109,7 @@ class Storm:
 
     @contextmanager
     def raging(self, servers: int, command_lines: int) -> Iterator[None]:
-        """Let it rage while the block lasts; nothing of it stays."""
+        """Run it until the block ends, then delete its hosts."""
         with ThreadPoolExecutor(servers + command_lines) as pool:
             people = [pool.submit(self.by_server, seed) for seed in range(servers)]
             people += [pool.submit(self.by_command_line, seed) for seed in range(command_lines)]
@@ -121,31 +123,33 @@ class Storm:
             assert self.client.ask("DELETE", f"/hosts/{name}").status in (204, 404)
 
 
-def test_r11_storm(server: Running, look: Look, figures: Figures) -> None:
-    before, seconds = look(), rounds(60, 5)
+def test_r11_storm(server: Running, snapshot: Snapshot, figures: Figures) -> None:
+    before, seconds = snapshot(), rounds(60, 5)
     storm = Storm(server.client, ["a", "b", "c"])
     with storm.raging(4, 2):
         time.sleep(seconds)
     figures.count("seconds", seconds)
     figures.count("requests", storm.answers.total())
     figures.count("commands", storm.codes.total())
-    # 503 and 504 stand for a hypervisor that does not answer; this one always does.
+    # 503 and 504 mean that the hypervisor does not respond; this one always does.
     assert storm.failures == [], server.log.read_text()[-5000:]
     assert set(storm.answers) <= {201, 204, 404, 409}, storm.answers
     assert set(storm.codes) <= {0, 3, 4}, storm.codes
     assert {201, 204} <= set(storm.answers)
-    eventually(lambda: look() == before)
+    eventually(lambda: snapshot() == before)
     assert run("-o", "json", "doctor").json == []
 
 
-def test_r12_lists_while_hosts_come_and_go(server: Running, look: Look, figures: Figures) -> None:
-    before, seen, paths = look(), set(), ["/hosts", "/networks/vlan10", "/doctor", "/networks"]
+def test_r12_lists_while_hosts_come_and_go(
+    server: Running, snapshot: Snapshot, figures: Figures
+) -> None:
+    before, seen, paths = snapshot(), set(), ["/hosts", "/networks/vlan10", "/doctor", "/networks"]
     storm = Storm(server.client, ["a", "b", "c"])
     with storm.raging(2, 0):
         for number in range(rounds(1000, 40)):
             reply = server.client.ask("GET", paths[number % len(paths)])
             assert reply.status == 200, reply
-            # While somebody is at work on a host, nothing of it is a leftover.
+            # While an operation on a host is in progress, nothing of it is a leftover.
             assert number % len(paths) != DOCTOR or reply.json == []
             if number % len(paths) == 0:
                 seen.add(tuple(host["name"] for host in reply.json))
@@ -154,7 +158,7 @@ def test_r12_lists_while_hosts_come_and_go(server: Running, look: Look, figures:
             assert run(*words.split()).code == 0
             figures.count("lists")
     assert len(seen) > 1
-    eventually(lambda: look() == before)
+    eventually(lambda: snapshot() == before)
 
 
 def usage(pid: int) -> tuple[int, int, int]:
@@ -198,7 +202,7 @@ def cycles_by(client: Client, people: int, cycles: int) -> None:
 
 
 def warm_up(client: Client) -> None:
-    """Use the server by more people than later, so that it has all the threads that it needs."""
+    """Use the server with more clients than later, so that all its threads exist."""
     cycles_by(client, 8, 16)
     with bare_hosts(100), ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda _: timed_list(client), range(1000)))
@@ -208,16 +212,16 @@ def p99(seconds: list[float]) -> float:
     return sorted(seconds)[len(seconds) * 99 // 100]
 
 
-def test_r38_soak(server: Running, look: Look, figures: Figures) -> None:
-    before, client, pid = look(), server.client, server.process.pid
+def test_r38_soak(server: Running, snapshot: Snapshot, figures: Figures) -> None:
+    before, client, pid = snapshot(), server.client, server.process.pid
     cycles, lists = rounds(500, 4), rounds(10_000, 400)
     warm_up(client)
     descriptors, threads, memory = usage(pid)
     cycles_by(client, 4, cycles)
-    # One after the other, since this is about the time that a list takes, not a queue.
+    # In sequence: the test measures the time of a list, not of a queue.
     with bare_hosts(100):
         times = [timed_list(client) for _ in range(lists)]
-    # Threads that watch over single requests end a moment after them.
+    # Threads that serve single requests end shortly after them.
     wait_until(lambda: usage(pid)[1] <= threads, 10)
     after = usage(pid)
     figures.count("create/start/delete", cycles)
@@ -229,4 +233,4 @@ def test_r38_soak(server: Running, look: Look, figures: Figures) -> None:
     assert after[0] <= descriptors + 5
     assert after[1] <= threads, (threads, after)
     assert after[2] <= memory * 1.1
-    eventually(lambda: look() == before)
+    eventually(lambda: snapshot() == before)

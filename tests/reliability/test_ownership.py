@@ -1,4 +1,4 @@
-"""dynamic_ownership = 0: libvirt gives QEMU's user no files, so shctl does."""
+"""dynamic_ownership = 0: libvirt does not change the owner of files, so shctl does."""
 
 import os
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def _static() -> Iterator[None]:
     create("old", "--start")
     ok("hosts", "stop", "old", "--force")
     before = CONF.read_text()
-    # As people write it: a comment with the default, then the setting.
+    # As usual in files: a comment with the default, then the setting.
     restart_with(f"{before}#dynamic_ownership = 1\n dynamic_ownership=0 # NFS\n")
     yield
     delete("old")
@@ -71,7 +71,7 @@ def test_r31_installer_reads_its_answers(trees: Trees) -> None:
 
 
 def test_r31_r50_installer_of_the_service_reads_its_answers(trees: Trees, tmp_path: Path) -> None:
-    """The service may not give files away."""
+    """The service may not change the owner of files."""
     body = {"memory": 64, "disks": [1], "networks": ["vlan10"], "install": True}
     body |= {"location": trees.of(End.HALT), "inject": {"ks.cfg": "x"}}
     with serving_as_service(tmp_path) as server:
@@ -79,13 +79,13 @@ def test_r31_r50_installer_of_the_service_reads_its_answers(trees: Trees, tmp_pa
         assert reply.status == 201, reply.body
     eventually(lambda: SAY in log_of("owned"))
     access = os.getxattr(BOOT / "owned" / "initrd", "system.posix_acl_access")
-    # The group and others, whose entries are the third and the last, may do nothing.
+    # The third and the last entry: the group and others have no access.
     assert (access[4 + 2 * 8 + 2], access[4 + 4 * 8 + 2]) == (0, 0)
     delete("owned")
 
 
-def test_r31_file_that_qemu_may_not_open_is_named() -> None:
-    """A disk from before the setting is root's."""
+def test_r31_error_names_a_file_that_qemu_cannot_open() -> None:
+    """A disk created before the setting belongs to root."""
     assert (VOLUMES / "old-sda").stat().st_uid == 0
     done = run("hosts", "start", "old")
     assert (done.code, one_line(done)) == (4, True), done

@@ -1,4 +1,4 @@
-"""Scoreboard R41: ports of other owners are kept, under any name and with any ids."""
+"""Scoreboard R41: ports of other owners are kept, with any name and any ids."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ CREATE = "hosts create late --memory 64 --disk 1 --network vlan10 --start".split
 
 @pytest.fixture
 def off() -> Iterator[str]:
-    """Return the UUID of a host that is off, as the vm-id of ports that are not its own."""
+    """Return the UUID of an inactive host, the vm-id of ports that are not its own."""
     create("off")
     yield str(run("-o", "json", "hosts", "show", "off").json["id"])
     ok("hosts", "delete", "--yes", "off")
@@ -44,7 +44,7 @@ def guest() -> Iterator[str]:
 
 
 def plant(port: str, uuid: str, *columns: str, wait: bool = False) -> None:
-    """Add a port with all the ids that libvirt writes."""
+    """Add a port with the ids that libvirt writes."""
     words = [f"vm-id={uuid}", f"iface-id={uuid}", "iface-status=active"]
     ids = [f"external_ids:{word}" for word in [*words, 'attached-mac="52:54:00:aa:bb:cc"']]
     early = [] if wait else ["--no-wait"]
@@ -57,17 +57,17 @@ def move(device: str, namespace: str) -> None:
 
 
 def plant_others(uuid: str, guest: str) -> set[str]:
-    """Plant a port of each kind of owner, with the ids of a host; return their names."""
-    # As OVN and container engines have them: internal, and moved into the guest's namespace.
+    """Add a port for each kind of owner, with a host's ids; return their names."""
+    # As with OVN and container engines: internal, in the guest's namespace.
     plant("ovn0", uuid, "type=internal", wait=True)
     move("ovn0", guest)
-    # One end of a pair, the other end in the container; or the switch's end itself moved away.
+    # A veth pair with one end in the container, or with the switch's end moved away.
     for name in ("veth0", "veth1"):
         call("ip", "link", "add", name, "type", "veth", "peer", "name", f"peer-{name}")
         move(f"peer-{name}", guest)
         plant(name, uuid, wait=True)
     move("veth1", guest)
-    # No device anywhere: QEMU or DPDK have the other end.
+    # No device: QEMU or DPDK has the other end.
     plant("vhu0", uuid, "type=dpdkvhostuserclient")
     plant("vhu1", uuid, "type=dpdkvhostuser")
     plant("dpdk0", uuid, "type=dpdk", "options:dpdk-devargs=0000:01:00.0")
@@ -77,7 +77,7 @@ def plant_others(uuid: str, guest: str) -> set[str]:
 
 
 def plant_unknown() -> set[str]:
-    """Plant ports of hosts that libvirt does not know; return their names."""
+    """Add ports of hosts that libvirt does not know; return their names."""
     names = {"stray0", "vnet900"}
     for name in names:
         plant(name, UNKNOWN)
@@ -90,7 +90,7 @@ def remove(ports: set[str]) -> None:
         call("ovs-vsctl", "--no-wait", "--if-exists", "del-port", port)
 
 
-def test_r41_ports_of_others_stay(off: str, guest: str) -> None:
+def test_r41_ports_of_others_are_kept(off: str, guest: str) -> None:
     """A stale row is removed each time, the others are kept."""
     others = plant_others(off, guest) | plant_unknown()
     try:
@@ -112,7 +112,7 @@ def test_r41_ports_of_others_stay(off: str, guest: str) -> None:
 
 
 def test_r41_boot_without_libvirtd(off: str, guest: str) -> None:
-    """The hosts and their states are read from libvirt's files; `runs` is not off."""
+    """The hosts and their states are read from libvirt's files; `runs` is running."""
     create("runs", "--start")
     running = str(run("-o", "json", "hosts", "show", "runs").json["id"])
     others = plant_others(off, guest) | plant_unknown()
@@ -130,8 +130,8 @@ def test_r41_boot_without_libvirtd(off: str, guest: str) -> None:
     ok("hosts", "delete", "--yes", "runs")
 
 
-def test_r41_service_leaves_what_it_cannot_see(off: str) -> None:
-    """The unit may not enter namespaces; without mounted ones, it reads all devices."""
+def test_r41_service_keeps_ports_whose_device_it_cannot_see(off: str) -> None:
+    """The unit may not enter namespaces; if none are mounted, it can read all devices."""
     plant("vnet901", off)
     call("ip", "netns", "add", "closed")
     try:
@@ -154,8 +154,8 @@ def next_port() -> str:
 
 
 @pytest.mark.parametrize("uuid", ["of a host that is off", UNKNOWN])
-def test_r41_port_whose_name_is_next(uuid: str, off: str, guest: str, next_port: str) -> None:
-    """libvirt would reuse it, and remove it when the host stops."""
+def test_r41_port_with_libvirts_next_name(uuid: str, off: str, guest: str, next_port: str) -> None:
+    """libvirt would reuse the port, and remove it when the host stops."""
     plant(next_port, UNKNOWN if uuid == UNKNOWN else off, "type=internal", wait=True)
     move(next_port, guest)
     try:
@@ -168,7 +168,7 @@ def test_r41_port_whose_name_is_next(uuid: str, off: str, guest: str, next_port:
         remove({next_port})
 
 
-def test_r41_port_that_a_host_names_for_itself(guest: str) -> None:
+def test_r41_port_named_in_a_hosts_xml(guest: str) -> None:
     create("late")
     xml = call("virsh", "dumpxml", "--inactive", "late")
     network = "<source network='vlan10'/>"
@@ -213,7 +213,7 @@ input()
 
 
 def test_r41_namespaces_without_a_process_or_a_name(off: str, tmp_path: Path) -> None:
-    """A namespace may be mounted anywhere, belong to one thread, or only be held open."""
+    """A namespace may be mounted anywhere, belong to one thread, or have only a descriptor."""
     mounted = tmp_path / "name space"
     call("unshare", "-n", "sh", "-ec", BOUND.format("hidden0", f"'{mounted}'"))
     holders = [

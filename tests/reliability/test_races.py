@@ -1,4 +1,4 @@
-"""Scoreboard R09: eight creations of one name at once, round after round."""
+"""Scoreboard R09: eight concurrent creations of one name, repeated."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def test_r09_one_host(start: str, figures: Figures) -> None:
         )
         assert Counter(end.code for end in ends) == {0: 1, 4: RIVALS - 1}, ends
         assert all(end.err.count("\n") == 1 for end in ends if end.code)
-        # The winner's host is whole: losers took nothing of it with them.
+        # The winner's host is complete: the losers' rollback removed nothing of it.
         assert [volume.name for volume in VOLUMES.iterdir()] == ["race-sda"]
         assert run("-o", "json", "hosts", "show", "race").json["disks"][0]["owned"]
         ok("hosts", "delete", "--yes", "race")
@@ -45,8 +45,8 @@ def test_r09_one_network() -> None:
         ok("networks", "delete", "--yes", "race")
 
 
-def test_r09_first_creations_ever_make_one_pool() -> None:
-    """Eight different hosts meet where the default pool does not exist yet."""
+def test_r09_first_creations_create_one_pool() -> None:
+    """Eight different hosts are created while the default pool does not exist."""
     call("virsh", "pool-destroy", "shctl")
     call("virsh", "pool-undefine", "shctl")
     ends = race(lambda n: f"{CREATE} first{n} --memory 64")
@@ -63,7 +63,7 @@ def test_r09_starts_and_deletes_of_one_host() -> None:
         assert run("hosts", "show", "race").code == 3
 
 
-def test_r09_network_goes_while_a_host_comes() -> None:
+def test_r09_network_deleted_while_a_host_is_created() -> None:
     """Either the host has its network, or there is no host."""
     for _ in range(rounds(10, 1)):
         ok(*"networks create goes --bridge br0 --vlan 7".split())

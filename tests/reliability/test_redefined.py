@@ -52,7 +52,7 @@ def set_boot(root: Any, device: str) -> None:
 
 
 def bootdev(name: str, device: str = "network") -> None:
-    """Do what VirtualBMC does (virtualbmc/vbmc.py, set_boot_device): it takes the running XML."""
+    """Do as VirtualBMC does (virtualbmc/vbmc.py, set_boot_device): it uses the running XML."""
     root = running(name)
     set_boot(root, device)
     define(root)
@@ -107,7 +107,7 @@ def test_r52_redefined_during_its_installation(name: str, change: str, trees: Tr
     assert "another program redefined the host during its installation" in reason
     assert (state(name), starts(name), boots_from_disk(name)) == ("shut off", 1, 0)
     assert name in ok("doctor")
-    # Corrected, it starts from its disk.
+    # After a correction, it starts from its disk.
     define(before)
     ok("hosts", "start", name)
     eventually(lambda: boots_from_disk(name))
@@ -126,8 +126,8 @@ def test_r52_start_does_not_boot_the_installer_again(name: str, change: str, tre
     assert starts(name) == 1
 
 
-def test_r52_redefined_by_what_was_stored(name: str, trees: Trees) -> None:
-    """A change that has nothing to do with booting is no reason to fail."""
+def test_r52_redefined_with_the_stored_xml(name: str, trees: Trees) -> None:
+    """A change that does not affect booting is not a failure."""
     begin(name, trees.of(End.RESET, after=1))
     root = stored(name)
     root.find("vcpu").text = "2"
@@ -137,20 +137,20 @@ def test_r52_redefined_by_what_was_stored(name: str, trees: Trees) -> None:
     assert install_of(name)["reason"] is None
 
 
-@pytest.mark.parametrize("looks", [True, False])
-def test_r52_metadata_lost(name: str, looks: bool, trees: Trees) -> None:
+@pytest.mark.parametrize("noticed", [True, False])
+def test_r52_metadata_lost(name: str, noticed: bool, trees: Trees) -> None:
     begin(name, trees.of(End.HALT))
     no_metadata(name)
     assert name in ok("doctor")
-    if looks:
+    if noticed:
         assert "has lost shctl's metadata" in failure(name)
-        # It is known again whose disks those are.
+        # Now the owner of the disks is known again.
         ok("hosts", "stop", name, "--force")
         assert install_of(name)["phase"] == "failed"
         ok("hosts", "delete", name, "--yes")
         assert not (VOLUMES / f"{name}-sda").exists()
         return
-    # Nobody looked in time: nothing is left that could call it installed.
+    # Nobody checked in time: nothing says that it is installed.
     virsh("destroy", name)
     assert install_of(name) is None
     assert run("hosts", "wait", name, "--for", "installed").code == 4
@@ -160,8 +160,8 @@ def test_r52_metadata_lost(name: str, looks: bool, trees: Trees) -> None:
     ok("doctor", "--fix")
 
 
-def test_r52_stored_as_it_was_during_its_creation(name: str, trees: Trees) -> None:
-    """A copy that was read in the middle of the creation says that this was interrupted."""
+def test_r52_redefined_with_xml_from_its_creation(name: str, trees: Trees) -> None:
+    """XML read during the creation says that the creation was interrupted."""
     begin(name, trees.of(End.HALT))
     root = stored(name)
     root.find("metadata/{urn:shctl:host:1}host").set("complete", "no")
@@ -183,7 +183,7 @@ def test_r52_undefined(name: str, trees: Trees) -> None:
     assert not (VOLUMES / f"{name}-sda").exists()
 
 
-def test_r52_started_by_the_other_manager_as_well(name: str, trees: Trees) -> None:
+def test_r52_also_started_by_the_other_manager(name: str, trees: Trees) -> None:
     """shctl cannot prevent the second run of the installer: it reports it and prevents a third."""
     begin(name, trees.of(End.RESET))
     root = running(name)
@@ -198,7 +198,7 @@ def test_r52_started_by_the_other_manager_as_well(name: str, trees: Trees) -> No
 
 
 def test_r52_redefined_in_the_switch_to_disk(name: str, trees: Trees) -> None:
-    """The host's start failed at first, and is tried again with what is stored by then."""
+    """The first start failed; the next one uses the definition stored meanwhile."""
     ok("networks", "create", NETWORK, "--bridge", "br0", "--vlan", "30")
     words = f"hosts create {name} --memory 64 --disk 1 --network {NETWORK} --install --location"
     ok(*words.split(), trees.of(End.RESET))
@@ -221,6 +221,6 @@ def test_r52_redefined_in_the_switch_to_disk(name: str, trees: Trees) -> None:
 
 @pytest.mark.parametrize("name", ["..", "with\ttab", "n" * 300])
 def test_r52_host_of_any_name_may_have_a_kernel(name: str) -> None:
-    """Such a name is that of no host of shctl's."""
+    """No host of shctl has such a name."""
     host: Any = SimpleNamespace(name=name)
     redefinition.check(host, "<domain><os><kernel>/boot/vmlinuz</kernel></os></domain>")

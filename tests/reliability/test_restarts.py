@@ -1,4 +1,4 @@
-"""Scoreboard R46: a libvirtd that restarts again and again under load, and calls that hang."""
+"""Scoreboard R46: repeated restarts of libvirtd under load, and calls that hang."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ def usage(pid: int) -> tuple[int, int]:
 
 @contextmanager
 def load(client: Client) -> Iterator[Counter[int]]:
-    """Have people ask without a pause; yield how often each status came."""
+    """Send requests without a pause; yield the number of responses for each status."""
     over, statuses = threading.Event(), Counter[int]()
 
     def ask(number: int) -> None:
@@ -77,7 +77,7 @@ def check_recovered(
 def test_r46_libvirtd_restarts_under_load(server: Running, figures: Figures) -> None:
     client = server.client
     warm_up(client)
-    # What served the first requests ends when there is nothing more to do.
+    # Idle threads of the first requests end.
     before = eventually(lambda: _steady(server))
     with load(client) as statuses:
         for _ in range(rounds(50, 4)):

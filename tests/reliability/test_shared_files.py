@@ -1,4 +1,4 @@
-"""R54: what the cache keeps is never a file that QEMU's user owns, on one file system neither."""
+"""Scoreboard R54: cached files never belong to QEMU's user, even on one file system."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ def install_as_service(name: str, location: str, directory: Path) -> None:
         assert reply.status == 201, reply.body
 
 
-def test_r54_service_installs_from_what_a_command_fetched(trees: Trees, tmp_path: Path) -> None:
+def test_r54_service_installs_from_a_commands_download(trees: Trees, tmp_path: Path) -> None:
     location = trees.of(End.HALT)
     ok(*arguments("one", location))
     eventually(lambda: SAY in log_of("one"))
@@ -53,8 +53,8 @@ def test_r54_service_installs_from_what_a_command_fetched(trees: Trees, tmp_path
     delete("one", "two")
 
 
-def test_r54_service_fetches_what_an_old_version_shared(trees: Trees, tmp_path: Path) -> None:
-    """It linked cached files into the boot directory, where libvirt gave them to QEMU's user."""
+def test_r54_service_replaces_files_shared_by_an_old_version(trees: Trees, tmp_path: Path) -> None:
+    """It hard-linked cached files into the boot directory, where libvirt changed their owner."""
     location = trees.of(End.HALT)
     ok(*arguments("one", location))
     eventually(lambda: SAY in log_of("one"))

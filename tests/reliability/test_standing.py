@@ -1,6 +1,6 @@
 """Scoreboard R40: a disk that an image depends on is kept, however the image names it.
 
-The deletion is refused if it cannot find out what an image depends on.
+The deletion is refused if an image's dependencies cannot be determined.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.systemd_unit import HOME, serving_as_service, serving_as_unit
 pytestmark = pytest.mark.hypervisor
 
 BASE = VOLUMES / "base-sda"
-SHARED = Path("/var/lib/libvirt/images")  # QEMU's user can pass through it
+SHARED = Path("/var/lib/libvirt/images")  # QEMU's user can traverse it
 HOST = """<domain type='qemu'><name>{name}</name><memory>65536</memory>
 <os><type arch='x86_64' machine='q35'>hvm</type></os><devices>{devices}</devices></domain>"""
 DISK = """<disk type='file' device='disk'><driver name='qemu' type='{kind}'/><source file='{path}'/>
@@ -40,12 +40,12 @@ Make = Callable[[Path, Path], None]  # the image, and the file below it
 
 
 def overlay(kind: str, name: str, *options: str) -> Make:
-    """Return what makes an image of a format that calls its backing file by a name."""
+    """Return a function that creates an image whose backing file has a given name."""
 
     def make(image: Path, base: Path) -> None:
         near = os.path.relpath(base, image.parent)
         backing = name.replace("BASE", str(base)).replace("NEAR", near)
-        # From the image's directory, where QEMU takes relative names from.
+        # In the image's directory: QEMU resolves relative names from there.
         call(
             "env", "-C", str(image.parent), "qemu-img", "create", "-q", "-f", kind, "-F", "raw",
             "-b", backing, *options, str(image), "1G",
@@ -55,7 +55,7 @@ def overlay(kind: str, name: str, *options: str) -> Make:
 
 
 def rebased(name: str, kind: str = "raw") -> Make:
-    """Return what makes an image with any name in it, which QEMU need not be able to open."""
+    """Return a function that creates an image with any backing name, valid or not."""
 
     def make(image: Path, base: Path) -> None:
         backing = name.replace("BASE", str(base))
@@ -105,7 +105,7 @@ SPELLINGS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _base() -> Iterator[None]:
-    """Keep a host of which every test wants the disk."""
+    """Create the host whose disk all tests use."""
     prepare()
     create("base")
     yield
@@ -114,7 +114,7 @@ def _base() -> Iterator[None]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Return a directory of no pool."""
+    """Return a directory outside any pool."""
     path = SHARED / "r40"
     path.mkdir(mode=0o711)
     yield path
@@ -140,9 +140,9 @@ def _user() -> Iterator[None]:
 
 
 def refused(*words: str) -> str:
-    """Check that the base's host is kept, that the failure says why, and that nothing changes.
+    """Check that host `base` is kept, that the error says why, and that nothing changes.
 
-    Returns what it says.
+    Return the error.
     """
     before = call("virsh", "dumpxml", "base")
     done = run("hosts", "delete", "--yes", "base")
@@ -185,13 +185,13 @@ def test_r40_image_next_to_the_disk_and_in_an_inactive_pool(folder: Path) -> Non
 
 
 @pytest.mark.usefixtures("_user")
-def test_r40_image_of_a_host_that_runs(folder: Path) -> None:
+def test_r40_image_of_a_running_host(folder: Path) -> None:
     image = folder / "image"
     overlay("qcow2", "BASE")(image, BASE)
     host_of(image, "qcow2")
     call("virsh", "start", "user")
     refused("user")
-    # Its next start is without that image, but now it has it.
+    # Its next start will not use the image, but it is in use now.
     call("virsh", "detach-disk", "user", "sda", "--config")
     refused("user")
     call("virsh", "destroy", "user")
@@ -230,8 +230,8 @@ def test_r40_external_snapshot(running: bool) -> None:
     call("virsh", "pool-refresh", "shctl")
 
 
-def test_r40_host_and_the_one_that_its_disk_depends_on_go_together(pool: Path) -> None:
-    """What the first of them uses is read once, and must be forgotten with it."""
+def test_r40_host_and_its_base_are_deleted_together(pool: Path) -> None:
+    """The disks of the first are read once, and must be forgotten after its deletion."""
     create("lower")
     overlay("qcow2", "BASE")(pool / "image", VOLUMES / "lower-sda")
     host_of(pool / "image", "qcow2")
@@ -252,7 +252,7 @@ def going_round(image: Path, base: Path) -> None:
     rebased(str(image), "qcow2")(base, BASE)
 
 
-def test_r40_chain_that_goes_round_has_an_end(pool: Path) -> None:
+def test_r40_circular_chain(pool: Path) -> None:
     going_round(pool / "image", pool / "x")
     users = usage.users_of(Hypervisor(URI), [str(BASE)])[str(BASE)]
     assert [str(use) for use in users] == ["base"]
@@ -280,14 +280,14 @@ DARK = {
 
 
 @pytest.mark.parametrize("case", DARK)
-def test_r40_what_cannot_be_resolved_is_refused(case: str, pool: Path) -> None:
-    """And nothing is waited for, nor asked over the network."""
+def test_r40_unresolvable_image_is_refused(case: str, pool: Path) -> None:
+    """Without waiting and without network access."""
     DARK[case](pool / "image", BASE)
     said = refused("cannot find out what", str(pool), "; repair that image or move it away first")
     assert "did not report" not in said
 
 
-def test_r40_chain_of_many_is_refused(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r40_too_long_chain_is_refused(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     below = BASE
     for number in range(4):
         overlay("qcow2", "BASE")(pool / f"image{number}", below)
@@ -316,7 +316,7 @@ def test_r40_qemu_img_that_hangs_or_is_missing(
 
 @pytest.mark.usefixtures("_user")
 def test_r40_foreign_images_that_depend_on_no_disk_of_shctl_block_nothing(pool: Path) -> None:
-    """Nor does a raw disk whose guest wrote an image's header."""
+    """Neither does a raw disk on which the guest wrote an image header."""
     for kind in ("vdi", "vhdx", "vpc", "vmdk", "qcow2", "qed"):
         call("qemu-img", "create", "-q", "-f", kind, str(pool / kind), "1M")
     for name, text in (("script", "#!/bin/sh\n"), ("blank", ""), ("text", "version of it")):
@@ -332,8 +332,8 @@ def test_r40_foreign_images_that_depend_on_no_disk_of_shctl_block_nothing(pool: 
     assert [str(use) for use in users] == ["base"]
 
 
-def test_r40_raw_disks_cost_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rack has a hundred of them."""
+def test_r40_raw_disks_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rack has about a hundred raw disks."""
     names = [f"cheap{number}" for number in range(3)]
     for name in names:
         create(name)
@@ -365,7 +365,7 @@ def home() -> Iterator[Path]:
 def test_r40_service_keeps_a_disk_that_an_unreadable_image_may_depend_on(
     kind: str, home: Path, tmp_path: Path
 ) -> None:
-    """A raw one may be a link to the disk."""
+    """A raw image may be a link to the disk."""
     if kind == "qcow2":
         overlay("qcow2", "BASE")(home / "image", BASE)
     else:
@@ -381,8 +381,8 @@ def test_r40_service_keeps_a_disk_that_an_unreadable_image_may_depend_on(
     assert BASE.exists()
 
 
-def test_r40_service_and_a_pool_that_it_cannot_see(home: Path, tmp_path: Path) -> None:
-    """What libvirt sees there does for raw volumes; an image may depend on anything."""
+def test_r40_service_and_an_unreadable_pool(home: Path, tmp_path: Path) -> None:
+    """For raw volumes libvirt's data suffices; an image may depend on anything."""
     call("virsh", "pool-create-as", "home", "dir", "--target", str(home))
     try:
         (home / "raw.iso").write_bytes(b"raw")
@@ -399,7 +399,7 @@ def test_r40_service_and_a_pool_that_it_cannot_see(home: Path, tmp_path: Path) -
 
 @pytest.mark.usefixtures("_user")
 def test_r40_service_and_an_image_that_a_running_qemu_owns(folder: Path, tmp_path: Path) -> None:
-    """The service cannot read it, but libvirt names all that a running host has."""
+    """The service cannot read it, but libvirt lists all files of a running host."""
     image = folder / "image"
     call("qemu-img", "create", "-q", "-fqcow2", str(image), "1M")
     image.chmod(0o600)
@@ -415,8 +415,8 @@ def test_r40_service_and_an_image_that_a_running_qemu_owns(folder: Path, tmp_pat
 
 
 @pytest.mark.usefixtures("_user")
-def test_r40_service_is_not_hindered_by_a_device_that_it_cannot_see(tmp_path: Path) -> None:
-    """As /dev/sr0: it is no file, so it is not the disk."""
+def test_r40_service_ignores_an_unreadable_device(tmp_path: Path) -> None:
+    """Such as /dev/sr0: it is not a file, so it is not the disk."""
     disk = DISK.format(path="/dev/shctl-sr0", kind="raw")
     disk = disk.replace("type='file'", "type='block'").replace("file=", "dev=")
     define(HOST.format(name="user", devices=disk))
@@ -425,7 +425,7 @@ def test_r40_service_is_not_hindered_by_a_device_that_it_cannot_see(tmp_path: Pa
         assert server.client.ask("DELETE", "/hosts/free").status == 204
 
 
-def test_r40_service_keeps_an_own_disk_that_it_cannot_see(home: Path, tmp_path: Path) -> None:
+def test_r40_service_keeps_an_unreadable_disk_of_its_own(home: Path, tmp_path: Path) -> None:
     (home / "own.img").write_bytes(b"\0" * 4096)
     host_of(home / "own.img", "raw")
     ok("hosts", "adopt", "user", "--own-disk", str(home / "own.img"))
@@ -462,7 +462,7 @@ USES = {
 @pytest.mark.usefixtures("_user")
 @pytest.mark.parametrize("link", [False, True])
 @pytest.mark.parametrize("use", USES)
-def test_r40_disk_that_a_host_has_as_something_else(use: str, link: bool, tmp_path: Path) -> None:
+def test_r40_disk_used_by_a_host_as_another_device(use: str, link: bool, tmp_path: Path) -> None:
     path = BASE
     if link:
         path = tmp_path / "link"
@@ -472,8 +472,8 @@ def test_r40_disk_that_a_host_has_as_something_else(use: str, link: bool, tmp_pa
 
 
 @pytest.mark.usefixtures("_user")
-def test_r40_volume_of_a_pool_that_is_off_or_gone(tmp_path: Path) -> None:
-    """Two pools may have one directory, by two paths."""
+def test_r40_volume_of_an_inactive_or_deleted_pool(tmp_path: Path) -> None:
+    """Two pools may have one directory under two paths."""
     (tmp_path / "alias").symlink_to(VOLUMES)
     call("virsh", "pool-define-as", "alias", "dir", "--target", str(tmp_path / "alias"))
     call("virsh", "pool-start", "alias")
@@ -487,7 +487,7 @@ def test_r40_volume_of_a_pool_that_is_off_or_gone(tmp_path: Path) -> None:
 
 
 def test_r40_disk_of_a_saved_host() -> None:
-    """What is stored of it may have changed since."""
+    """Its stored definition may have changed since."""
     create("saved", "--start")
     call("virsh", "attach-disk", "saved", str(BASE), "sdb", "--targetbus", "scsi", "--live")
     try:
@@ -511,7 +511,7 @@ def test_r40_loop_device_over_a_disk() -> None:
         call("losetup", "--detach", device)
 
 
-def test_r40_disk_that_a_process_without_libvirt_has() -> None:
+def test_r40_disk_used_by_a_process_outside_libvirt() -> None:
     process = subprocess.Popen(["qemu-io", "-f", "raw", str(BASE)], stdin=subprocess.PIPE)
     try:
         number = f":{BASE.stat().st_ino}"
@@ -521,7 +521,7 @@ def test_r40_disk_that_a_process_without_libvirt_has() -> None:
         process.communicate()
 
 
-def test_r40_image_that_only_a_snapshot_knows(folder: Path) -> None:
+def test_r40_image_used_only_by_a_snapshot(folder: Path) -> None:
     create("snap")
     top = folder / "top"
     spec = f"sda,file={top}"
@@ -535,7 +535,7 @@ def test_r40_image_that_only_a_snapshot_knows(folder: Path) -> None:
 
 
 def test_r40_service_and_a_pool_in_a_temporary_directory(tmp_path: Path) -> None:
-    """The unit has a /tmp of its own, where nothing is."""
+    """The unit has its own, empty /tmp."""
     target = Path(tempfile.mkdtemp(dir="/var/tmp"))
     call("virsh", "pool-create-as", "temporary", "dir", "--target", str(target))
     call("qemu-img", "create", "-q", "-fqcow2", "-Fraw", f"-b{BASE}", str(target / "image"))

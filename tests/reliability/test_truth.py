@@ -1,4 +1,4 @@
-"""Scoreboard R47: installers that write nothing, deadlines that pass, clocks that are wrong."""
+"""Scoreboard R47: installers that write nothing, expired deadlines, wrong clocks."""
 
 import subprocess
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_r47_installer_that_writes_nothing(
     begin(name, trees.add("idle", kernel(SAY, end)))
     wait_until_off(name)
     if finisher == "start":
-        # It starts from its disk as it is asked to, but that is no installation.
+        # On request it starts from its disk, but it does not count as installed.
         ok("hosts", "start", name)
     elif finisher == "doctor":
         ok("doctor", "--fix")
@@ -57,7 +57,7 @@ def test_r47_installer_that_writes_no_boot_sector(name: str, trees: Trees) -> No
     assert (state(name), starts(name)) == ("shut off", 1)
 
 
-def test_r47_second_disk_alone_boots_nothing(name: str, trees: Trees) -> None:
+def test_r47_boot_sector_on_the_second_disk_only(name: str, trees: Trees) -> None:
     begin(name, trees.add("second", kernel(SAY, after=1)), "--disk", "1")
     with (VOLUMES / f"{name}-sdb").open("r+b") as disk:
         disk.write(boot_sector(FROM_DISK))
@@ -65,15 +65,15 @@ def test_r47_second_disk_alone_boots_nothing(name: str, trees: Trees) -> None:
     assert (state(name), starts(name)) == ("shut off", 1)
 
 
-def test_r47_partition_table_alone_boots_nothing(name: str, trees: Trees) -> None:
+def test_r47_partition_table_without_a_boot_loader(name: str, trees: Trees) -> None:
     table = (bytes(446) + b"\x80\0\0\0\x83").ljust(510, b"\0") + b"\x55\xaa"
     done = run(*arguments(name, trees.add("table", kernel(SAY, installs=table)), "--wait"))
     assert (done.code, "without writing a boot sector" in done.err) == (7, True)
     assert (state(name), starts(name)) == ("shut off", 1)
 
 
-def test_r47_what_cannot_be_seen_is_said(name: str, trees: Trees) -> None:
-    """Somebody took a snapshot meanwhile, so that what is written lies in another format."""
+def test_r47_unreadable_disk_is_reported(name: str, trees: Trees) -> None:
+    """A snapshot was taken meanwhile, so the installer's data is in another format."""
     begin(name, trees.add("seen", kernel(SAY, End.RESET, installs=boot_sector(FROM_DISK))))
     eventually(lambda: SAY in log_of(name))
     wait_until_off(name)
@@ -103,8 +103,8 @@ def redefine(xml: str) -> None:
 
 
 @pytest.mark.parametrize("by", ["hosts start", "virsh start"])
-def test_r47_saved_installer_goes_on(name: str, by: str, trees: Trees) -> None:
-    """As libvirt-guests saves and restores what runs when the machine is restarted."""
+def test_r47_saved_installer_continues(name: str, by: str, trees: Trees) -> None:
+    """As libvirt-guests saves and restores running guests across a reboot."""
     begin(name, trees.of(End.RESET, after=2), "--install-timeout", "60")
     eventually(lambda: SAY in log_of(name))
     virsh("managedsave", name)
@@ -133,7 +133,7 @@ def test_r47_saved_installer_that_is_destroyed_later(name: str, trees: Trees) ->
 
 
 def let_deadline_pass(name: str, location: str) -> None:
-    """Begin an installation that is late, with its installer held until that has been seen."""
+    """Begin an installation and suspend its installer until the missed deadline is recorded."""
     begin(name, location, "--install-timeout", "1")
     virsh("suspend", name)
     assert "deadline" in failure(name)
@@ -142,7 +142,7 @@ def let_deadline_pass(name: str, location: str) -> None:
 
 
 @pytest.mark.parametrize("finisher", ["show", "start", "doctor"])
-def test_r47_installer_that_ends_well_after_its_deadline(
+def test_r47_installer_that_succeeds_after_its_deadline(
     name: str, finisher: str, trees: Trees
 ) -> None:
     let_deadline_pass(name, trees.of(End.RESET, after=2))
@@ -162,7 +162,7 @@ def test_r47_installer_that_ends_well_after_its_deadline(
 def test_r47_installer_that_was_stopped_after_its_deadline(
     name: str, by: str, trees: Trees
 ) -> None:
-    """What ends it is not its own success, even if it ends well when it was asked to."""
+    """It did not succeed, even if it powers off normally on request."""
     let_deadline_pass(name, trees.of(End.RESET, after=4))
     if by == "virsh destroy":
         virsh("destroy", name)
@@ -187,7 +187,7 @@ def test_r47_installer_that_writes_nothing_after_its_deadline(name: str, trees: 
 
 @pytest.fixture
 def wrong(tmp_path: Path) -> dict[int, dict[str, str]]:
-    """Return environments in which Python's clock is wrong, by that many seconds."""
+    """Return environments in which Python's clock is wrong, by the number of seconds."""
     code = "import os, time\nright = time.time\n"
     code += "time.time = lambda: right() + int(os.environ['WRONG_BY'])\n"
     (tmp_path / "sitecustomize.py").write_text(code)
@@ -196,7 +196,7 @@ def wrong(tmp_path: Path) -> dict[int, dict[str, str]]:
 
 
 @pytest.mark.parametrize("by", [-HOURS, HOURS])
-def test_r47_clock_is_wrong_for_a_look(
+def test_r47_clock_is_wrong_for_a_show(
     name: str, by: int, wrong: dict[int, dict[str, str]], trees: Trees
 ) -> None:
     begin(name, trees.of(End.RESET, after=2))
@@ -214,7 +214,7 @@ def test_r47_clock_is_wrong_for_a_look(
 def test_r47_clock_is_wrong_at_the_creation(
     name: str, by: int, given: str, wrong: dict[int, dict[str, str]], trees: Trees
 ) -> None:
-    """It has the time that it was given, no less and no more."""
+    """The installation has exactly the time that was specified."""
     done = run(*arguments(name, trees.of(End.HALT), "--install-timeout", given), **wrong[by])
     assert done.code == 0
     if by < 0:
@@ -232,9 +232,9 @@ def test_r47_deadlines_by_uptime_and_by_clock() -> None:
     boot, now = clock.boot_id(), int(clock.uptime())
     assert installation(deadline=future, boot=boot, until=now - 1).overdue
     assert not installation(deadline=past, boot=boot, until=now + 60).overdue
-    # In another boot of the machine that number says nothing.
+    # The uptime is meaningless in another boot of the machine.
     assert installation(deadline=past, boot="another", until=now + 60).overdue
     assert not installation(deadline=future, boot="another", until=now - 1).overdue
-    # What an earlier shctl wrote.
+    # As an earlier shctl wrote it.
     assert installation(deadline=past).overdue
     assert not Installation(Phase.FAILED, clock.now(), past, reason="deadline: ...").pending

@@ -1,4 +1,4 @@
-"""Scoreboard R50: the server as its unit runs it, with its cache where its state is."""
+"""Scoreboard R50: the server with the restrictions of its systemd unit, on one file system."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ def test_r50_unit_holds(server: Running, tmp_path: Path, figures: Figures) -> No
     status = (root / "status").read_text()
     assert "CapEff:\t0000000000000000" in status
     assert "Max open files            1024                 1024" in (root / "limits").read_text()
-    # The root as well, which in a chroot is not that of the name space.
+    # Including the root, which in a chroot is not that of the namespace.
     inside = ("nsenter", f"--target={server.process.pid}", "--mount", "--root", "sh", "-c")
     script = "touch /etc/x /usr/x /var/lib/x || touch /var/lib/shctl/x && rm /var/lib/shctl/x"
     call(*inside, script)
@@ -61,7 +61,7 @@ def test_r50_delete_in_every_state_and_twice(reach: Callable[[str], None], clien
 
 @pytest.fixture(params=["home", "tmp", "images"])
 def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Return a directory for files that are not shctl's, two of which the service cannot see."""
+    """Return a directory for foreign files, two of which the service cannot read."""
     path = {"home": HOME, "tmp": Path("/tmp"), "images": Path("/var/lib/libvirt/images")}
     chosen = path[request.param] / "foreign"
     chosen.mkdir(parents=True)
@@ -69,7 +69,7 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
     call("rm", "-r", str(chosen))
 
 
-def test_r50_foreign_disks_stay(folder: Path, client: Client) -> None:
+def test_r50_foreign_disks_are_kept(folder: Path, client: Client) -> None:
     """One was attached by hand; one is another host's overlay of the disk of shctl's host."""
     foreign, overlay = folder / "foreign.img", folder / "overlay"
     foreign.write_bytes(b"foreign")
@@ -81,7 +81,7 @@ def test_r50_foreign_disks_stay(folder: Path, client: Client) -> None:
     assert (reply.status, reply.is_problem, Path(disk).exists()) == (409, True, True), reply
     call("virsh", "undefine", "tester")
     call("virsh", "attach-disk", "x", str(foreign), "sdb", "--config", "--targetbus", "scsi")
-    # Whether it goes or is kept, since a disk of it cannot be seen, is not what this is about.
+    # It may be deleted, or kept because of an unreadable disk; this test allows both.
     if client.ask("DELETE", "/hosts/x").status == 409:
         ok("hosts", "delete", "x", "--yes")
     assert foreign.read_bytes() == b"foreign"
@@ -105,7 +105,7 @@ def trees() -> Iterator[installations.Trees]:
 
 
 def test_r50_installations(client: Client, trees: installations.Trees) -> None:
-    """Twice from one tree: the second one from the cache, which QEMU's files do not share."""
+    """Twice from one tree; the second from the cache, which shares no files with QEMU."""
     body = {**BODY, "install": True, "location": trees.of(End.RESET)}
     for name in ("one", "two"):
         client.ok("POST", f"/hosts/{name}", body)
@@ -117,8 +117,8 @@ def test_r50_installations(client: Client, trees: installations.Trees) -> None:
     assert all(path.stat().st_nlink == 1 for path in linked)
 
 
-def test_r50_adopted_host_is_deleted_with_its_own_disk(client: Client) -> None:
-    """Where libvirt has its images the service may write, and elsewhere it says so."""
+def test_r50_adopted_host_is_deleted_with_its_owned_disk(client: Client) -> None:
+    """The service may write to libvirt's image directory; elsewhere it reports an error."""
     image = Path("/var/lib/libvirt/images/old.img")
     image.write_bytes(b"old")
     define(OTHER.format("old", "raw", image))
@@ -127,7 +127,7 @@ def test_r50_adopted_host_is_deleted_with_its_own_disk(client: Client) -> None:
     assert not image.exists()
 
 
-def test_r50_doctor_says_the_same_as_for_root(client: Client) -> None:
+def test_r50_doctor_reports_the_same_as_for_root(client: Client) -> None:
     left = Path("/var/lib/shctl/boot/nobody")
     left.mkdir(parents=True)
     try:

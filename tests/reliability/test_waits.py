@@ -1,4 +1,4 @@
-"""Scoreboard R44: waits by the hundred, and clients that leave before they have their answer."""
+"""Scoreboard R44: hundreds of waits, and clients that disconnect before the response."""
 
 import socket
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Running]:
-    """Run a server that has a host `a`, whose guest does not notice when it is to shut down."""
+    """Run a server with a host `a` whose guest ignores shutdown requests."""
     prepare()
     with serving(tmp_path, "--listen", f"127.0.0.1:{PORT}") as running:
         running.client.ok("POST", "/hosts/a", HOST)
@@ -60,14 +60,14 @@ def begin(client: Client, method: str, path: str, body: bytes = b"") -> socket.s
 
 
 def give_up(client: Client, method: str, path: str, body: bytes = b"") -> None:
-    """Send a request and leave when there is no answer at once, as impatient proxies do."""
+    """Send a request and disconnect if there is no immediate response, like impatient proxies."""
     with begin(client, method, path, body) as connection:
         connection.settimeout(0.2)
         with pytest.raises(TimeoutError):
             connection.recv(1)
 
 
-def test_r44_waits_of_a_reader_keep_nobody_from_anything(
+def test_r44_waits_of_a_reader_block_nobody(
     server: Running, tokens: dict[str, str], figures: Figures
 ) -> None:
     reader = Client(PORT, token=tokens["read"])
@@ -93,14 +93,14 @@ def test_r44_waits_of_a_reader_keep_nobody_from_anything(
 
 
 def _refused(client: Client) -> dict[str, object] | None:
-    """Return what is said to a client who has too many waits already, else None."""
+    """Return the error for a client with too many waits, else None."""
     reply = client.ask("GET", "/hosts/a/wait?for=stopped&timeout=0")
     if reply.status == 504:
         return None
     return {"status": reply.status, "retry-after": reply.headers["retry-after"]}
 
 
-def test_r44_stops_that_wait_keep_nobody_from_stopping(server: Running, figures: Figures) -> None:
+def test_r44_waiting_stops_do_not_block_other_stops(server: Running, figures: Figures) -> None:
     with ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(begin(server.client, "PUT", "/hosts/a/stop"))
@@ -110,7 +110,7 @@ def test_r44_stops_that_wait_keep_nobody_from_stopping(server: Running, figures:
 
 
 @pytest.mark.parametrize("way", ["unix", "tcp", "tls"])
-def test_r44_wait_ends_when_its_client_leaves(
+def test_r44_wait_ends_when_its_client_disconnects(
     way: str, tmp_path: Path, certificates: Certificates, figures: Figures
 ) -> None:
     prepare()
@@ -133,7 +133,7 @@ def test_r44_wait_ends_when_its_client_leaves(
     TOKENS.unlink(missing_ok=True)
 
 
-def test_r44_what_was_begun_goes_on_without_its_client(server: Running) -> None:
+def test_r44_operation_continues_without_its_client(server: Running) -> None:
     begin(server.client, "PUT", "/hosts/a/stop", b'{"force": true, "timeout": 1}').close()
     body = b'{"memory": 32, "disks": [1], "networks": ["vlan10"]}'
     begin(server.client, "POST", "/hosts/b", body).close()
@@ -143,7 +143,7 @@ def test_r44_what_was_begun_goes_on_without_its_client(server: Running) -> None:
 
 
 def test_r44_more_threads_than_requests() -> None:
-    """Requests that wait for their turn have a thread too."""
+    """Queued requests have a thread too."""
     import click
 
     from shctl.cli.main import root
