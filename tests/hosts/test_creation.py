@@ -243,5 +243,5 @@ def test_taken_name_is_reported_while_its_lock_is_held() -> None:
     with locks.hold("host", "busy"):
         done = run("hosts", "create", "busy", "--memory", "64", "--disk", "1", "--network=vlan10")
     assert done.code == 4
-    assert "host 'busy' exists already" in done.err
+    assert "host 'busy' already exists" in done.err
     ok("hosts", "delete", "--yes", "busy")
