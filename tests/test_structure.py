@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shctl.cli.main import MEMBERS
+from shctl.server import ROUTES
 
 PACKAGE = Path(__file__).parents[1] / "shctl"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -172,3 +173,9 @@ def test_commands_neither_print_nor_exit_nor_read_the_environment(name: str) -> 
 def test_only_binding_reads_libvirts_codes(name: str) -> None:
     assert "libvirtError" not in ast.unparse(TREES[name])
     assert "get_error_code" not in ast.unparse(TREES[name])
+
+
+def test_each_route_has_a_test_of_its_behaviour() -> None:
+    """tests/frontends/test_behaviour.py runs each command on the command line and over REST."""
+    text = (PACKAGE.parent / "tests/frontends/test_behaviour.py").read_text()
+    assert {route.command for route in ROUTES if f'"{route.command}"' not in text} == set()
