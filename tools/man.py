@@ -89,7 +89,8 @@ def _leaf_sections(leaf: Leaf) -> Sections:
         "ENVIRONMENT": _variables(options(leaf.command)),
         "EXIT STATUS": "0 on success; see\n.BR shctl (1)\nfor other codes.\n",
         "EXAMPLES": _examples(leaf.command),
-        "SEE ALSO": _see_also(["shctl(1)", *(f"{o.name}({o.section})" for o in _relatives(leaf))]),
+        # Not the other commands of the group: a new command would change all their pages.
+        "SEE ALSO": _see_also(["shctl(1)"]),
     }
     return {heading: body for heading, body in found.items() if body}
 
@@ -249,11 +250,6 @@ def _continued(example: str) -> str:
             lines.append("   ")
         lines[-1] += f" {piece}" if lines[-1] else piece
     return " \\\n".join(lines)
-
-
-def _relatives(leaf: Leaf) -> list[Leaf]:
-    """Return the other commands of the same group."""
-    return [o for o in leaves() if o.words[:-1] == leaf.words[:-1] != () and o.words != leaf.words]
 
 
 def _see_also(names: list[str]) -> str:
