@@ -3,13 +3,14 @@
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from shctl.common import locks
+from shctl.common import locks, paths
 from tests.rest_server import serving
 from tests.support import call, create, immutable, ok, run
 
@@ -153,18 +154,20 @@ def test_lock_directory_of_a_user_created_by_somebody_else(kind: str, tmp_path: 
 
 def test_lock_directory_of_a_user_is_checked() -> None:
     """As that user, end to end: somebody else's symbolic link must not be followed."""
-    there = Path("/tmp/shctl-65534")
-    there.symlink_to("/run")
-    pid = os.fork()
-    if not pid:
-        os.setuid(65534)
-        try:
-            locks.directory()
-        except locks.Unlockable:
-            os._exit(7)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
-    there.unlink()
+    with tempfile.TemporaryDirectory() as root:
+        Path(root).chmod(0o755)
+        (Path(root) / "tmp").mkdir()
+        (Path(root) / "tmp/shctl-65534").symlink_to("/run")
+        pid = os.fork()
+        if not pid:
+            paths.relocate(root)
+            os.setuid(65534)
+            try:
+                locks.directory()
+            except locks.Unlockable:
+                os._exit(7)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
 def test_log_that_cannot_be_written() -> None:
