@@ -1,15 +1,29 @@
 """Creating hosts on the real libvirt, QEMU and Open vSwitch."""
 
 import json
+import signal
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lxml import etree
 
-from shctl.common import locks, names
-from tests.guests import boot_sector
+from shctl.common import locks, names, signals, steps
+from shctl.common.errors import Conflict
+from shctl.common.rollback import Rollback
+from shctl.common.steps import Step
+from shctl.hosts import creation
+from shctl.hosts.request import Request
+from shctl.hypervisor.connection import Hypervisor
+from shctl.install.media import InstallOptions
+from shctl.xml.domain import Hardware
+from tests.guests import End, boot_sector
+from tests.installations import Trees
+from tests.leftovers import Thing
 from tests.support import (
+    URI,
     VOLUMES,
     call,
     connected,
@@ -245,3 +259,46 @@ def test_taken_name_is_reported_while_its_lock_is_held() -> None:
     assert done.code == 4
     assert "host 'busy' already exists" in done.err
     ok("hosts", "delete", "--yes", "busy")
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+@pytest.mark.parametrize("how", ["failed", "interrupted"])
+def test_nothing_is_left_of_a_creation_that_ends_in_any_step(
+    how: str, firmware: str, trees: Trees, snapshot: Callable[[], set[Thing]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    hardware = Hardware(memory=64, cpus=1, firmware=firmware, virt_type="qemu")
+    install = InstallOptions(location=trees.of(End.SPIN), inject={"preseed.cfg": b"#"})
+    request = Request("ends", hardware, (1, 1), ("vlan10",), "shctl", True, install=install)
+    run_step, hypervisor = steps._run, Hypervisor(URI)
+    planned = creation.make_plan(hypervisor, request).steps
+    before, handler = snapshot(), signal.getsignal(signal.SIGINT)
+    signals.install()
+    for last in planned:
+
+        def run_until_last(
+            step: Step[Any], context: Any, undo: Rollback, last: str = last.description
+        ) -> None:
+            ends = step.description == last
+            if ends and how == "interrupted":
+                step = replace(step, do=_interrupted(step.do))
+            run_step(step, context, undo)
+            if ends:
+                raise Conflict("failed")
+
+        monkeypatch.setattr(steps, "_run", run_until_last)
+        error = KeyboardInterrupt if how == "interrupted" else Conflict
+        with pytest.raises(error, match="^$" if how == "interrupted" else "^failed$"):
+            creation.create(hypervisor, request, lambda *_: None)
+        assert eventually(lambda: snapshot() == before), last.description
+    signal.signal(signal.SIGINT, handler)
+
+
+def _interrupted(do: Callable[[Any], object]) -> Callable[[Any], None]:
+    """Return what a step does, with an interrupt at its end."""
+
+    def interrupted(context: Any) -> None:
+        do(context)
+        signal.raise_signal(signal.SIGINT)
+
+    return interrupted
