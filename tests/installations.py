@@ -1,4 +1,4 @@
-"""What tests of installations share: a tree of hand-made kernels, hosts that boot from it."""
+"""Helpers for tests of installations: trees with test kernels, and hosts that boot them."""
 
 import json
 import re
@@ -27,7 +27,7 @@ SAY = "The installer says hello"
 
 
 class Trees:
-    """Trees on a server of this test, which need no kernel arguments."""
+    """Trees on the test's own server; they need no kernel arguments."""
 
     def __init__(self, server: TreeServer) -> None:
         self.server = server
@@ -56,18 +56,18 @@ def serving() -> Iterator[Trees]:
 
 
 def arguments(name: str, location: str, *more: str) -> list[str]:
-    """Return the arguments that create a host which installs itself."""
+    """Return the arguments that create a host with an installation."""
     words = f"hosts create {name} --memory 64 --disk 1 --network vlan10 --install --location"
     return [*words.split(), location, *more]
 
 
 def begin(name: str, location: str, *more: str) -> None:
-    """Create a host that installs itself from a tree and, once installed, says so from its disk."""
+    """Create a host with an installation from a tree; once installed, its disk prints a line."""
     ok(*arguments(name, location, *more))
 
 
 def install_of(name: str) -> Any:
-    """Return a host's installation as show has it, which brings it to its end if it can."""
+    """Return a host's installation from `hosts show`, which also advances it."""
     return json.loads(ok("-o", "json", "hosts", "show", name))["install"]
 
 
@@ -102,7 +102,7 @@ def virsh_state(name: str) -> str:
 
 
 def failure(name: str, code: int = 7) -> str:
-    """Wait for an installation that has to fail; return what the command says of it."""
+    """Wait for an installation that must fail; return the error."""
     done = run("hosts", "wait", name, "--for", "installed", "--timeout", "30")
     assert done.code == code, done
     assert one_line(done)

@@ -1,4 +1,4 @@
-"""Run shctl in forked processes that SIGKILL ends at a point that a test chooses.
+"""Run shctl in forked processes that are killed at a point that the test chooses.
 
 A new process spends most of its time importing, where a kill proves nothing. The functions that
 change something are wrapped from outside, so shctl has no code for it. Each step of a plan is a
@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from tests.support import ROOT, environment
 
-# Class or module, and those of its functions that change something.
+# Class or module, and its functions that change something.
 POINTS = {
     "common.steps": "_run",
     "hypervisor.connection:Hypervisor": "define launch_paused",
@@ -36,7 +36,7 @@ POINTS = {
 
 
 class Forker:
-    """The process that forks: `trace` collects the points that the latest one has passed."""
+    """The process that forks; `trace` contains the points that the latest child passed."""
 
     def __init__(self, process: "subprocess.Popen[str]", trace: Path) -> None:
         self._process = process

@@ -1,4 +1,4 @@
-"""What a test could leave behind on its hypervisor: compare it, and remove it."""
+"""Leftovers of tests on the hypervisor: find and remove them."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ import libvirt
 ROOT = Path(__file__).parents[1]
 HANG = 60  # seconds after which a command counts as hung
 
-# The cache is meant to stay, and so are the files that locks are held on.
+# The cache and the lock files are permanent.
 WATCHED = ["/etc/shctl", "/var/lib/shctl", "/var/log/shctl", "/var/lib/libvirt"]
 # In the order in which they can be started.
 DAEMONS = {
@@ -22,7 +22,7 @@ DAEMONS = {
     "virtlogd": "/run/virtlogd.pid",
     "libvirtd": "/run/libvirtd.pid",
 }
-# What the first test that needs it makes for the whole run. No test may use the name otherwise.
+# Created once for the whole run; tests must not use these names otherwise.
 KEPT = {("network", "vlan10")}
 
 Thing = tuple[str, str]  # kind and name
@@ -98,7 +98,7 @@ def _delete(connection: Any, path: str) -> None:
 
 
 def wait_for_difference(before: set[Thing], seconds: float) -> set[Thing]:
-    """Return how the present differs, after a time in which the difference may go away."""
+    """Return the difference to `before`; wait some time for it to disappear."""
     deadline = time.monotonic() + seconds
     while difference := (snapshot() ^ before) - KEPT:
         if time.monotonic() > deadline:

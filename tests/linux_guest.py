@@ -10,7 +10,7 @@ from tests.support import ROOT
 
 UNPACKED = ROOT / ".venv" / "linux"
 BUSYBOX = Path("/usr/bin/busybox")
-# In the order in which they need each other; a kernel may have some of them built in.
+# In the order of their dependencies; some may be built into the kernel.
 MODULES = """
     virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci scsi_common scsi_mod
     crct10dif_common crc-t10dif crc64 crc64-rocksoft_generic crc64-rocksoft virtio_scsi sd_mod
@@ -38,7 +38,7 @@ def serve(trees: Trees) -> str:
 def kernel() -> bytes:
     """Return the kernel."""
     images = sorted(UNPACKED.glob("boot/vmlinuz-*"))
-    assert images, "no kernel there: `make test` fetches it, by tools/fetch-kernel .venv/linux"
+    assert images, "kernel is missing: `make test` fetches it with tools/fetch-kernel .venv/linux"
     return images[-1].read_bytes()
 
 
@@ -53,12 +53,12 @@ def _initrd() -> bytes:
 
 @cache
 def small_initrd() -> bytes:
-    """Return an initrd that has no modules, so that it sees no disk and no network."""
+    """Return an initrd without modules, which finds no disk and no network."""
     return archive({"modules": b"", "init": INIT.encode(), "busybox": BUSYBOX.read_bytes()})
 
 
 def archive(files: dict[str, bytes]) -> bytes:
-    """Return an archive of executable files below the directories that an initrd has."""
+    """Return an archive of an initrd's directories and these executable files."""
     directories = [_entry(name, 0o040755) for name in ("bin", "dev", "lib", "proc", "sys")]
     entries = [_entry(name, 0o100755, content) for name, content in files.items()]
     return b"".join([*directories, *entries, _entry("TRAILER!!!", 0)])

@@ -1,11 +1,10 @@
-"""Do what README says, as its reader would; runs on a throw-away hypervisor, also in a clean root.
+"""Run README's commands on a throw-away hypervisor, also in a clean root.
 
     readme_steps.py README TREE
 
-The bridge is made as the text says, and each block of kind `sh` is run as it stands, except that
-the directory TREE, served on loopback, takes the mirror's place: there is no network here. Prints
-the installed host as JSON and its log.
-Nothing of shctl's own is imported.
+The bridge is created as the text says, and each block of kind `sh` is run unchanged, except that
+the directory TREE, served on loopback, replaces the mirror: there is no network here. Prints the
+installed host as JSON and its log. Imports nothing from shctl.
 """
 
 import http.server
@@ -33,7 +32,7 @@ PATIENCE = 120  # seconds
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing of each request."""
+        """Do not log requests."""
 
 
 @contextmanager
@@ -48,7 +47,7 @@ def tree_served(directory: str) -> Iterator[str]:
 
 @contextmanager
 def service() -> Iterator[None]:
-    """Run the server, until it says that it is ready and then until the end."""
+    """Run the server for the block, which begins once the server is ready."""
     subprocess.run(CERTIFICATE, check=True, capture_output=True)
     Path("key.pem").chmod(0o600)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
@@ -66,7 +65,7 @@ def service() -> Iterator[None]:
 
 @contextmanager
 def bridge(text: str) -> Iterator[None]:
-    """Make the bridge as the text says, in place of the one that is there, with a new uplink."""
+    """Replace the bridge with the one in the text, with a new uplink."""
     call("ovs-vsctl del-br br0", "ip tuntap add eno1 mode tap")
     commands = re.findall("^ovs-vsctl .+$", text, re.MULTILINE)
     assert commands
@@ -80,13 +79,13 @@ def bridge(text: str) -> Iterator[None]:
 
 
 def call(*lines: str, capture_output: bool = False) -> None:
-    """Run command lines, which have to succeed."""
+    """Run command lines, which must succeed."""
     for line in lines:
         subprocess.run(line.split(), check=True, capture_output=capture_output, timeout=PATIENCE)
 
 
 def main(readme: str, tree: str) -> None:
-    """Go through the text."""
+    """Run the steps of the text."""
     text = Path(readme).read_text(encoding="utf-8")
     blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     os.chdir(tempfile.mkdtemp())

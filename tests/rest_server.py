@@ -206,7 +206,7 @@ class Certificates:
 
 def make_certificates(directory: Path) -> Certificates:
     """Create an authority with a certificate for localhost and one for a client."""
-    # Python 3.13 is strict: who says to be an authority has to say what for, and others not to be.
+    # Python 3.13 is strict: an authority needs keyUsage, and other certificates CA:FALSE.
     may_sign = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
     may_not = "basicConstraints=critical,CA:FALSE"
     authority = _certificate(directory, "authority", may_sign)

@@ -1,4 +1,4 @@
-"""What tests of the whole command share: run it, look around it, and wait for conditions."""
+"""Helpers for tests of the whole command: run it, inspect its effects, wait for conditions."""
 
 import ast
 import json
@@ -46,7 +46,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(*arguments: str, **env: str) -> Done:
-    """Run shctl as a process with nobody at its standard input."""
+    """Run shctl as a process without standard input."""
     done = subprocess.run(
         [*SHCTL, *arguments], env=environment(**env), stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=HANG, check=False,
@@ -55,7 +55,7 @@ def run(*arguments: str, **env: str) -> Done:
 
 
 def ok(*arguments: str) -> str:
-    """Run shctl, which has to succeed, and return its output."""
+    """Run shctl, which must succeed; return its output."""
     done = run(*arguments)
     assert done.code == 0, done
     assert done.err == ""
@@ -92,13 +92,13 @@ def finish(process: "subprocess.Popen[str]") -> Done:
 
 
 def call(*argv: str) -> str:
-    """Run another command, which has to succeed, and return its output."""
+    """Run another command, which must succeed; return its output."""
     return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=HANG).stdout
 
 
 def daemon(action: str, name: str) -> None:
     """Start, stop or kill one of the throw-away hypervisor's daemons."""
-    # Not captured: the daemon keeps what it inherits, and a pipe would never end.
+    # Not captured: the daemon inherits the pipe and would keep it open.
     subprocess.run([ROOT / "tools" / "throwaway-daemon", action, name], check=True, timeout=HANG)
 
 
@@ -106,14 +106,14 @@ def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
     """Return the condition's first true value; fail when there is none in time."""
     end = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < end, "the condition did not come true"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.01)
     return value
 
 
 @contextmanager
 def connected() -> Iterator[Any]:
-    """Open libvirt, for what shctl itself does not do."""
+    """Connect to libvirt directly, for operations that shctl lacks."""
     libvirt.registerErrorHandler(lambda *_: None, None)
     connection = libvirt.open(URI)
     try:
@@ -123,7 +123,7 @@ def connected() -> Iterator[Any]:
 
 
 def define(xml: str) -> None:
-    """Define a domain behind shctl's back."""
+    """Define a domain without shctl."""
     with connected() as connection:
         connection.defineXML(xml)
 
@@ -143,7 +143,7 @@ def qemu_pid(name: str) -> int:
 
 
 def port_rows() -> dict[str, dict[str, Any]]:
-    """Return Open vSwitch's ports by name with tag, trunks and vlan_mode as JSON has them."""
+    """Return Open vSwitch's ports by name, with tag, trunks and vlan_mode as in its JSON."""
     columns = "--columns=name,tag,trunks,vlan_mode"
     table = json.loads(call("ovs-vsctl", "--format=json", columns, "list", "Port"))
     rows = [dict(zip(table["headings"], row, strict=True)) for row in table["data"]]
@@ -157,7 +157,7 @@ def port_of(name: str) -> str:
 
 @cache
 def prepare() -> None:
-    """Make network vlan10, and the pool, which creations make when it is missing and leave."""
+    """Create network vlan10 and, by creating a host, the default pool."""
     assert not guard.is_active(), guard.ADVICE
     ok("networks", "create", "vlan10", "--bridge", "br0", "--vlan", "10", "--if-not-exists")
     create("first")
@@ -166,7 +166,7 @@ def prepare() -> None:
 
 @contextmanager
 def immutable(path: Path) -> Iterator[None]:
-    """Let nobody, root included, change what is at a path."""
+    """Make a path read-only, even for root."""
     call("mount", "--bind", str(path), str(path))
     call("mount", "-o", "remount,bind,ro", str(path))
     try:

@@ -1,6 +1,6 @@
 """Run commands as debian/shctl-server.shctl.service runs the server: root without root's powers.
 
-systemd does not run in a throw-away; unshare and setpriv stand for the parts that matter here.
+systemd does not run in a throw-away hypervisor; unshare and setpriv replace it.
 """
 
 import configparser
@@ -45,8 +45,8 @@ def serving_as_service(directory: Path, *options: str, **env: str) -> Iterator[R
 
 _TEMPORARY = ("/tmp/", "/var/tmp/")
 UNIT = ROOT / "debian/shctl-server.shctl.service"
-# ProtectSystem=strict but for what the unit names, PrivateTmp=yes, and as many descriptors as
-# systemd gives by default. Directories of the test stay as they are, for the server's socket.
+# ProtectSystem=strict except the unit's paths, PrivateTmp=yes, and systemd's default limit of
+# descriptors. The test's directories stay writable, for the server's socket.
 _STRICT = """
 kept=$1; shift
 number=0
@@ -77,12 +77,12 @@ exec "$@"
 
 
 def as_unit(directory: Path, *argv: str) -> list[str]:
-    """Return the command that runs another one like as_service, and with all else of the unit."""
+    """Like as_service, with all other restrictions of the unit."""
     places = [ROOT.resolve(), Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()]
     near = [path for path in places if path.as_posix().startswith(_TEMPORARY)]
     kept = [directory, *(path for path in near if path.parent not in near)]
     strict = ["bash", "-c", _STRICT, "strict", " ".join(map(str, kept)), " ".join(_writable())]
-    # Mounts come first: what has no capability mounts nothing.
+    # Mounts come first: they need capabilities.
     return [
         *as_service()[:4],
         _SCRIPT.replace("exec ", f"exec {shlex.join(strict)} "),
@@ -127,7 +127,7 @@ done
 
 @contextmanager
 def one_file_system() -> Iterator[None]:
-    """Have cache and state on one file system, as on most machines; hosts are to be none."""
+    """Put cache and state on one file system, as on most machines; no host may exist."""
     rebind = 'rebind() { mkdir "/var/$1" && mount --rbind "/run/var/$1" "/var/$1"; }'
     call("bash", "-euc", f"{rebind}\n{_ONE}")
     try:

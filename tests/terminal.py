@@ -1,4 +1,4 @@
-"""Sit at a terminal, as a person would: at an interactive shell, or at shctl."""
+"""Interactive use of a terminal, by a shell or by shctl."""
 
 import os
 import pty
@@ -17,7 +17,7 @@ PATIENCE = 20  # seconds
 
 
 class Terminal:
-    """A terminal at which a program sits."""
+    """A terminal with a program."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -35,7 +35,7 @@ class Terminal:
 
 @contextmanager
 def running(argv: list[str], env: Mapping[str, str]) -> Iterator[Terminal]:
-    """Start a program and yield the terminal that it sits at."""
+    """Start a program and yield its terminal."""
     pid, descriptor = pty.fork()
     if not pid:
         os.execvpe(argv[0], argv, env)
@@ -49,7 +49,7 @@ def running(argv: list[str], env: Mapping[str, str]) -> Iterator[Terminal]:
 def at_terminal(
     *arguments: str, typed: bytes = b"", columns: int = 80, **env: str
 ) -> tuple[int, str]:
-    """Run shctl at a terminal, with what a person types; return exit code and screen."""
+    """Run shctl at a terminal with this input; return exit code and screen."""
     person, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, columns))
     process = subprocess.Popen(
@@ -64,7 +64,7 @@ def at_terminal(
 
 
 def read_all(person: int) -> Iterator[bytes]:
-    # A terminal whose last user has gone ends in an error.
+    # Reading from a terminal that no process has open is an error.
     with suppress(OSError):
         while piece := os.read(person, 4096):
             yield piece

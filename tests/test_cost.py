@@ -1,4 +1,4 @@
-"""What commands cost, in numbers that no clock is needed for: calls, processes, imports."""
+"""The cost of commands, measured without a clock: calls, processes, imports."""
 
 import ast
 import subprocess
@@ -18,7 +18,7 @@ from shctl.networks import manage, openvswitch
 from shctl.xml.domain import Hardware
 from tests.support import URI, create, environment, modules_after, ok, prepare
 
-# These read what came with the handle, let go of it, or run the event loop.
+# These read the handle's own data, free it, or run the event loop.
 LOCAL = {
     "virDomainGetName", "virDomainGetUUIDString", "virDomainGetConnect", "virNetworkGetName",
     "virStoragePoolGetName", "virStorageVolGetName", "virConnectIsAlive", "virGetLastError",
@@ -28,7 +28,7 @@ LOCAL = {
 
 
 class Counting:
-    """The binding's own module, with each call that reaches the daemon counted."""
+    """The binding's module, counting the calls that reach the daemon."""
 
     def __init__(self, wrapped: Any, calls: Counter[str]) -> None:
         self._wrapped, self._calls = wrapped, calls
@@ -71,7 +71,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 @pytest.fixture
 def host() -> Any:
-    """Make a host that is off."""
+    """Create an inactive host."""
     prepare()
     ok(*"hosts create --memory 64 --disk 1 --network vlan10 counted".split())
     yield "counted"
@@ -88,7 +88,7 @@ def test_lists(hypervisor: Hypervisor, calls: Counter[str]) -> None:
 
 
 @pytest.mark.hypervisor
-def test_show_of_a_host_that_is_off(
+def test_show_of_an_inactive_host(
     host: str, hypervisor: Hypervisor, calls: Counter[str], processes: list[list[str]]
 ) -> None:
     details.show(hypervisor, host)
@@ -169,14 +169,14 @@ CLI = {
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
-def test_help_and_version_need_click_alone(option: str) -> None:
+def test_help_and_version_import_only_click(option: str) -> None:
     alone = subprocess.run(
         [sys.executable, "-c", "import click, sys; print(sorted(sys.modules))"],
         env=environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
     found = modules_after(option)
     assert own_modules(found) <= CLI
-    # What click itself imports when it is used.
+    # What click itself imports during use.
     allowed = {"locale", "_locale", "gettext", "textwrap", "shutil", "fnmatch", "zlib", "bz2",
                "_bz2", "lzma", "_lzma", "_compression", "click", "shctl", "gc", "atexit",
                "pwd", "grp", "signal", "__future__"}  # fmt: skip
@@ -184,7 +184,7 @@ def test_help_and_version_need_click_alone(option: str) -> None:
     assert {name for name in more if name.split(".")[0] not in ("click", "shctl")} == set()
 
 
-def test_list_of_hosts_needs_no_more_than_its_own_modules() -> None:
+def test_list_of_hosts_imports_only_its_own_modules() -> None:
     found = modules_after("--connect", "test:///default", "hosts", "list")
     assert own_modules(found) == {
         *CLI, "commands.batch", "commands.confirmation", "commands.hosts",
@@ -196,7 +196,7 @@ def test_list_of_hosts_needs_no_more_than_its_own_modules() -> None:
     }  # fmt: skip
 
 
-def test_blank_host_is_made_without_what_installs(tmp_path: Path) -> None:
+def test_creation_without_installation_does_not_import_install(tmp_path: Path) -> None:
     code = "import sys, shctl.hosts.creation; print(sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment(), capture_output=True, text=True,

@@ -1,4 +1,4 @@
-"""Names and values that nobody thought of, by the command line and through libvirt's XML."""
+"""Random names and values, on the command line and through libvirt's XML."""
 
 import json
 import signal
@@ -28,7 +28,7 @@ LIMITS = settings(
 TEXT = st.text(
     st.characters(blacklist_categories=["C", "Z"], whitelist_characters=" "), max_size=40
 )
-# What libvirt takes for a bridge or a path; it strips blanks and refuses what is empty.
+# What libvirt accepts as a bridge or a path; it strips blanks and refuses empty values.
 WORD = st.text("abcxyzABC019._-&<>'\"é", min_size=1, max_size=12)
 LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 HOST = st.lists(LABEL, min_size=1, max_size=3).map(".".join)
@@ -71,7 +71,7 @@ TRUNKS = st.builds(
 
 @pytest.fixture
 def _handlers() -> Iterator[None]:
-    """Take back the signal handlers that the command sets for its own process."""
+    """Restore the signal handlers, which the command replaces."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     yield
@@ -107,7 +107,7 @@ def test_r32_names_of_any_kind(words: str, figures: Figures) -> None:
 
 
 @given(st.text(max_size=60))
-def test_allowed_host_names_are_those_that_resolvers_take(name: str) -> None:
+def test_valid_host_names_are_valid_in_dns(name: str) -> None:
     try:
         names.check_host(name)
     except InvalidInput:
@@ -126,9 +126,9 @@ def expected(spec: domain.Spec) -> tuple[object, ...]:
 
 
 @given(SPECS)
-def test_host_comes_back_from_its_own_xml(spec: domain.Spec) -> None:
+def test_host_round_trip_through_xml(spec: domain.Spec) -> None:
     info = domain.read(domain.build(spec))
-    assert facts(info)[1:] == expected(spec)[1:]  # libvirt is who turns memory into KiB
+    assert facts(info)[1:] == expected(spec)[1:]  # libvirt converts memory to KiB
     assert [row.path for row in info.disks] == [source.path for source in spec.disks]
     assert [row.network for row in info.interfaces] == list(spec.networks)
     assert [row.mac for row in info.interfaces] == [
@@ -136,7 +136,7 @@ def test_host_comes_back_from_its_own_xml(spec: domain.Spec) -> None:
     ]
 
 
-def test_host_comes_back_from_libvirt() -> None:
+def test_host_round_trip_through_libvirt() -> None:
     """Defined, with other metadata written into it, and read as it is stored."""
     with connected() as connection:
 
@@ -156,7 +156,7 @@ def test_host_comes_back_from_libvirt() -> None:
         comes_back()
 
 
-def test_network_comes_back_from_libvirt() -> None:
+def test_network_round_trip_through_libvirt() -> None:
     with connected() as connection:
 
         @LIMITS

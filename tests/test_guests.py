@@ -1,4 +1,4 @@
-"""The stand-ins for operating systems boot, say their line and end as they should."""
+"""The test guests boot, print their line and end as specified."""
 
 import subprocess
 import time
@@ -134,7 +134,7 @@ def test_shows_its_command_line(cmdline: str, tmp_path: Path) -> None:
     assert machine.text() == f"Here\ncmdline: {cmdline}\n"
 
 
-def test_a_kernel_takes_a_long_message(tmp_path: Path) -> None:
+def test_a_kernel_prints_a_long_message(tmp_path: Path) -> None:
     message = "It is long. " * 200
     with booted(tmp_path, *from_kernel(tmp_path, kernel(message))) as machine:
         machine.wait_for_end()
@@ -152,7 +152,7 @@ def test_a_kernel_installs_a_boot_sector(tmp_path: Path) -> None:
     assert machine.text() == "Installed\n"
 
 
-def test_a_boot_sector_has_an_end() -> None:
+def test_a_boot_sector_has_a_maximum_size() -> None:
     assert len(boot_sector("short")) == 512
     with pytest.raises(ValueError, match="too long"):
         boot_sector("x" * 500)

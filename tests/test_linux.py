@@ -1,4 +1,4 @@
-"""End to end with a real Linux: what it sees of its hardware, and its VLAN."""
+"""End to end with a real Linux: its view of the hardware, and its VLAN."""
 
 import re
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ def is_over(name: str) -> bool:
 
 
 def log_of_new(name: str) -> str:
-    """Return a host's log, nothing before there is one."""
+    """Return a host's log, empty if it does not exist yet."""
     try:
         return log_of(name)
     except FileNotFoundError:
@@ -101,7 +101,7 @@ def log_of_new(name: str) -> str:
 
 @contextmanager
 def on_the_vlan(tag: int, address: str) -> Iterator[None]:
-    """Give this machine an address on a VLAN of the bridge."""
+    """Give this machine an address in a VLAN of the bridge."""
     add = f"add-port br0 here tag={tag} -- set interface here type=internal"
     call("ovs-vsctl", *add.split())
     try:
@@ -113,7 +113,7 @@ def on_the_vlan(tag: int, address: str) -> Iterator[None]:
 
 
 def neighbour(name: str, network: str, location: str, values: dict[str, str], path: Path) -> None:
-    """Create a host that is called by its address and pings others."""
+    """Create a host that has this address and pings others."""
     words = f"hosts create {name} --memory 256 --disk 1 --network {network} --install --location"
     ok(*words.split(), location, *values_of(values), *script(path, NEIGHBOUR))
 

@@ -1,7 +1,7 @@
-"""Random sequences of what people and accidents do, on the real hypervisor, against a model.
+"""Random sequences of operations and faults on the real hypervisor, compared with a model.
 
-The model knows what each command has to answer and what is there afterwards. Commands run inside
-this process, since a new one for each step would take most of the time.
+The model predicts each command's exit code and the resulting state. Commands run in this process,
+since starting a new one for each step would take most of the time.
 """
 
 import json
@@ -33,7 +33,7 @@ BARE = "<domain type='qemu'><name>{}</name><memory>65536</memory><os><type>hvm</
 
 @dataclass
 class Host:
-    """What is known of a host; one of somebody else's is not managed and has no network."""
+    """The model of a host; a foreign one is not managed and has no network."""
 
     state: str
     managed: bool = True
@@ -45,7 +45,7 @@ class Host:
 
 
 class Machine:
-    """The rack, its users, and what befalls them: what happens, and the model of it."""
+    """Operations and faults on the real hypervisor, and the model of its state."""
 
     def __init__(self, killer: Forker) -> None:
         self.killer = killer
@@ -54,13 +54,13 @@ class Machine:
         self.came_back = False
 
     def run(self, words: str, code: int = 0) -> Any:
-        """Run a command, which has to end with this code, and return its data."""
+        """Run a command, which must end with this code; return its data."""
         done = CliRunner().invoke(root, ["-o", "json", *words.split()])
         assert done.exit_code == code, (words, code, done.output)
         return json.loads(done.output) if done.output and not code else None
 
     def missing(self, name: str) -> int:
-        """Return the code with which a command on a host ends that may be missing."""
+        """Return the expected exit code of a command on a host that may be missing."""
         return 0 if name in self.hosts else 3
 
     def expected_creation(self, name: str, network: str) -> int:
@@ -120,7 +120,7 @@ class Machine:
             os.kill(qemu_pid(name), signal.SIGKILL)
             eventually(lambda: self.states()[name] not in ACTIVE)
             host.state = self.states()[name]
-            # A libvirtd that meets its QEMU's end while it comes back does not know what it was.
+            # A restarting libvirtd does not know why its QEMU ended.
             assert host.state in (("crashed", "shut off") if self.came_back else ("crashed",))
 
     def create_network(self, network: str) -> None:
@@ -141,11 +141,11 @@ class Machine:
         daemon("start", "libvirtd")
         self.came_back = True
         for host in self.hosts.values():
-            # libvirt keeps in mind for its own life alone how a domain ended.
+            # libvirt forgets the reason of a shutdown when it restarts.
             host.state = host.state if host.active else "shut off"
 
     def kill_switch(self) -> None:
-        """Hosts and networks stay as they are, and their ports' rows too."""
+        """Hosts, networks and port rows do not change."""
         daemon("kill", "ovs-vswitchd")
         daemon("start", "ovs-vswitchd")
 
@@ -163,7 +163,7 @@ class Machine:
         self.run("doctor --fix")
         if name not in self.hosts or not self.hosts[name].managed:
             assert not died
-        elif died and point == 1:  # nothing but switched off
+        elif died and point == 1:  # only powered off
             self.hosts[name].state = (
                 "shut off" if self.hosts[name].active else self.hosts[name].state
             )
@@ -180,7 +180,7 @@ class Machine:
             assert all(disk["size"] and disk["owned"] for disk in shown["disks"])
 
     def check(self) -> None:
-        """See that everything is as expected."""
+        """Compare the hypervisor with the model."""
         assert self.states() == self.expected_states()
         networks = {row["name"]: row for row in self.run("networks list")}
         assert {name for name in networks if name.startswith("net")} == self.networks
@@ -193,7 +193,7 @@ class Machine:
         return {name: host.state for name, host in self.hosts.items()}
 
     def clear(self) -> None:
-        """Take everything away."""
+        """Delete everything."""
         for name, host in self.hosts.items():
             if not host.managed:
                 self.run(f"hosts adopt {name}")
@@ -203,7 +203,7 @@ class Machine:
 
 
 def scrub() -> None:
-    """Take away what a failure has left, or its repetition would fail for another reason."""
+    """Remove a failure's leftovers, or its repetition would fail for another reason."""
     verbs = ["hosts adopt {}", "hosts delete --yes {}"]
     lines = [verb.format(name) for name in ("a", "b", "c") for verb in verbs]
     for line in [*lines, "networks delete --yes net1", "networks delete --yes net2"]:
@@ -216,7 +216,7 @@ def creation(name: str, network: str, start: bool) -> str:
 
 
 STARTS = st.booleans()
-# What may happen, with what it takes; hypothesis's own state machines end most sequences early.
+# The operations and their parameters; hypothesis's state machines end most sequences early.
 ACTIONS = st.one_of(
     st.tuples(st.just(Machine.create), HOSTS, NETWORKS, STARTS),
     st.tuples(st.just(Machine.create), HOSTS, st.just("net1"), st.just(True)),
@@ -242,7 +242,7 @@ SEQUENCES = st.lists(ACTIONS, min_size=STEPS, max_size=STEPS)
 
 @pytest.fixture
 def _handlers() -> Iterator[None]:
-    """Take back the signal handlers that the command sets for its own process."""
+    """Restore the signal handlers, which the command replaces."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     yield
@@ -255,7 +255,7 @@ def test_model_sequences(snapshot: Snapshot, figures: Figures) -> None:
     prepare()
     before = snapshot()
 
-    # Shrinking a failure would repeat it for hours.
+    # Shrinking a failure would take hours.
     @settings(
         max_examples=rounds(200, 6), deadline=None, database=None, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

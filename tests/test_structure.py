@@ -77,7 +77,7 @@ def test_packages_import_only_what_is_below_them(name: str) -> None:
     assert {(name, other) for other in taken} <= EXCEPTIONS
 
 
-def test_few_entries_at_the_top() -> None:
+def test_top_level_has_few_entries() -> None:
     assert len(MAY_IMPORT) - 1 <= 12
 
 
@@ -103,7 +103,7 @@ def test_xml_does_no_io(name: str) -> None:
     assert not roots & {"os", "subprocess", "socket", "pathlib", "libvirt", "time"}
 
 
-def test_imports_go_round_in_no_circle() -> None:
+def test_imports_have_no_cycle() -> None:
     left = {name: imports_of(name) - {name} for name in TREES}
     while ends := {name for name, others in left.items() if not others}:
         left = {name: others - ends for name, others in left.items() if name not in ends}
@@ -128,7 +128,7 @@ def test_one_module_imports_libvirt() -> None:
     assert importers("libvirt") == {"hypervisor.binding"}
 
 
-def test_xml_alone_imports_lxml() -> None:
+def test_only_xml_imports_lxml() -> None:
     assert {package(name) for name in importers("lxml")} == {"xml"}
 
 
@@ -141,7 +141,7 @@ def test_web_framework_stays_in_the_server() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in TREES if name.startswith("rest.http.")])
-def test_http_of_the_server_knows_no_command(name: str) -> None:
+def test_http_of_the_server_imports_no_command(name: str) -> None:
     above = {"rest", "server", "commands"}
     assert not {
         n for n in imports_of(name) if package(n) in above and not n.startswith("rest.http")

@@ -32,7 +32,7 @@ def run(*command: str, stdin: str = "", **environment: str) -> "subprocess.Compl
 
 
 def processes() -> set[str]:
-    """Return the command lines of all processes but the kernel's."""
+    """Return the command lines of all processes except the kernel's."""
     lines = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         # A process may be gone before its file is read.
@@ -87,7 +87,7 @@ def test_usage() -> None:
     assert done.stderr.startswith("usage: ")
 
 
-def test_passes_everything_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passes_input_and_environment_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     script = 'cat; pwd; echo "$PATH"; echo "$SOME"; echo "$SHCTL_THROWAWAY"; printf "<%s>" "$@"'
     done = run("--", "bash", "-c", script, "me", "a b", "", "$x", stdin="typed\n", SOME="a  b")
@@ -96,7 +96,7 @@ def test_passes_everything_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_command_can_be_interrupted() -> None:
-    # A shell starts its background jobs with this signal ignored, and nothing can undo that later.
+    # A shell starts background jobs with SIGINT ignored, which cannot be changed later.
     assert run("sh", "-c", "kill -INT $$; echo still here").returncode == 130
 
 
@@ -123,25 +123,25 @@ def test_an_interactive_shell_has_the_terminal() -> None:
     text += talk(terminal, "tty; kill -9 %1; echo end $((1+1))\n", "end 2")
     assert "/dev/console" in text
     assert "job control" not in text
-    # A shell that has not yet heard of its job's end would refuse to exit.
+    # A shell that has not yet noticed the end of its job refuses to exit.
     talk(terminal, "exec sh -c 'exit 3'\n", None)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
 
 
 def talk(terminal: int, typed: str, answer: str | None) -> str:
-    """Type something and return what comes until the answer, or until the end for None."""
+    """Type text; return the output up to `answer`, or up to the end if it is None."""
     os.write(terminal, typed.encode())
     got = ""
     while answer is None or answer not in got:
         assert select.select([terminal], [], [], HANG)[0], got
         try:
             got += os.read(terminal, 4096).decode()
-        except OSError:  # how a terminal says that the other side is closed
+        except OSError:  # the terminal's other side is closed
             break
     return got
 
 
-def test_has_a_hypervisor_of_its_own() -> None:
+def test_has_its_own_hypervisor() -> None:
     script = "virsh -q list --all && ovs-vsctl list-br && ip -br link show lo && ls /dev/kvm"
     done = run("bash", "-c", script)
     assert done.stdout.startswith("br0\nlo ")
@@ -188,7 +188,7 @@ def test_leaves_nothing_behind() -> None:
     ("number", "status"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)],
 )
-def test_a_signal_ends_it_all(number: signal.Signals, status: int) -> None:
+def test_a_signal_ends_all_processes(number: signal.Signals, status: int) -> None:
     before = surroundings()
     stubborn = "trap '' INT TERM HUP; echo up; exec sleep 1000"
     with subprocess.Popen([THROWAWAY, "sh", "-c", stubborn], stdout=-1, stderr=-1) as process:
@@ -243,7 +243,7 @@ def test_needs_root(fake: Callable[[str, str], None], tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (125, "throwaway: needs root, or sudo\n")
 
 
-def test_the_tests_run_nowhere_else() -> None:
+def test_the_tests_run_only_here() -> None:
     kept = {name: value for name, value in os.environ.items() if name != "SHCTL_THROWAWAY"}
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_throwaway.py"]
     done = subprocess.run(

@@ -21,12 +21,12 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Machine:
-    """A system that runs; `leader` is its PID 1 as this machine numbers it."""
+    """A running system; `leader` is the PID of its init in this machine's PID namespace."""
 
     leader: int
 
     def attempt(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command in there, as root."""
+        """Run a command in the system, as root."""
         spaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd=/")
         env = (f"{name}={value}" for name, value in SETTINGS.items())
         return subprocess.run(
@@ -35,13 +35,13 @@ class Machine:
         )  # fmt: skip
 
     def run(self, *command: str) -> str:
-        """Run a command in there, which has to succeed, and return its output."""
+        """Run a command in the system, which must succeed; return its output."""
         done = self.attempt(*command)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout
 
     def property(self, unit: str, name: str) -> str:
-        """Return what systemd says of a unit."""
+        """Return a property of a systemd unit."""
         return self.run("systemctl", "show", unit, "--value", f"--property={name}").strip()
 
     def request(self, path: str, *options: str, user: str = "root") -> tuple[int, str]:
@@ -54,7 +54,7 @@ class Machine:
 
 @contextmanager
 def booting(root: Root, log: Path) -> Iterator[Machine]:
-    """Boot a system for the block; what it writes is not kept, its console goes to a log."""
+    """Boot a system for the block, without keeping its changes; its console goes to a log."""
     with log.open("wb") as console:
         process = subprocess.Popen(
             [str(HERE / "boot"), str(root.path)], stdin=subprocess.PIPE, stdout=console,
@@ -69,7 +69,7 @@ def booting(root: Root, log: Path) -> Iterator[Machine]:
 
 
 def _found(process: "subprocess.Popen[bytes]", log: Path) -> Machine | None:
-    """Return the machine once it has a systemd: a child of nspawn, a child of unshare."""
+    """Return the machine once its systemd runs: a child of nspawn or of unshare."""
     assert process.poll() is None, log.read_text(errors="replace")
     pid = process.pid
     for name in ("unshare", "systemd-nspawn", "systemd"):
@@ -104,6 +104,6 @@ def eventually(condition: Callable[[], Any], seconds: float) -> Any:
     """Return the condition's first true value; fail when there is none in time."""
     end = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < end, "the condition did not come true"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.1)
     return value

@@ -1,7 +1,7 @@
 """The packages in clean Debian systems: installed, used, upgraded, removed and purged.
 
-`make test-package` runs it. It stands apart from `make test`, because it needs a network to install
-from, which a throw-away hypervisor does not have; so its name is none that pytest collects.
+`make test-package` runs it. It is not part of `make test`, because it needs a network, which a
+throw-away hypervisor does not have; so pytest does not collect its name.
 """
 
 import json
@@ -27,7 +27,7 @@ PROMPT = "ready> "
 NEWER = ("/opt/dist/newer-shctl.deb", "/opt/dist/newer-shctl-server.deb")
 HOST = {"memory": 64, "disks": [1], "networks": ["lab"], "start": True}
 DISK = "var/lib/shctl/volumes/web1-sda"
-# What the program makes while it is used.
+# What the program creates during use.
 USED = (
     DISK,
     "var/lib/shctl/boot/web1/kernel",
@@ -39,7 +39,7 @@ USED = (
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Root]]:
-    """Make all systems at once: one downloads while the other unpacks."""
+    """Create all systems in parallel: one downloads while another unpacks."""
     folder = tmp_path_factory.mktemp("roots")
     folder.chmod(0o755)
     packages = sorted((PROJECT / "dist").glob("shctl*.deb"))
@@ -76,12 +76,12 @@ def test_settings_come_from_the_installed_file(root: Root) -> None:
         "shctl: /etc/shctl/shctl.toml: Expected '=' after a key in a key/value pair"
         " (at line 1, column 2)\n"
     )
-    # The server does not start with such a file.
+    # The server does not start with this file.
     settings.write_text(kept)
 
 
 @pytest.mark.parametrize("shell", ["bash -l -i", "zsh -f -i"])
-def test_tab_in_a_shell_that_nobody_has_set_up(root: Root, shell: str) -> None:
+def test_completion_in_bash_without_configuration(root: Root, shell: str) -> None:
     with running(root.argv(*shell.split()), {}) as terminal:
         if shell.startswith("zsh"):
             terminal.type("autoload -Uz compinit; compinit -u; PS1=rea'dy> '\n", PROMPT)
@@ -95,7 +95,7 @@ def test_completion_in_fish(root: Root) -> None:
     assert root.run("fish", "-c", f"complete -C '{line}'").split() == ["test"]
 
 
-def test_service_gets_by_with_little(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
+def test_service_is_confined(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
     unit = "/lib/systemd/system/shctl.service"
     report = root.run("systemd-analyze", "--no-pager", "security", "--offline=yes", unit)
     found = re.search(r"Overall exposure level for shctl.service: ([\d.]+)", report)
@@ -116,7 +116,7 @@ def test_units_start_at_boot(root: Root) -> None:
 
 @pytest.fixture
 def machine(root: Root, tmp_path: Path) -> Iterator[Machine]:
-    """Boot a system, in which packages have put their services, with its own systemd."""
+    """Boot a system with the installed services and its own systemd."""
     with booted.booting(root, tmp_path / "console") as machine:
         bridge = "add-br br0 -- set bridge br0 datapath_type=netdev"
         machine.run("ovs-vsctl", *bridge.split())
@@ -125,7 +125,7 @@ def machine(root: Root, tmp_path: Path) -> Iterator[Machine]:
 
 
 def test_services_run_under_systemd(machine: Machine) -> None:
-    """One boot for all of it: what the unit says holds, and the server works like that."""
+    """One boot for all checks: the unit's restrictions apply, and the server works with them."""
     units = ("shctl.socket", "shctl.service", "libvirtd", "openvswitch-switch")
     eventually(lambda: machine.attempt("systemctl", "is-active", *units).returncode == 0, 60)
     assert machine.property("shctl-ports.service", "Result") == "success"
@@ -154,7 +154,7 @@ def check_confinement(machine: Machine) -> None:
 
 
 def check_guest(machine: Machine) -> None:
-    """Make a network and a host that runs, and remove both."""
+    """Create a network and a running host, and delete both."""
     network, host = '{"bridge": "br0", "vlan": 20}', json.dumps(HOST)
     assert json.loads(machine.request("/networks/lab", "--json", network)[1])["vlan"] == 20
     created = json.loads(machine.request("/hosts/web1", "--json", host)[1])
@@ -165,7 +165,7 @@ def check_guest(machine: Machine) -> None:
 
 
 def check_people(machine: Machine) -> None:
-    """The socket's group is the credential."""
+    """Members of the socket's group have access."""
     assert machine.request("/hosts", user="member") == (0, "[]\n")
     assert machine.request("/hosts", user="nobody") == (7, "")
 
@@ -179,7 +179,7 @@ def check_activation(machine: Machine) -> None:
 
 
 def check_journal(machine: Machine) -> None:
-    """All that the server and what it runs write is JSON; operating.md's line finds audits."""
+    """All output of the server and its children is JSON; operating.md's command finds audits."""
     machine.run("systemctl", "stop", "openvswitch-switch", "ovs-vswitchd", "ovsdb-server")
     assert json.loads(machine.request("/healthz")[1])["openvswitch"] is False
     machine.run("systemctl", "start", "openvswitch-switch")
@@ -199,7 +199,7 @@ def check_watchdog(machine: Machine) -> None:
     """systemd restarts a server whose event loop hangs, and leaves a working one alone."""
     assert machine.property("shctl.service", "WatchdogUSec") not in ("", "0", "infinity")
     folder = "/run/systemd/system/shctl.service.d"
-    # The unit's own half minute would take this test as long.
+    # The unit's interval is half a minute.
     quick = r"[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n"
     machine.run("sh", "-euc", f"mkdir {folder}; printf '{quick}' >{folder}/quick.conf")
     machine.run("systemctl", "daemon-reload")
@@ -232,8 +232,8 @@ def test_day_with_the_server(root: Root) -> None:
     }
 
 
-def test_reader_of_readme_gets_to_an_installed_host(root: Root) -> None:
-    """The packages came here by README's own command line; see roots.make."""
+def test_readme_leads_to_an_installed_host(root: Root) -> None:
+    """The packages were installed by README's command line; see roots.make."""
     for file in ("README.md", "tests/readme_steps.py"):
         shutil.copy(PROJECT / file, root.path / "opt")
     make_tree(root.path / "opt/tree")
@@ -251,8 +251,8 @@ def test_upgrade_keeps_the_settings(root: Root) -> None:
     assert settings.read_text() == 'virt_type = "qemu"\n'
 
 
-def test_purge_leaves_nothing_but_disks(root: Root) -> None:
-    """The last test of a system: it takes the packages away."""
+def test_purge_leaves_only_disks(root: Root) -> None:
+    """The last test of a system: it removes the packages."""
     for name in USED:
         path = root.path / name
         path.parent.mkdir(parents=True, exist_ok=True)

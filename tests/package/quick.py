@@ -17,7 +17,7 @@ from tests.package import roots
 from tests.package.roots import PROJECT, Root
 
 COPY = "root/shctl"
-# The quick tests leave out what is slow; of that, these differ between releases.
+# Slow tests that may differ between releases; the quick tests exclude them.
 ROWS = ["tests/reliability", "-k", "r01 or r20 or r41"]
 PYTEST = 'cd /root/shctl && exec tools/throwaway python3 -m pytest "$@"'
 KEEP_OUT = shutil.ignore_patterns(
@@ -26,7 +26,7 @@ KEEP_OUT = shutil.ignore_patterns(
 
 
 def main(suite: str, *words: str) -> int:
-    """Run both sets of tests, and return the first exit status that is none of success."""
+    """Run both sets of tests; return the first nonzero exit status."""
     packages, arguments = words[: words.index("--")], words[words.index("--") + 1 :]
     with made(suite, packages) as root:
         return test(root, *arguments) or test(root, *ROWS)
@@ -34,7 +34,7 @@ def main(suite: str, *words: str) -> int:
 
 @contextmanager
 def made(suite: str, packages: tuple[str, ...]) -> Iterator[Root]:
-    """Make the system with a copy of the checkout, and remove both."""
+    """Create the system with a copy of the checkout; remove both after the block."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="shctl-") as directory:
         Path(directory).chmod(0o755)
         root = roots.bootstrap(suite, Path(directory) / suite, packages)
@@ -44,7 +44,7 @@ def made(suite: str, packages: tuple[str, ...]) -> Iterator[Root]:
 
 
 def test(root: Root, *arguments: str) -> int:
-    """Run pytest in there, and return its exit status."""
+    """Run pytest in the system; return its exit status."""
     argv = root.argv("sh", "-c", PYTEST, "pytest", *arguments)
     return subprocess.run(argv, stdin=subprocess.DEVNULL, check=False).returncode
 

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 OPTIONS = Path("/etc/apt/apt.conf.d")
-# What the tests use and a smallest system does not have; it is no part of what is tested.
+# Needed by the tests and missing in a minimal system; not part of what is tested.
 TOOLS = (
     "bash-completion", "curl", "dbus", "fish", "iproute2", "jq", "man-db", "openssl",
     "systemd-sysv", "zsh",
@@ -31,24 +31,24 @@ class Root:
     path: Path
 
     def argv(self, *command: str) -> list[str]:
-        """Return the command line that runs a command in there."""
+        """Return the command line that runs a command in the system."""
         return [str(HERE / "enter"), str(self.path), *command]
 
     def run(self, *command: str) -> str:
-        """Run a command in there, which has to succeed, and return its output."""
+        """Run a command in the system, which must succeed; return its output."""
         done = self.attempt(*command)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout
 
     def attempt(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command in there."""
+        """Run a command in the system."""
         return subprocess.run(
             self.argv(*command), stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=PATIENCE, check=False,
         )  # fmt: skip
 
     def files(self, word: str) -> set[str]:
-        """Return the paths that hold a word, without what apt and dpkg remember."""
+        """Return the paths that contain a word, without those of apt and dpkg."""
         ignored = ("var/lib/apt", "var/lib/dpkg", "var/cache/apt", "var/log/apt", "opt", "proc")
         found = set()
         for directory, names, files in os.walk(self.path):
@@ -59,7 +59,7 @@ class Root:
 
 
 def mirror() -> str:
-    """Return where this machine gets its own Debian from."""
+    """Return the mirror that this machine uses."""
     rows = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)",
          "Created-By: Packages"],
@@ -77,7 +77,7 @@ def _os_release() -> dict[str, str]:
 
 
 def bootstrap(suite: str, path: Path, packages: Iterable[str]) -> Root:
-    """Make a smallest Debian system with these packages, from where this one gets its own."""
+    """Create a minimal Debian system with these packages, from this machine's mirror."""
     command = [
         "mmdebstrap", "--quiet", "--variant=apt", "--components=main",
         "--skip=cleanup/apt/lists", f"--include={','.join(packages)}", f"--keyring={KEYRING}",
@@ -94,7 +94,7 @@ def bootstrap(suite: str, path: Path, packages: Iterable[str]) -> Root:
 
 
 def make(suite: str, path: Path, packages: Iterable[Path]) -> Root:
-    """Make a smallest Debian system, and install the packages with what they depend on."""
+    """Create a minimal Debian system; install the packages with their dependencies."""
     root = bootstrap(suite, path, TOOLS)
     (path / "opt/dist").mkdir()
     for package in packages:

@@ -1,7 +1,7 @@
-"""What a day with the installed packages looks like; runs on a throw-away hypervisor in a root.
+"""Typical use of the installed packages; runs on a throw-away hypervisor in a root.
 
-Prints what happened as one JSON object. Nothing of shctl's own is imported: only the installed
-command is run.
+Prints the results as one JSON object. Imports nothing from shctl: it only runs the installed
+command.
 """
 
 import configparser
@@ -29,7 +29,7 @@ OLD_HOST = f"""
 <devices><disk type='file'><source file='{OLD}'/><target dev='sda' bus='scsi'/></disk></devices>
 </domain>
 """
-# All is read-only but what is named.
+# Everything is read-only except these.
 CONFINE = """
 for path; do
     [ "$path" != -- ] || break
@@ -49,7 +49,7 @@ exec "$@"
 
 
 def unit(name: str) -> dict[str, str]:
-    """Return a unit's settings; of those that are given twice the last."""
+    """Return a unit's settings; the last of repeated ones."""
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(UNITS / name)
@@ -75,13 +75,13 @@ def without_powers(argv: list[str]) -> list[str]:
 
 
 def confined(argv: list[str]) -> list[str]:
-    """Return a command line that sees of the files what the service would."""
+    """Return a command line that sees the same files as the service."""
     settings = unit("shctl.service")
     assert (settings["ProtectSystem"], settings["ProtectProc"]) == ("strict", "invisible")
     tops = {"State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log", "Runtime": "/run"}
     writable = [f"{top}/{settings[f'{kind}Directory']}" for kind, top in tops.items()]
     writable += [path.removeprefix("-") for path in settings["ReadWritePaths"].split()]
-    # PrivateTmp; and what systemd listens on is no file of the service's.
+    # PrivateTmp; the sockets of systemd are not the service's.
     writable += ["/tmp"]
     return ["unshare", "--mount", "sh", "-euc", CONFINE, "sh", *writable, "--", *argv]
 
@@ -93,7 +93,7 @@ def service() -> Iterator["subprocess.Popen[bytes]"]:
     assert settings["CapabilityBoundingSet"] == ""
     listener = listen()
     with tempfile.TemporaryDirectory() as folder, notifications(folder) as (path, channel):
-        # The shell's process becomes the server, whose number LISTEN_PID has to be.
+        # The shell's process becomes the server, so LISTEN_PID is right.
         start = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *settings["ExecStart"].split()]
         env = {**os.environ, "LISTEN_FDS": "1", "NOTIFY_SOCKET": path}
         process = subprocess.Popen(
@@ -148,7 +148,7 @@ def request(user: str, method: str, path: str, body: Any = None) -> Any:
 
 
 def adopt() -> None:
-    """Take over a host with a disk that the old daemon has made."""
+    """Adopt a host with a disk created by the old daemon."""
     OLD.parent.mkdir(parents=True, exist_ok=True)
     OLD.touch()
     define = ["virsh", "--connect", "qemu:///system", "define", "/dev/stdin"]
@@ -157,7 +157,7 @@ def adopt() -> None:
 
 
 def main() -> None:
-    """Go through the day."""
+    """Run the scenario."""
     subprocess.run(["useradd", "--groups", "shctl", MEMBER], check=True)
     subprocess.run(["useradd", OUTSIDER], check=True)
     happened: dict[str, Any] = {}
@@ -176,7 +176,7 @@ def main() -> None:
         happened["old one deleted"] = request(MEMBER, "DELETE", "/hosts/old1")[0], OLD.exists()
         happened["gone"] = request(MEMBER, "DELETE", "/networks/lab")[0]
     happened["exit"] = process.returncode
-    # It is systemd's, which goes on listening.
+    # systemd owns it and keeps listening.
     happened["socket stays"] = Path(unit("shctl.socket")["ListenStream"]).exists()
     happened["doctor"] = json.loads(subprocess.check_output(["shctl", "-ojson", "doctor"]))
     sys.stdout.write(json.dumps(happened) + "\n")

@@ -1,4 +1,4 @@
-"""AppArmor: what libvirt's helper would let QEMU do; no AppArmor is needed for that."""
+"""AppArmor: the rules of libvirt's helper for QEMU; needs no AppArmor."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ RULE = re.compile(r'^ *"([^"]+)" ([a-z]+),$', re.MULTILINE)
 
 
 def rules_of(name: str) -> dict[str, str]:
-    """Return the paths that QEMU may open in the profile of a running host, and what for."""
+    """Return the paths that QEMU may open in a running host's profile, with their modes."""
     identity = virsh("domuuid", name).strip()
     argv = [HELPER, "--dryrun", "--replace", "--uuid", f"libvirt-{identity}"]
     done = subprocess.run(
@@ -38,7 +38,7 @@ def test_profile_has_disks_kernel_and_initrd() -> None:
     delete("armed")
 
 
-def test_rule_of_the_package_and_of_the_documentation_is_one() -> None:
+def test_rule_of_the_package_matches_the_documentation() -> None:
     rule = "/var/lib/shctl/volumes/{,**} r,"
     for file in ("debian/apparmor.virt-aa-helper", "docs/operating.md"):
         assert rule in (ROOT / file).read_text().splitlines()
@@ -46,6 +46,6 @@ def test_rule_of_the_package_and_of_the_documentation_is_one() -> None:
 
 
 def test_local_rules_are_read() -> None:
-    """The file that the documentation names is part of the profile of libvirt's helper."""
+    """The documented file is included in the profile of libvirt's helper."""
     profile = Path("/etc/apparmor.d/usr.lib.libvirt.virt-aa-helper").read_text()
     assert re.search(r"include .*<local/usr.lib.libvirt.virt-aa-helper>", profile)

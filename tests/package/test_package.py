@@ -1,4 +1,4 @@
-"""debian/ against the program, as far as that needs no build; tests/package has the rest."""
+"""debian/ matches the program; these tests need no build, unlike installed.py."""
 
 import configparser
 import re
@@ -16,7 +16,7 @@ from shctl.rest.http import sockets
 from tests.support import ROOT
 
 DEBIAN = ROOT / "debian"
-# What the program only reads.
+# The program only reads these.
 READ = {"/var/log/libvirt", "/var/lib/libvirt", "/run/libvirt", "/run/netns"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -41,7 +41,7 @@ def test_server_package_has_what_the_server_needs() -> None:
     assert {name for name in needed if f" python3-{name},\n" not in control} == set()
 
 
-def test_socket_is_the_one_that_the_server_would_open() -> None:
+def test_socket_unit_matches_the_servers_default() -> None:
     socket = unit("socket")["Socket"]
     assert socket["ListenStream"] == str(paths.socket())
     assert socket["SocketGroup"] == sockets.GROUP
@@ -51,7 +51,7 @@ def test_socket_is_the_one_that_the_server_would_open() -> None:
 
 def test_service_is_watched_and_has_descriptors() -> None:
     service = unit("service")["Service"]
-    # Twice as long as anything may hold up the event loop, and then some.
+    # More than twice the longest allowed pause of the event loop.
     assert 10 <= int(service["WatchdogSec"]) <= 60
     assert int(service["LimitNOFILE"]) >= 4096
     assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
@@ -78,7 +78,7 @@ def test_service_may_write_where_the_program_writes() -> None:
 
 @pytest.mark.hypervisor
 @pytest.mark.parametrize("unit", ["shctl-server.shctl", "shctl.shctl-ports"])
-def test_service_gets_by_with_little(unit: str, tmp_path: Path) -> None:
+def test_service_is_confined(unit: str, tmp_path: Path) -> None:
     file = copy(DEBIAN / f"{unit}.service", tmp_path / "shctl.service")
     argv = ["systemd-analyze", "--no-pager", "security", "--offline=yes", file]
     report = subprocess.run(argv, check=True, capture_output=True, text=True).stdout

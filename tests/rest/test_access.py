@@ -99,7 +99,7 @@ OTHERWISE = {
 
 def expected(scope: str, credentials: str) -> set[int]:
     """Return the statuses that a route of this scope may have for a kind of credentials."""
-    done = {200, 204, 400, 404}  # not one of them before 401 and 403
+    done = {200, 204, 400, 404}  # none of these before 401 and 403
     if scope == "public":
         return done
     if credentials not in SCOPES:
@@ -118,7 +118,7 @@ def test_r35_every_route_with_every_kind_of_credentials(
         assert scope == declared, (method, path)
         for kind, secret in kinds.items():
             cases += 1
-            # Each from an address of its own, which has no failures yet.
+            # Each from its own address, without failures so far.
             source = (f"127.0.{cases // 250 + 1}.{cases % 250 + 1}", 0)
             reply = replace(with_token(tls, secret), source=source).ask(method, path)
             if reply.status not in expected(scope, kind):
@@ -151,14 +151,14 @@ def test_r35_credentials_in_other_forms(tls: Client, tokens: dict[str, str], val
 
 
 @pytest.mark.hypervisor
-def test_r35_a_deletion_counts_at_once(tls: Client) -> None:
+def test_r35_a_deletion_takes_effect_at_once(tls: Client) -> None:
     client = with_token(tls, make_token("brief", "read"))
     assert client.ask("GET", "/hosts").status == 200
     ok("tokens", "delete", "--yes", "brief")
     assert client.ask("GET", "/hosts").status in (401, 429)
 
 
-def test_r35_every_change_of_the_file_counts_at_once(tmp_path: Path) -> None:
+def test_r35_every_change_of_the_file_takes_effect_at_once(tmp_path: Path) -> None:
     """Also one that keeps the file's size, within the same tick of the file system's clock."""
     file = tmp_path / "tokens.json"
     for number in range(20):
@@ -267,7 +267,7 @@ def test_r36_modes_of_files_under_umask_000(server: Running, tokens: dict[str, s
 
 
 @pytest.mark.hypervisor
-def test_r36_secrets_are_nowhere(server: Running, tls: Client, tokens: dict[str, str]) -> None:
+def test_r36_secrets_are_not_revealed(server: Running, tls: Client, tokens: dict[str, str]) -> None:
     """Neither the log, nor the process list, nor the file contains them."""
     password = "hunter2-of-the-root-user"
     client = with_token(tls, tokens["admin"])
@@ -364,7 +364,7 @@ def test_tokens_are_listed_without_secrets(tokens: dict[str, str]) -> None:
     assert run("tokens", "create", "x", "--scope", "root").code == 2
 
 
-def test_tokens_that_are_made_at_once_are_all_kept(tmp_path: Path) -> None:
+def test_concurrently_created_tokens_are_all_kept(tmp_path: Path) -> None:
     """The file is read, changed and replaced under a lock."""
     from concurrent.futures import ThreadPoolExecutor
 

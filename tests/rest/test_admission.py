@@ -74,7 +74,7 @@ def test_r42_half_a_body_without_credentials(
         ("POST", "/hosts/web1", ["Content-Encoding: gzip"], 415),
     ],
 )
-def test_r42_half_a_body_that_is_refused_anyway(
+def test_r42_half_a_body_of_a_refused_request(
     server: Running, admin: str, method: str, path: str, lines: list[str], expected: int
 ) -> None:
     del server
@@ -83,9 +83,7 @@ def test_r42_half_a_body_that_is_refused_anyway(
         assert status(connection) == expected
 
 
-def test_r42_half_bodies_do_not_hold_up_others(
-    server: Running, admin: str, figures: Figures
-) -> None:
+def test_r42_half_bodies_do_not_delay_others(server: Running, admin: str, figures: Figures) -> None:
     """Without a token they do not count in the limit of arriving bodies."""
     client = Client(PORT, token=admin)
     number = rounds(200, 150)
@@ -103,7 +101,7 @@ def test_r42_half_bodies_do_not_hold_up_others(
     figures.share("bad inputs refused", number, number)
 
 
-def test_r42_bodies_of_one_caller_are_bounded(server: Running, admin: str) -> None:
+def test_r42_bodies_of_one_caller_are_limited(server: Running, admin: str) -> None:
     """A caller with many unfinished bodies gets 503; other callers are served."""
     lines = (f"Authorization: Bearer {admin}", "Content-Type: application/json")
     with ExitStack() as connections:

@@ -25,8 +25,8 @@ def test_too_many_failures_of_one_address() -> None:
     assert failures.add("b") == 0
 
 
-def test_r42_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An attacker with an IPv6 network has any number of them; the latest ones count."""
+def test_r42_number_of_addresses_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attacker with an IPv6 network has any number of addresses; the latest are kept."""
     monkeypatch.setattr(access, "_MAX_ADDRESSES", 4)
     failures = Failures()
     for _ in range(MAX_FAILURES):

@@ -17,18 +17,18 @@ from tests.support import ROOT, call, ok, prepare
 pytestmark = pytest.mark.hypervisor
 
 ST = ROOT / ".venv" / "fuzz" / "bin" / "st"
-# Not asked of it: our names have to exist (positive_data_acceptance), and a client without a token
-# meets 429 as well as 401 (ignored_auth, missing_required_header).
+# Left out: names must exist (positive_data_acceptance), and a client without a token gets 429 as
+# well as 401 (ignored_auth, missing_required_header).
 LEFT_OUT = "positive_data_acceptance,ignored_auth,missing_required_header"
 REQUESTS = 2000
-# One of Chromium's habits is to ask for updates; here it has nobody to ask.
+# Chromium checks for updates, which must fail here.
 CHROMIUM = (
     "chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --dump-dom"
     " --disable-background-networking --disable-component-update --disable-sync --no-first-run"
     " --disable-default-apps --no-pings --disable-domain-reliability"
 ).split()
 
-# An option on a listing and one on a creation, which nothing but the commands knows of.
+# An option of a list and one of a creation, declared only on the commands.
 EXTENDED = """
 import functools, click
 from shctl.cli.main import main
@@ -53,7 +53,7 @@ main()
 """
 
 
-def test_the_file_in_docs_is_what_the_server_tells(client: Client) -> None:
+def test_the_file_in_docs_is_current(client: Client) -> None:
     kept = json.loads((ROOT / "docs" / "openapi.json").read_text())
     assert client.ok("GET", "/openapi.json") == kept, "run 'make man' to update it"
 
@@ -65,7 +65,7 @@ def test_it_has_every_route_and_no_other(client: Client) -> None:
     assert described == there
 
 
-def test_answers_have_the_fields_that_it_names(client: Client) -> None:
+def test_responses_have_the_described_fields(client: Client) -> None:
     schemas = client.ok("GET", "/openapi.json")["components"]["schemas"]
     ok(*"hosts create web1 --memory 64 --disk 1 --network vlan10".split())
     for path, name in (("/hosts/web1", "HostDetail"), ("/networks/vlan10", "NetworkDetail")):
@@ -73,7 +73,7 @@ def test_answers_have_the_fields_that_it_names(client: Client) -> None:
     client.ok("DELETE", "/hosts/web1")
 
 
-def test_parameters_say_what_they_are(client: Client) -> None:
+def test_parameters_have_descriptions(client: Client) -> None:
     paths = client.ok("GET", "/openapi.json")["paths"]
     body = paths["/hosts/{name}"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["required"] == ["memory", "disks", "networks"]
@@ -96,7 +96,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield running.client
 
 
-def test_a_new_option_is_in_rest_and_openapi_by_itself(extended: Client) -> None:
+def test_a_new_option_appears_in_rest_and_openapi(extended: Client) -> None:
     assert [row["name"] for row in extended.ok("GET", "/networks?only=active")] == ["vlan10"]
     assert extended.ok("GET", "/networks?only=inactive") == []
     assert extended.ask("GET", "/networks?only=none").json["field"] == "only"
@@ -158,7 +158,7 @@ def test_random_requests_after_the_description(
     finally:
         ok("tokens", "delete", "--yes", "fuzz")
         TOKENS.unlink()
-        # It deletes networks that it finds, and makes others of their names.
+        # The test deletes networks and creates others under their names.
         for row in loopback.client.ok("GET", "/networks"):
             loopback.client.ok("DELETE", f"/networks/{quote(row['name'])}")
         ok(*"networks create vlan10 --bridge br0 --vlan 10".split())

@@ -16,7 +16,7 @@ from tests.scoreboard import P99, Figures, rounds
 pytestmark = pytest.mark.hypervisor
 
 TOP = "/installer-amd64/"
-# Those that keep a parser busy for longest.
+# Those that take a parser longest.
 NAMES = ["checksum and blanks", "blanks within a key", "many sums", "many sections", "many keys"]
 
 
@@ -34,7 +34,7 @@ def serve_text(trees: TreeServer, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_r43_others_are_answered_meanwhile(
+def test_r43_others_are_served_meanwhile(
     name: str, client: Client, trees: TreeServer, figures: Figures
 ) -> None:
     serve_text(trees, WORST[name][0])

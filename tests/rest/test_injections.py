@@ -20,7 +20,7 @@ FILES = {"late.tgz": BINARY, "nocloud/user-data": TEXT.encode(), "latin.cfg": LA
 
 
 def archive() -> bytes:
-    """Return the archive that was added to a host's initrd, and delete the host."""
+    """Return the archive appended to a host's initrd, and delete the host."""
     content = (BOOT / "injected" / "initrd").read_bytes()
     ok("hosts", "delete", "--yes", "injected")
     assert content.startswith(INITRD)
@@ -73,7 +73,7 @@ def test_base64_in_lines(client: Client, tree: str) -> None:
         True,
     ],
 )
-def test_r33_contents_that_are_none(client: Client, tree: str, content: object) -> None:
+def test_r33_invalid_contents(client: Client, tree: str, content: object) -> None:
     body = {**BODY, "location": tree, "inject": {"a": content}}
     reply = client.ask("POST", "/hosts/injected", body)
     assert (reply.status, reply.json.get("field")) == (400, "inject"), reply.body

@@ -76,7 +76,7 @@ def piped(directory: Path) -> Iterator[Piped]:
 
 
 @pytest.mark.hypervisor
-def test_r45_a_log_that_nobody_reads(tmp_path: Path, figures: Figures) -> None:
+def test_r45_unread_log(tmp_path: Path, figures: Figures) -> None:
     """All requests succeed; later the log has every change, and the number of dropped lines."""
     many, changes = rounds(3000, 320), 20
     with piped(tmp_path) as running:
@@ -110,7 +110,7 @@ def test_r45_signals_while_the_log_is_blocked(
 
 
 @pytest.mark.hypervisor
-def test_r45_a_log_whose_reader_is_gone(tmp_path: Path) -> None:
+def test_r45_log_whose_reader_has_exited(tmp_path: Path) -> None:
     with piped(tmp_path) as running:
         os.close(running.reading)
         for _ in range(5):
@@ -171,7 +171,7 @@ def test_r45_audit_lines_that_do_not_fit_are_counted() -> None:
     assert lost + len(texts) - len(notices) == 100
 
 
-def test_a_descriptor_that_does_not_block() -> None:
+def test_non_blocking_descriptor() -> None:
     """Another process may have set O_NONBLOCK on the open file description."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -209,7 +209,7 @@ raise RuntimeError("at the end")
 """
 
 
-def test_what_anybody_writes_is_json() -> None:
+def test_everything_on_stderr_is_json() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "always", "-c", NOISE], env=environment(), capture_output=True,
         text=True, check=False,
@@ -222,7 +222,7 @@ def test_what_anybody_writes_is_json() -> None:
     assert {"time", "level", "log"} <= set.intersection(*(set(line) for line in lines))
 
 
-def test_the_same_failure_is_written_once() -> None:
+def test_a_repeated_failure_is_logged_once() -> None:
     import logging
 
     repeats = RepeatFilter(interval=HANG)
@@ -292,8 +292,8 @@ def test_without_debug_no_call_is_logged(tmp_path: Path) -> None:
         assert not [line for line in running.lines() if line["log"].startswith("shctl")]
 
 
-def test_line_of_the_documentation_reads_a_journal_with_other_lines(tmp_path: Path) -> None:
-    """systemd writes lines of its own into a unit's journal."""
+def test_documented_command_reads_a_journal_with_other_lines(tmp_path: Path) -> None:
+    """systemd writes its own lines into a unit's journal."""
     page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
     (line,) = [text for text in page.splitlines() if text.startswith("journalctl ")]
     journal, _, rest = line.partition(" | ")

@@ -98,7 +98,7 @@ def test_r14_libvirtd_killed_under_load(client: Client, figures: Figures) -> Non
     assert "never" not in listed
     for name in listed:
         assert client.ask("DELETE", f"/hosts/{name}").status == 204, name
-    # What the kill interrupted and could not be taken back at once is what doctor is for.
+    # doctor cleans up what the kill interrupted and no rollback could undo.
     ok("doctor", "--fix")
 
 
@@ -111,7 +111,7 @@ def test_r15_libvirtd_hangs_for_ten_seconds(client: Client, figures: Figures) ->
         took = time.monotonic() - begin
         assert client.ask("GET", "/healthz").json == {"libvirt": False, "openvswitch": True}
         assert client.ask("GET", "/openapi.json").status == 200
-        # The row wants ten seconds of it, and the answers come before.
+        # The row requires ten seconds; the responses come earlier.
         eventually(lambda: time.monotonic() - begin >= 10)
     assert {reply.status for reply in replies} == {504}
     assert all(reply.is_problem for reply in replies)
@@ -213,7 +213,7 @@ def test_r23_sigterm_with_requests_in_flight(mortal: Running, figures: Figures) 
 
 
 def _threads(server: Running) -> int:
-    """Count a server's threads: every command that it runs has one of its own."""
+    """Count a server's threads: each running command has one."""
     return len(list(Path(f"/proc/{server.process.pid}/task").iterdir()))
 
 

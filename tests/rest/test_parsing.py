@@ -30,7 +30,7 @@ def changed(**fields: Any) -> bytes:
     return json.dumps({**GOOD, **fields}).encode()
 
 
-# What is wrong, the body, and the field that the answer names.
+# The mistake, the body, and the field that the error names.
 BODIES: list[tuple[str, bytes, str | None]] = [
     ("empty", b"", "memory"),
     ("blank", b"  \n", None),
@@ -165,12 +165,12 @@ def test_r33_compressed_bodies(client: Client, encoding: str) -> None:
     assert reply.headers["accept-encoding"] == "identity"
 
 
-def test_a_body_that_is_said_to_be_as_it_is(client: Client) -> None:
+def test_identity_content_encoding(client: Client) -> None:
     headers = {**JSON, "Content-Encoding": "identity"}
     assert client.ask("POST", "/hosts/web1", changed(memory=0), headers=headers).status == 400
 
 
-def test_content_types_that_are_right(client: Client) -> None:
+def test_valid_content_types(client: Client) -> None:
     by_itself = "application/x-www-form-urlencoded"  # curl's default with -d
     quoted = 'application/json; charset="utf-8"'
     for content_type in ("application/json", "Application/JSON;charset=UTF-8", quoted, by_itself):
@@ -179,7 +179,7 @@ def test_content_types_that_are_right(client: Client) -> None:
         client.ok("DELETE", "/hosts/web1")
 
 
-def test_the_largest_body_that_is_taken(client: Client) -> None:
+def test_largest_accepted_body(client: Client) -> None:
     body = json.dumps(GOOD).encode()
     assert client.ask("POST", "/hosts/web1", body.ljust(64 * 1024), headers=JSON).status == 201
     client.ok("DELETE", "/hosts/web1")
@@ -210,15 +210,15 @@ INJECTIONS = [
 ]  # fmt: skip
 
 
-def test_r34_injections_come_back_as_they_went(client: Client, figures: Figures, tree: str) -> None:
+def test_r34_injections_are_stored_unchanged(client: Client, figures: Figures, tree: str) -> None:
     assert len(INJECTIONS) >= 40
     same = 0
-    # Ten to a host, since each host takes a second.
+    # Ten per host, since each host takes a second.
     for some in [INJECTIONS[i : i + 10] for i in range(0, len(INJECTIONS), 10)]:
         cmdline = " ".join(some)
         body = {**GOOD, "install": True, "location": tree, "cmdline": cmdline}
         assert client.ask("POST", "/hosts/web1", body).status == 201, some
-        # The console stands before the lone --, where Linux reads it.
+        # The console precedes the `--`, where Linux reads it.
         stored = _stored_cmdline("web1").replace(" console=ttyS0", "", 1)
         same += len(some) if cmdline in stored else 0
         client.ok("DELETE", "/hosts/web1")
@@ -246,7 +246,7 @@ def test_r34_injections_in_names_and_locations(client: Client, figures: Figures)
         network = {"bridge": text, "vlan": 1}
         replies.append((text, client.ask("POST", f"/networks/{name}", network)))
         replies.append((text, client.ask("GET", f"/trees?location={name}")))
-    # A name with a slash in it is a path that does not exist.
+    # A name with a slash makes a path that does not exist.
     taken = [(text, reply) for text, reply in replies if reply.status not in (400, 404)]
     figures.share("bad inputs refused", len(replies) - len(taken), len(replies))
     assert taken == []
@@ -262,7 +262,7 @@ def heavy(field: str, value: str, number: int = 60_000) -> bytes:
 
 
 def pairs(field: str, value: str = '"x"') -> bytes:
-    """Return a body in which one field is an object with as many keys as fit in."""
+    """Return a body in which one field is an object with as many keys as fit."""
     inside = ",".join(f'"{n}":{value}' for n in range(4000))
     return changed(**{field: {}}).replace(
         f'"{field}": {{}}'.encode(), f'"{field}":{{{inside}}}'.encode()
@@ -291,7 +291,7 @@ WORST = {
 }
 
 
-def test_r43_bodies_that_are_worst_for_their_parser(client: Client, figures: Figures) -> None:
+def test_r43_worst_case_bodies(client: Client, figures: Figures) -> None:
     """Each is refused, and other requests are served as usual meanwhile."""
     over, times, wrong = threading.Event(), [0.0], []
 
@@ -306,7 +306,7 @@ def test_r43_bodies_that_are_worst_for_their_parser(client: Client, figures: Fig
         try:
             for what, body in list(WORST.items()) * rounds(5, 1):
                 reply = client.ask("POST", "/hosts/web1", body, headers=JSON)
-                # 502: a tree's server that is not there.
+                # 502: a tree's server that refuses connections.
                 wrong += [] if reply.status in (400, 502) else [(what, reply.status, reply.body)]
         finally:
             over.set()

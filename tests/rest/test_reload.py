@@ -104,7 +104,7 @@ def test_reload_without_tls(tmp_path: Path) -> None:
         assert running.client.ask("GET", "/").status == 200
 
 
-def test_http2_answers_without_a_body_leave_no_traceback(
+def test_http2_responses_without_a_body_cause_no_traceback(
     both: tuple[Certificates, Certificates], tmp_path: Path
 ) -> None:
     prepare()

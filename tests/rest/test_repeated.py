@@ -24,7 +24,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_what_was_there_already_answers_200(client: Client, path: str) -> None:
+def test_existing_resources_return_200(client: Client, path: str) -> None:
     body = {**BODIES[path], "if_not_exists": True}
     answers = [client.ask("POST", path, body) for _ in range(3)]
     assert [answer.status for answer in answers] == [201, 200, 200]

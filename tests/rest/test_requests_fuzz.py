@@ -23,7 +23,7 @@ VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
 )
-# No network is called so, which makes even a body that is right in all else a wrong one.
+# No such network exists, so even an otherwise valid body is refused.
 RIGHT = st.fixed_dictionaries(
     {"memory": st.integers(16, 64), "disks": st.just([1]), "networks": st.just(["nowhere"])}
 )
@@ -58,7 +58,7 @@ def test_r33_queries_of_any_kind(client: Client, figures: Figures) -> None:
     def refused(path: str, query: dict[str, Any]) -> None:
         pairs = [f"{_quoted(key)}={_quoted(value)}" for key, value in query.items()]
         reply = client.ask("GET", f"{path}?{'&'.join(pairs)}")
-        # A wait may be asked for in the right way, but there is no such host.
+        # A wait may be valid, but the host does not exist.
         assert reply.status == 400 or (reply.status == 404 and path.endswith("wait")), reply
         assert reply.is_problem
         figures.share(REFUSED, 1, 1)

@@ -28,7 +28,7 @@ KNOWN: dict[str, click.Parameter] = {"timeout": TIMEOUT, "force": FORCE}
         ({"force": True, "timeout": 5}, "stop"),
     ],
 )
-def test_only_stops_that_wait_count_as_stops(given: dict[str, Any], expected: str) -> None:
+def test_only_waiting_stops_count_as_stops(given: dict[str, Any], expected: str) -> None:
     assert runner.limit_name(STOP, given) == expected
 
 
@@ -56,7 +56,7 @@ def test_a_longer_timeout_is_refused() -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, 300, "5m"])
-def test_other_timeouts_stay(timeout: object) -> None:
+def test_other_timeouts_are_unchanged(timeout: object) -> None:
     given = {"timeout": timeout}
     runner.cap_timeout(STOP, KNOWN, given)
     assert given == {"timeout": timeout}
@@ -79,7 +79,7 @@ def test_valid_parameters() -> None:
 DRY_RUN = QueryOption(["--dry-run"], is_flag=True)
 
 
-def test_query_option_is_in_the_query_alone() -> None:
+def test_query_option_is_only_in_the_query() -> None:
     known = {**KNOWN, "dry_run": DRY_RUN}
     body = b'{"force": true}'
     given = runner.read_parameters(STOP, known, "dry_run=true", "application/json", body)

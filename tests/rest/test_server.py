@@ -128,7 +128,7 @@ def test_the_replaced_daemons_requests(
 
 
 @pytest.mark.hypervisor
-def test_every_path_with_a_slash_at_its_end(client: Client) -> None:
+def test_every_path_with_a_trailing_slash(client: Client) -> None:
     for path in ("/hosts", "/networks", "/doctor", "/healthz", "/docs", "/openapi.json"):
         assert client.ask("GET", f"{path}/").status == 200
     assert client.ask("GET", "/hosts/nobody/").status == 404
@@ -168,7 +168,7 @@ def test_no_such_path(client: Client, path: str) -> None:
 
 
 @pytest.mark.hypervisor
-def test_every_answer_says_how_it_may_be_used(client: Client) -> None:
+def test_every_response_has_security_headers(client: Client) -> None:
     for path in ("/", "/hosts", "/nothing", "/docs", "/metrics"):
         headers = client.ask("GET", path).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -185,7 +185,7 @@ def test_head_is_get_without_the_body(client: Client) -> None:
 
 
 @pytest.mark.hypervisor
-def test_a_name_with_marks_goes_there_and_back(client: Client) -> None:
+def test_name_with_special_characters(client: Client) -> None:
     reply = client.ask("GET", "/hosts/na%C3%AFve%20%24%28id%29")
     assert reply.status == 404
     assert "naïve $(id)" in reply.json["detail"]
@@ -236,7 +236,7 @@ def test_messages_name_json_keys(client: Client) -> None:
 
 
 @pytest.mark.hypervisor
-def test_settings_of_the_file_hold_here_too(tmp_path: Path) -> None:
+def test_settings_file_applies_to_the_server(tmp_path: Path) -> None:
     settings = tmp_path / "shctl.toml"
     settings.write_text("cpus = 3\nwait_timeout = 0\n")
     with serving(tmp_path, SHCTL_CONFIG=str(settings)) as running:
@@ -339,7 +339,7 @@ def test_a_route_without_a_scope_stops_the_start(monkeypatch: pytest.MonkeyPatch
                 Server(runner, Authenticator(trusted=True))
 
 
-def test_options_for_terminals_stay_there() -> None:
+def test_terminal_options_are_not_in_rest() -> None:
     runner = CommandRunner(click.Context(root), "test:///default")
     for route, params in routed():
         local = {param.name for param in params if isinstance(param, LocalOption)}

@@ -18,7 +18,7 @@ from tests.support import eventually
 pytestmark = pytest.mark.hypervisor
 
 HALF_OPEN = 200
-MOST = 50  # MB more than before
+MOST = 50  # MB, maximum growth
 GOOD = b'{"bridge":"br0","vlan":12}'
 
 
@@ -68,7 +68,7 @@ def endless(server: Running) -> Iterator[None]:
                 )
                 while not over.is_set():
                     connection.sendall(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
-                    # One such client is to be a nuisance, not a benchmark of both sides.
+                    # Limit the rate: the test is not a benchmark.
                     over.wait(0.001)
 
     thread = threading.Thread(target=send)
@@ -81,7 +81,7 @@ def endless(server: Running) -> Iterator[None]:
 
 
 @contextmanager
-def liars(server: Running) -> Iterator[None]:
+def truncated(server: Running) -> Iterator[None]:
     """Keep clients that announce more than they send."""
     with contextlib.ExitStack() as connections:
         for _ in range(20):
@@ -93,13 +93,13 @@ def liars(server: Running) -> Iterator[None]:
         yield
 
 
-def test_r37_honest_clients_do_not_notice(
+def test_r37_other_clients_are_not_affected(
     server: Running, client: Client, figures: Figures
 ) -> None:
     for _ in range(50):
         client.ok("GET", "/hosts")
     before, open_before, times = memory(server), files(server), []
-    with half_open(server), liars(server), endless(server):
+    with half_open(server), truncated(server), endless(server):
         for _ in range(200):
             begin = time.monotonic()
             client.ok("GET", "/hosts")
@@ -114,7 +114,7 @@ def test_r37_honest_clients_do_not_notice(
 
 def test_r37_half_a_body_is_not_acted_on(server: Running, client: Client) -> None:
     """The body is shorter than announced, although it is valid JSON."""
-    with liars(server):
+    with truncated(server):
         pass
     client.ok("GET", "/hosts")
     assert client.ask("GET", "/networks/n12").status == 404
@@ -154,7 +154,7 @@ def test_r37_bodies_with_two_lengths(server: Running) -> None:
         assert status in (b"400", b"501"), lengths
 
 
-def test_chunked_bodies_are_taken(server: Running, client: Client) -> None:
+def test_chunked_bodies_are_accepted(server: Running, client: Client) -> None:
     def chunks() -> Iterator[bytes]:
         yield GOOD[:10]
         yield GOOD[10:]

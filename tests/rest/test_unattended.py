@@ -48,7 +48,7 @@ def test_r25_server_starts_hosts_whose_installer_powers_off(trees: Trees, tmp_pa
     finishes(trees, tmp_path, End.POWER_OFF)
 
 
-def test_a_host_that_is_made_again_within_a_second(trees: Trees, tmp_path: Path) -> None:
+def test_a_host_that_is_recreated_within_a_second(trees: Trees, tmp_path: Path) -> None:
     """The end of the earlier host's QEMU is not taken for that of the installer."""
     with serving(tmp_path) as running:
         for _ in range(2):
@@ -69,7 +69,7 @@ def test_r26_server_ends_what_takes_too_long(trees: Trees, tmp_path: Path) -> No
         running.client.ok("DELETE", "/hosts/web1")
 
 
-def test_r28_server_killed_in_mid_install(trees: Trees, tmp_path: Path) -> None:
+def test_r28_server_killed_during_the_installation(trees: Trees, tmp_path: Path) -> None:
     """The next server finishes what the killed one began."""
     with serving(tmp_path) as first:
         begin(first.client, installer(trees, End.POWER_OFF, after=1))

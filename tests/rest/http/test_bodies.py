@@ -38,7 +38,7 @@ def test_a_body_that_is_too_long_is_cut() -> None:
     assert len(read(sends(part(b"x" * MAX_BODY, more=True), part(b"x" * MAX_BODY)))) == MAX_BODY + 1
 
 
-def test_an_endless_body_is_not_read_to_its_end() -> None:
+def test_an_endless_body_is_not_read_completely() -> None:
     async def receive() -> dict[str, Any]:
         return part(b"x" * 2**20, more=True)
 

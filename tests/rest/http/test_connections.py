@@ -57,7 +57,7 @@ def descriptors(server: Running) -> int:
 
 @pytest.mark.hypervisor
 def test_r42_idle_connections(tmp_path: Path, reader: str, figures: Figures) -> None:
-    """Both listeners answer, and an installation finishes meanwhile."""
+    """Both listeners respond, and an installation finishes meanwhile."""
     prepare()
     number = rounds(6000, 500)
     with (
@@ -96,7 +96,7 @@ def test_r42_silent_clients_of_tls(tmp_path: Path, reader: str) -> None:
 
 
 @pytest.mark.hypervisor
-def test_r42_a_request_under_way_is_not_closed_for_others(tmp_path: Path, reader: str) -> None:
+def test_r42_active_request_is_not_closed_for_others(tmp_path: Path, reader: str) -> None:
     prepare()
     options = ("--listen", f"127.0.0.1:{PORT}")
     with serving(tmp_path, *options, command=LIMITED) as running:
@@ -163,7 +163,7 @@ def test_the_oldest_idle_connection_makes_room(listener: Listener) -> None:
         kept.enter_context(dial(listener))
         with pytest.raises(BlockingIOError):
             listener.accept()
-        # The event loop reads the end of what was shut down, and closes it.
+        # The event loop reads the end of file and closes the connection.
         assert [one.recv(1) for one in accepted[1:2]] == [b""]
         accepted[1].close()
         accepted.append(accept(listener))
@@ -183,7 +183,7 @@ def test_without_an_idle_connection_a_new_one_is_refused(listener: Listener) -> 
             assert late.recv(1) == b""
 
 
-def test_without_descriptors_it_does_not_try_again_at_once(
+def test_without_descriptors_accept_is_not_retried_at_once(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries = []

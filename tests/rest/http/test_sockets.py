@@ -80,7 +80,7 @@ def test_a_second_server_is_refused(tmp_path: Path) -> None:
         assert running.client.ask("GET", "/hosts").status == 200
 
 
-def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_socket_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("precious")
     assert refused("--socket", str(path)).code == 4
@@ -100,7 +100,7 @@ def test_group_of_the_socket(tmp_path: Path) -> None:
     assert stat.S_IMODE(status.st_mode) == 0o660
 
 
-def test_tcp_without_tls_is_for_loopback(certificates: Certificates, tmp_path: Path) -> None:
+def test_tcp_without_tls_is_limited_to_loopback(certificates: Certificates, tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     done = refused("--socket", path, "--listen", "0.0.0.0:8422")
     assert (done.code, "--tls-cert" in done.err) == (2, True)
@@ -134,7 +134,7 @@ def test_key_that_others_may_read(certificates: Certificates, tmp_path: Path) ->
         ("--tls-cert", "/nowhere", "--tls-key", "/nowhere"),
     ],
 )
-def test_options_that_do_not_go_together(
+def test_incompatible_options(
     certificates: Certificates, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     given = [option.format(**vars(certificates)) for option in options]
@@ -185,7 +185,7 @@ def test_without_the_servers_libraries(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_nothing_of_the_server_is_in_the_command_line() -> None:
+def test_the_command_line_does_not_import_the_server() -> None:
     """Listing hosts and asking for help import neither the server nor its libraries."""
     code = "import sys; from shctl.cli.main import root; "
     for words in ("['-c', 'test:///default', 'hosts', 'list']", "['--help']"):
@@ -198,7 +198,7 @@ def test_nothing_of_the_server_is_in_the_command_line() -> None:
         assert done.splitlines()[-1] == "[]"
 
 
-def test_idle_connections_do_not_hold_up_the_end(tmp_path: Path) -> None:
+def test_idle_connections_do_not_delay_the_exit(tmp_path: Path) -> None:
     with serving(tmp_path) as running:
         kept = [_keep(running) for _ in range(5)]
         assert running.stop() == 0

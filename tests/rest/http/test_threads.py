@@ -29,12 +29,12 @@ def test_no_more_than_allowed_and_none_without_work(monkeypatch: pytest.MonkeyPa
     assert pool.submit(lambda: 5).result(HANG) == 5
 
 
-def test_threads_are_used_again() -> None:
+def test_threads_are_reused() -> None:
     pool = RequestThreads(8)
     assert len({pool.submit(threading.get_ident).result(HANG) for _ in range(20)}) < 8
 
 
-def test_context_and_errors_come_along() -> None:
+def test_context_and_errors_are_passed_on() -> None:
     pool = RequestThreads(1)
     token = who.set("somebody")
     asked = pool.submit(who.get)
@@ -45,7 +45,7 @@ def test_context_and_errors_come_along() -> None:
         pool.submit(lambda: 1 // 0).result(HANG)
 
 
-def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_cannot_be_started_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
