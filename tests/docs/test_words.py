@@ -14,6 +14,7 @@ RETIRED = (
     r"told|tells?(?!\()|telling",  # report, return, distinguish, name
     r"mend(s|ed|ing)?|put(s|ting)? right",  # fix
     r"hindrances?",  # reason
+    r"doors?|faces?",  # frontend, interface
     r"beside|anew|may you",  # next to, again, can you
     r"whoever|whatever|whosoever|whatsoever",
     r"ours|theirs|at hand|so many",
