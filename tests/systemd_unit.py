@@ -77,7 +77,7 @@ exec "$@"
 
 
 def as_unit(directory: Path, *argv: str) -> list[str]:
-    """Like as_service, with all other restrictions of the unit."""
+    """Return the command that runs another one with all restrictions of the unit."""
     places = [ROOT.resolve(), Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()]
     near = [path for path in places if path.as_posix().startswith(_TEMPORARY)]
     kept = [directory, *(path for path in near if path.parent not in near)]

@@ -113,7 +113,7 @@ def test_error_keeps_its_class_and_field() -> None:
 @pytest.mark.parametrize(
     ("error", "words"), [(RuntimeError("boom"), "boom"), (KeyboardInterrupt(), "interrupted")]
 )
-def test_other_error_becomes_shctls_when_something_stays(error: BaseException, words: str) -> None:
+def test_other_error_becomes_shctls_if_the_rollback_fails(error: BaseException, words: str) -> None:
     with pytest.raises(ShctlError, match=f"{words}; left behind: two") as caught:
         attempt(error, ("two", fail))
     assert caught.value.__cause__ is error

@@ -95,7 +95,7 @@ def test_unresolvable_image_is_a_finding() -> None:
     virsh("pool-refresh", "shctl")
 
 
-def test_foreign_volumes_stay() -> None:
+def test_foreign_volumes_are_kept() -> None:
     """One is not named like a disk, the other belongs to a host that shctl did not create."""
     for name in ("image.iso", "other-sda"):
         (VOLUMES / name).write_bytes(b"other")
@@ -159,7 +159,7 @@ def plant(port: str, uuid: str) -> None:
     call("ovs-vsctl", *row.split())
 
 
-def test_foreign_port_stays() -> None:
+def test_foreign_port_is_kept() -> None:
     call("ovs-vsctl", "add-port", "br0", "other", "--", "set", "interface", "other",
          "type=internal")  # fmt: skip
     assert findings("--fix") == []
@@ -259,7 +259,7 @@ def test_r54_cached_file_that_qemu_owned() -> None:
     other.unlink()
 
 
-def test_foreign_file_in_the_cache_stays() -> None:
+def test_foreign_file_in_the_cache_is_kept() -> None:
     CACHE.mkdir(exist_ok=True)
     foreign = CACHE / "notes.txt"
     foreign.write_bytes(b"precious")

@@ -220,7 +220,7 @@ def test_parameters_only_where_they_belong(client: Client) -> None:
 
 
 @pytest.mark.hypervisor
-def test_a_whole_url_as_if_to_a_proxy(client: Client) -> None:
+def test_absolute_url_in_the_request_line(client: Client) -> None:
     assert client.ask("GET", "http://localhost/networks/vlan10").json["name"] == "vlan10"
     assert client.ask("GET", "HTTP://localhost").json["name"] == "shctl"
 
