@@ -82,7 +82,7 @@ def helps(command: click.Command, ctx: click.Context) -> Iterator[tuple[str, str
             yield from helps(member, click.Context(member, info_name=name, parent=ctx))
 
 
-@pytest.mark.parametrize(("path", "text"), helps(root, click.Context(root, info_name="shctl")))
+@pytest.mark.parametrize(("path", "text"), [*helps(root, click.Context(root, info_name="shctl"))])
 def test_no_retired_words_in_help(path: str, text: str) -> None:
     assert retired_words(path, text) == []
 
