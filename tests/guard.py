@@ -15,14 +15,16 @@ from typing import Any
 import libvirt
 import pytest
 
+from shctl.common import paths
+
 ADVICE = "mark it with @pytest.mark.hypervisor, or use its temporary directory and test:///default"
 # None of these reaches a hypervisor; unit tests run shctl itself on test:///default.
 PROGRAMS = {
     *("bash", "fish", "sh", "zsh", "env", "busybox", "cpio", "git", "openssl", "python3"),
     *("locale", "localedef", "man", "mandoc"),
 }
-# Lock files are never removed; root's are in /run.
-LOCKS = "/run/shctl/"
+# Lock files are never removed. Child processes use the same ones, regardless of TMPDIR.
+LOCKS = f"{paths.locks().parent}/"
 DEVICES = ("/dev/null", "/dev/full", "/dev/pts/", "/dev/ptmx", "/dev/tty", "/proc/self/")
 
 _state = {"active": False}
