@@ -19,13 +19,14 @@ def for_each(
     `concurrently` is for functions that mostly wait. Raises the error itself for a single name,
     Several for more.
     """
+    # Without duplicates, in the order given.
     unique = list(dict.fromkeys(names))
     results: dict[str, T | Exception] = dict.fromkeys(unique, ShctlError("not done"))
 
     def run(name: str) -> None:
         try:
             results[name] = act(name)
-        except Exception as error:
+        except Exception as error:  # unexpected ones too: a thread would lose them
             results[name] = error
 
     _run_all([partial(run, name) for name in unique], concurrently=concurrently and len(unique) > 1)

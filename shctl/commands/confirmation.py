@@ -54,6 +54,7 @@ def _confirm(
         )
     question = ask()
     if question and not session.ask(question):
+        # Exit code 1: nothing was invalid, and nothing was done.
         raise click.ClickException("nothing was deleted: the answer was no")
 
 

@@ -75,7 +75,7 @@ HARDWARE = _grouped(
         "--cpus",
         default=1,
         show_default=True,
-        type=Number(1, 255),
+        type=Number(1, 255),  # libvirt requires a special IOMMU for more
         metavar="N",
         help="Number of virtual CPUs.",
     ),
@@ -108,7 +108,7 @@ def _install_options(
 ) -> InstallOptions | None:
     """Return the options of an installation; refuse them without --install."""
     if not install:
-        timeout = _is_typed("install_timeout")
+        timeout = _is_typed("install_timeout")  # a setting is for all hosts
         _check_none(
             **options, inject=inject_files or inject, values=values, install_timeout=timeout
         )
@@ -121,6 +121,7 @@ def _install_options(
         inject=_unique([*read_answers(inject_files).items(), *inject]),
         values=dict(values),
         timeout=install_timeout,
+        # Only a local user may name a directory of this machine as the location.
         local=click.get_current_context().ensure_object(Session).local,
     )
 
@@ -167,7 +168,7 @@ INSTALL = _grouped(
     click.option(
         "--inject",
         "inject_files",
-        cls=LocalOption,
+        cls=LocalOption,  # over REST a path would be one of the server's
         multiple=True,
         metavar="[NAME=]FILE",
         type=InjectedFile(),
@@ -176,7 +177,7 @@ INSTALL = _grouped(
         " name with an equals sign. Repeatable.",
     ),
     click.option(
-        "--inject-text",
+        "--inject-text",  # what REST has instead: `inject` in JSON
         "inject",
         multiple=True,
         type=NamedContent(),
@@ -196,7 +197,7 @@ INSTALL = _grouped(
         "--install-timeout",
         default=f"{defaults.INSTALL_TIMEOUT / 3600:g}h",
         show_default=True,
-        type=Duration(1, 7 * 86400),
+        type=Duration(1, 7 * 86400),  # seconds
         metavar="TIME",
         help="Time after which the installation has failed: seconds, or 90m, 2h.",
     ),
@@ -243,6 +244,7 @@ INSTALL = _grouped(
     help="Storage pool for the disks.",
 )
 @click.option("--autostart", is_flag=True, help="Start the host whenever the hypervisor boots.")
+# None if neither is given: then --install decides.
 @click.option("--start/--no-start", default=None, help="Start the host now; --install implies it.")
 @click.option(
     "--if-not-exists", is_flag=True, help="Keep an existing host of this name if it is the same."

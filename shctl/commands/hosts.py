@@ -62,9 +62,11 @@ def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
     from shctl.hosts.installation import advance
     from shctl.hosts.power import start
 
+    # Refuse before any of them has started.
     session.hypervisor.check_writable()
 
     def act(name: str) -> Outcome:
+        # The installer may have ended: then the host must start from its disk.
         advance(session.hypervisor, name)
         return start(session.hypervisor, name)
 
@@ -80,7 +82,8 @@ def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
 )
 @click.option(
     "--timeout",
-    type=Duration(0, 86400),
+    # No default here: with --force, no timeout means at once.
+    type=Duration(0, 86400),  # seconds
     metavar="TIME",
     help=f"Time for a clean shutdown: seconds, or 2m.  [default: {defaults.STOP_TIMEOUT:g}]",
 )
@@ -94,6 +97,7 @@ def stop_hosts(
     def act(name: str) -> Outcome:
         return stop(session.hypervisor, name, force=force, timeout=timeout)
 
+    # Each waits for its guest; one after the other, a rack would take minutes.
     return for_each(names, act, concurrently=True)
 
 
@@ -127,7 +131,7 @@ def reboot_hosts(session: Session, names: tuple[str, ...], force: bool) -> list[
     "--timeout",
     default=f"{defaults.WAIT_TIMEOUT / 3600:g}h",
     show_default=True,
-    type=Duration(0, 7 * 86400),
+    type=Duration(0, 7 * 86400),  # seconds; 0 only checks
     metavar="TIME",
     help="Time to wait: seconds, or 90m, 2h.",
 )
@@ -147,7 +151,7 @@ def wait_for_host(session: Session, name: str, condition: str, timeout: float) -
 @click.option(
     "-f",
     "--follow",
-    cls=LocalOption,
+    cls=LocalOption,  # a response without an end would occupy a thread of the server
     is_flag=True,
     help="Continue with what the host writes later.",
 )
@@ -238,6 +242,7 @@ def delete_hosts(
     """
     from shctl.hosts.deletion import BulkDeletion
 
+    # One object for all names, so that the disks of other hosts are read once.
     deletion = BulkDeletion(session.hypervisor)
     if dry_run:
         return for_each(names, lambda name: deletion.describe(name, if_exists=if_exists))
@@ -253,6 +258,7 @@ def delete_hosts(
 )
 @click.argument("name", type=HOST)
 @click.option(
+    # None by default: shctl cannot know which disks nobody else needs.
     "--own-disk",
     "own_disks",
     multiple=True,

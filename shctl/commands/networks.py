@@ -52,6 +52,7 @@ def show_network(session: Session, name: str) -> NetworkDetail:
 @click.option(
     "--bridge", required=True, type=BRIDGE, metavar="BR", help="Open vSwitch bridge to attach to."
 )
+# Required: in Open vSwitch a port without a tag is a trunk of all VLANs.
 @click.option("--vlan", required=True, type=TAG, metavar="TAG", help="VLAN tag of the ports.")
 @click.option(
     "--trunk",
@@ -77,6 +78,7 @@ def create_network(
     from shctl.xml.network import Spec
 
     spec = Spec(name, bridge, vlan, trunk)
+    # REST returns 200 instead of 201 for a network that was kept.
     return create(session.hypervisor, spec, if_not_exists=if_not_exists, keep=session.note_kept)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shctl.hypervisor.connection import Hypervisor
 
-DEFAULT_URI = "qemu:///system"
+DEFAULT_URI = "qemu:///system"  # an unprivileged libvirtd cannot attach hosts to bridges
 
 
 class Session:
@@ -47,6 +47,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection, if one was opened."""
+        # cached_property stores its value there; the attribute itself would import libvirt.
         if "hypervisor" in self.__dict__:
             self.hypervisor.close()
 

@@ -18,6 +18,7 @@ from shctl.common.errors import ShctlError
 if TYPE_CHECKING:
     from shctl.common.model import NewToken, Outcome, Token
 
+# The rule for networks: no blanks or line breaks, since logs contain these names.
 NEW_NAME = CheckedName("token", names.check_network)
 NAME = CheckedName("token", names.check_network, completion.tokens)
 
@@ -32,6 +33,7 @@ def tokens() -> None:
 
 @tokens.command(
     "create",
+    # Not over REST: a token that creates others would outlive its expiry.
     cls=LocalCommand,
     examples=[
         "shctl tokens create pipeline --scope admin --expires 90",
@@ -47,7 +49,7 @@ def tokens() -> None:
 )
 @click.option(
     "--expires",
-    type=Number(1, 3650, "days"),
+    type=Number(1, 3650, "days"),  # ten years
     metavar="DAYS",
     help="Days until the token expires. By default it never expires.",
 )

@@ -48,4 +48,5 @@ def probe_tree(
     try:
         return show(probe(location, kernel=kernel, initrd=initrd, local=session.local))
     except NoTree as error:
+        # Every URL that was tried; the error of a creation has only a summary.
         raise InvalidInput(error.full, field="location") from None

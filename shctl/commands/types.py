@@ -34,6 +34,7 @@ class CheckedName(click.ParamType):
         try:
             return self._check(str(value))
         except InvalidInput as error:
+            # click names the argument itself.
             self.fail(error.detail.removeprefix("name: "), param, ctx)
 
     def shell_complete(
@@ -130,6 +131,7 @@ class Number(click.IntRange):
         return number
 
     def _read(self, text: str) -> int | None:
+        # int() raises ValueError for thousands of digits.
         found = re.fullmatch(r"([0-9]{1,18})([A-Za-z]*)", text)
         factor = self._factors.get(found[2]) if found else None
         return int(found[1]) * factor if found and factor else None
@@ -167,6 +169,7 @@ class Duration(click.ParamType):
 
 NEW_HOST = CheckedName("host", names.check_host)
 NEW_NETWORK = CheckedName("network", names.check_network)
+# Other programs give names that shctl would not; their objects can be listed and used.
 HOST = CheckedName("host", names.check_text, completion.hosts)
 NETWORK = CheckedName("network", names.check_text, completion.networks)
 POOL = CheckedName("pool", names.check_text, completion.pools)

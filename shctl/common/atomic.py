@@ -33,6 +33,7 @@ def write_atomically(target: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     from tempfile import mkstemp  # takes 3 ms, which reading does not need
 
     with write_errors(target):
+        # In the same directory, because rename(2) works only within a file system.
         make_directory(target.parent)
         descriptor, name = mkstemp(TEMPORARY, f".{target.name}.", target.parent)
         temporary = Path(name)

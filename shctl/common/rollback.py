@@ -67,6 +67,7 @@ def _run(step: Callable[[], object]) -> bool:
     """Run a step; return False if it fails."""
     try:
         step()
+    # Anything else is a bug, and its traceback is worth more than the rest of the rollback.
     except (ShctlError, OSError, KeyboardInterrupt):
         return False
     return True

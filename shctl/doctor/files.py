@@ -17,6 +17,7 @@ from shctl.install import boot_files
 from shctl.install.cache import Cache, is_own_name
 from shctl.storage import usage
 
+# virtlogd appends .0, .1, ... to the logs that it rotates.
 _LOG = re.compile(r".*/(.+)\.log(?:\.[0-9]+)?")
 
 
@@ -85,8 +86,8 @@ def wrong_modes(hypervisor: Hypervisor) -> Found:
     volumes = paths.volumes()
     modes = {
         paths.console_logs(): 0o700,
-        volumes: 0o711,
-        paths.boot_files(): 0o755,
+        volumes: 0o711,  # QEMU opens its disks by name, but cannot list them
+        paths.boot_files(): 0o755,  # QEMU reads kernels and initrds there
         locks.directory(): 0o700,
     }
     disks = dict(_disks(hypervisor, volumes))

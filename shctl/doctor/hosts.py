@@ -82,6 +82,7 @@ def inactive_pools(hypervisor: Hypervisor) -> Found:
     """Find inactive pools that hold disks of managed hosts."""
     snapshot = take_snapshot(hypervisor)
     used = {volume.pool for _, _, data in snapshot.managed for volume in data.volumes}
+    # The default pool too: new hosts need it.
     for name in sorted(used | {defaults.POOL}):
         with suppress(NotFound):
             if not hypervisor.pool(name).active:
@@ -97,6 +98,7 @@ def _active_pool(hypervisor: Hypervisor, name: str) -> Pool | None:
 def missing_volumes(hypervisor: Hypervisor) -> Found:
     """Find volumes that are listed in a host's metadata but do not exist."""
     for host, _, data in take_snapshot(hypervisor).managed:
+        # `interrupted` reports a host that is incomplete.
         for volume in data.volumes if data.complete else ():
             if recheck_locked(host.name, partial(_is_missing, hypervisor, host, volume)):
                 problem = f"its volume {volume.name} is not in pool {volume.pool}"
@@ -112,6 +114,7 @@ def _is_missing(hypervisor: Hypervisor, host: Domain, volume: OwnedVolume) -> bo
         pool = _active_pool(hypervisor, volume.pool)
     except NotFound:
         return True
+    # libvirt lists no volumes of an inactive pool, which `inactive_pools` reports.
     return pool is not None and not pool.has_volume(volume.name)
 
 

@@ -16,6 +16,7 @@ def preview(hypervisor: Hypervisor, request: Request) -> CreationPlan:
     creation.validate(hypervisor, request)
     plan = creation.make_plan(hypervisor, request)
     planned = [PlannedStep(step.action, step.target, step.description) for step in plan.steps]
+    # Not a step of the plan, which is made again under the locks, after the download.
     if plan.steps and request.install and request.install.location:
         from shctl.install import media
 
@@ -24,6 +25,7 @@ def preview(hypervisor: Hypervisor, request: Request) -> CreationPlan:
             f"Download the installer's kernel and initrd from {location}, unless they are cached."
         )
         planned.insert(0, PlannedStep("download", location, text))
+    # A host that is kept is started without a plan.
     if request.start and not plan.steps:
         text = f"Start host {request.name!r} unless it is running."
         planned.append(PlannedStep("start", f"host {request.name}", text))

@@ -63,6 +63,7 @@ class CreationSteps:
         left = [name for name in self._volumes if self._pool.has_volume(name)]
         if left:
             raise Conflict(f"host {self.host.name!r} still has {', '.join(left)}")
+        # Otherwise a port that is left would count as another owner's: libvirt forgets the host.
         ports.note_deleted(self.host.uuid)
         foreign = nvram.foreign(
             Definitions(self._hypervisor), self.host, self.host.xml(stored=True)

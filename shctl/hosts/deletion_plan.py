@@ -129,6 +129,7 @@ def _check_unused(state: DeletionState) -> None:
 
 
 def _is_own(state: DeletionState, use: Use) -> bool:
+    # By UUID, since a host can be renamed.
     return use.host is not None and use.host.uuid == state.uuid
 
 
@@ -186,6 +187,7 @@ def _check_removable(state: DeletionState) -> None:
 
 def _steps_before(state: DeletionState, data: Metadata) -> tuple[Step[Removal], ...]:
     target, host = f"host {state.name}", f"host {state.name!r}"
+    # Also without QEMU: the host may have been started since the plan was made.
     off = f"Power off {host}." if state.active else f"Make sure that {host} is off."
     return (
         Step("stop", target, off, lambda removal: removal.host.destroy()),

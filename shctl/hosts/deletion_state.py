@@ -74,7 +74,7 @@ def _locked(disks: Disks) -> frozenset[str]:
 
 
 def _may_exist(path: str) -> bool:
-    if not path.startswith("/"):
+    if not path.startswith("/"):  # such as a Ceph image
         return True
     with suppress(files.Unreadable):
         return files.exists(path)
