@@ -87,7 +87,8 @@ class BulkDeletion:
 
     def delete_locked(self, host: Domain) -> tuple[str, ...]:
         """Delete a host whose lock is held; return the paths of the files that are kept."""
-        plan, removal = self._plan(host), Removal(self._hypervisor, host)
+        plan = self._plan(host)
+        removal = Removal(self._hypervisor, host, self._usage.definitions)
         run(plan.before, removal)
         _remove_disks(plan, removal)
         run(plan.after, removal)

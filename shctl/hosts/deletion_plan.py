@@ -10,8 +10,10 @@ from shctl.common.errors import Conflict, NoSpace, NotFound, Unreachable
 from shctl.common.model import KeptFile
 from shctl.common.steps import Step
 from shctl.hosts.console_log import remove_log
+from shctl.hosts.log_writers import is_shared
 from shctl.hosts.owned_disks import Disks, OwnedDisk
 from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.definitions import Definitions
 from shctl.hypervisor.domain import Domain
 from shctl.install.boot_files import remove_boot_files
 from shctl.networks import ports
@@ -51,6 +53,7 @@ class Removal:
 
     hypervisor: Hypervisor
     host: Domain
+    definitions: Definitions
 
 
 @dataclass(frozen=True)
@@ -248,8 +251,10 @@ def _steps_after(state: DeletionState) -> Iterator[Step[Removal]]:
     )
 
 
-def _remove_log(log: Path, _: Removal) -> None:
-    remove_log(log)
+def _remove_log(log: Path, removal: Removal) -> None:
+    # Again: powering off a hung host takes long, and a copy of it may have been defined meanwhile.
+    if not is_shared(log, removal.host.uuid, removal.definitions):
+        remove_log(log)
 
 
 def _kept(state: DeletionState, data: Metadata) -> Iterator[KeptFile]:

@@ -9,7 +9,7 @@ from shctl.common.errors import Conflict, InvalidInput
 from shctl.hosts import nvram
 from shctl.hosts.console_log import has_log, log_path
 from shctl.hosts.deletion_plan import DeletionState
-from shctl.hosts.log_writers import may_log_to
+from shctl.hosts.log_writers import is_shared
 from shctl.hosts.owned_disks import Disks, owned_disks
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.definitions import Definitions
@@ -86,10 +86,8 @@ def _logs(
 ) -> Iterator[Path]:
     """Yield the host's console logs, but for those that another host, such as a copy, writes to."""
     for path in _log_paths(hypervisor, host, console):
-        if has_log(path):
-            others = (found for found in definitions.all() if found.host.uuid != host.uuid)
-            if not any(may_log_to(path, other) for other in others):
-                yield path
+        if has_log(path) and not is_shared(path, host.uuid, definitions):
+            yield path
 
 
 def _log_paths(hypervisor: Hypervisor, host: Domain, console: str | None) -> Iterator[Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from shctl.common import names, paths
 from shctl.common.errors import InvalidInput, NotFound
 from shctl.hypervisor.connection import Hypervisor
-from shctl.hypervisor.definitions import Definition
+from shctl.hypervisor.definitions import Definition, Definitions
 from shctl.hypervisor.domain import Domain
 from shctl.xml import disks, domain
 
@@ -30,6 +30,12 @@ def _file_names(xml: str) -> set[str]:
 def _definitions(host: Domain) -> set[str]:
     """Return a host's stored XML and its running XML."""
     return {host.xml(stored=True), host.xml()}
+
+
+def is_shared(path: Path, host: str, definitions: Definitions) -> bool:
+    """Return whether a host other than `host`, a UUID, may write to a log, as a copy of it does."""
+    others = (found for found in definitions.all() if found.host.uuid != host)
+    return any(may_log_to(path, other) for other in others)
 
 
 def may_log_to(path: Path, definition: Definition) -> bool:

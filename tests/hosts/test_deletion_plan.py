@@ -128,7 +128,7 @@ def test_foreign_uefi_variables_are_kept() -> None:
     assert [kept.path for kept in plan.kept] == ["/srv/vars.fd"]
     undefined: list[bool] = []
     undefine: Any = SimpleNamespace(undefine=lambda *, nvram: undefined.append(nvram))
-    plan.after[-1].do(Removal(undefine, undefine))
+    plan.after[-1].do(Removal(undefine, undefine, undefine))
     assert undefined == [False]
 
 
@@ -188,7 +188,7 @@ def failing(path: str, error: Exception) -> OwnedDisk:
 
 def removal() -> Removal:
     nothing: Any = SimpleNamespace()
-    return Removal(nothing, nothing)
+    return Removal(nothing, nothing, nothing)
 
 
 def test_failed_removal_of_a_disk_stops_no_other() -> None:

@@ -378,5 +378,24 @@ def test_r06_log_written_by_a_copy_is_kept() -> None:
     assert not log.exists()
 
 
+@pytest.mark.usefixtures("_other")
+def test_r06_log_that_another_host_gets_during_the_deletion_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create("x", "--start")
+    log = paths.console_logs() / "x.log"
+    eventually(log.exists)
+    remove_disks = deletion._remove_disks
+
+    def define_copy(*arguments: Any) -> None:
+        remove_disks(*arguments)
+        define(OTHER.format(f"<serial type='pty'><log file='{log}'/></serial>"))
+
+    monkeypatch.setattr(deletion, "_remove_disks", define_copy)
+    deletion.delete(Hypervisor(URI), "x")
+    assert log.exists()
+    log.unlink()
+
+
 def _raise(error: Exception) -> NoReturn:
     raise error
