@@ -91,7 +91,7 @@ test: lint .venv/linux .venv/fuzz/.ready ## Check everything on two temporary hy
 	.venv/bin/python -m pytest $(call split,.venv/bin/python)
 
 # The programs that shctl is compared with, as far as PyPI has them. One that cannot be installed
-# is no failure: its row in the table says why.
+# does not fail the target: its row in the table has the reason.
 .venv/peers/.ready: .venv/.packages
 	@echo 'Making .venv/peers'
 	@$(venv) .venv/peers
@@ -129,12 +129,12 @@ quick := --ignore=tests/reliability --ignore=tests/test_throwaway.py --ignore=te
 test-newest: setup .venv-newest/.ready ## Run the quick tests on the newest libraries from PyPI
 	tools/throwaway .venv-newest/bin/python -m pytest $(quick)
 
-# Nothing is this machine's but the kernel.
-test-debian13: setup ## Run the quick tests in a clean Debian 13, with all that is Debian 13's
+# Only the kernel is this machine's own.
+test-debian13: setup ## Run the quick tests in a clean Debian 13, on its own libraries
 	$(sudo) .venv/bin/python -m tests.package.quick trixie \
 		$(subst installer-$(release)-,installer-13-,$(tested)) -- $(quick)
 
-deb: setup ## Build the Debian packages into dist, and hold them against lintian
+deb: setup ## Build the Debian packages into dist, and check them with lintian
 	tools/deb dist
 
 man: setup ## Generate the man pages and docs/openapi.json
