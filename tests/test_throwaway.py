@@ -218,7 +218,7 @@ def test_daemons_can_be_started_again(how: str) -> None:
     script = f"set -e; for n in {names}; do {TOOLS}/throwaway-daemon {how} $n; done; "
     script += f"for n in {names}; do {TOOLS}/throwaway-daemon start $n; done; "
     done = run("bash", "-c", script + "virsh -q list; ovs-vsctl list-br")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "br0\n", "")
+    assert (done.returncode, done.stdout) == (0, "br0\n")  # virsh 11 may miss polkit on stderr
 
 
 def test_a_daemon_that_does_not_run_cannot_be_killed() -> None:
