@@ -47,7 +47,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection, if one was opened."""
-        # cached_property stores its value there; the attribute itself would import libvirt.
+        # cached_property stores its value there; the attribute itself would load libvirt.
         if "hypervisor" in self.__dict__:
             self.hypervisor.close()
 

@@ -23,7 +23,7 @@ from shctl.networks.choice import switch_of
 from shctl.networks.switch import PortRow
 from shctl.xml import domain
 
-# stale_ports runs this at boot and must not import libvirt.
+# stale_ports runs this at boot and must do so without libvirt.
 if TYPE_CHECKING:
     from shctl.hypervisor.connection import Hypervisor
     from shctl.hypervisor.domain import Domain
