@@ -4,6 +4,7 @@ Tests with the marker run only inside tools/throwaway, as `make test` does.
 """
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 
@@ -12,13 +13,14 @@ import pytest
 from shctl.common import files
 from tests import guard, leftovers
 from tests.installations import Trees, serving
+from tests.kill_points import Forker, forker
 from tests.leftovers import KEPT, Thing
 from tests.support import prepare
 
 WAIT = 5  # seconds; links go a moment after their domain
 IN_THROWAWAY = "SHCTL_THROWAWAY" in os.environ
 # Fixtures that need a hypervisor: tests that use them get the marker.
-NEEDING = {"snapshot", "vlan10"}
+NEEDING = {"shctl", "snapshot", "vlan10"}
 
 pytest_plugins = ["tests.scoreboard"]
 
@@ -101,3 +103,21 @@ def trees() -> Iterator[Trees]:
 def snapshot() -> Callable[[], set[Thing]]:
     """Return a function that lists what exists now, to compare within a test."""
     return lambda: leftovers.snapshot() - KEPT
+
+
+@pytest.fixture
+def signal_handlers() -> Iterator[None]:
+    """Restore the signal handlers, which the command replaces."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def shctl() -> Iterator[Forker]:
+    """Return the process that runs commands in forks of itself."""
+    prepare()
+    with forker() as found:
+        yield found

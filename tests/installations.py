@@ -11,7 +11,7 @@ from typing import Any
 from tests.guests import End, boot_sector, kernel
 from tests.install import treeserver
 from tests.install.treeserver import INITRD, TreeServer
-from tests.support import SHCTL, Done, environment, eventually, ok, run
+from tests.support import LOGS, SHCTL, Done, environment, eventually, ok, run
 
 KERNEL_PATH, INITRD_PATH = "boot/vmlinuz", "boot/initrd.img"
 TREEINFO = f"""[general]
@@ -21,7 +21,6 @@ kernel = {KERNEL_PATH}
 initrd = {INITRD_PATH}
 """
 BOOT = Path("/var/lib/shctl/boot")
-LOGS = Path("/var/log/shctl/console")
 FROM_DISK = "Here is the disk"
 SAY = "The installer says hello"
 

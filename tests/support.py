@@ -20,6 +20,7 @@ from tests import guard
 ROOT = Path(__file__).parents[1]
 URI = "qemu:///system"
 VOLUMES = Path("/var/lib/shctl/volumes")
+LOGS = Path("/var/log/shctl/console")
 SHCTL = [sys.executable, "-m", "shctl"]
 HANG = 60  # seconds after which a command counts as hung
 
@@ -131,6 +132,11 @@ def define(xml: str) -> None:
 def create(name: str, *more: str, network: str = "vlan10") -> None:
     """Create a small host."""
     ok(*"hosts create --memory 64 --disk 1 --network".split(), network, name, *more)
+
+
+def show(name: str) -> Any:
+    """Return what `hosts show` prints as JSON."""
+    return json.loads(ok("-o", "json", "hosts", "show", name))
 
 
 def state(name: str) -> str:

@@ -1,8 +1,6 @@
 """Random names and values, on the command line and through libvirt's XML."""
 
 import json
-import signal
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
@@ -69,17 +67,7 @@ TRUNKS = st.builds(
 ).filter(lambda spec: spec.vlan not in spec.trunk)
 
 
-@pytest.fixture
-def _handlers() -> Iterator[None]:
-    """Restore the signal handlers, which the command replaces."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("_handlers")
+@pytest.mark.usefixtures("signal_handlers")
 @pytest.mark.parametrize(
     "words",
     [

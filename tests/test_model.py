@@ -7,7 +7,7 @@ since starting a new one for each step would take most of the time.
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -240,17 +240,7 @@ ACTIONS = st.one_of(
 SEQUENCES = st.lists(ACTIONS, min_size=STEPS, max_size=STEPS)
 
 
-@pytest.fixture
-def _handlers() -> Iterator[None]:
-    """Restore the signal handlers, which the command replaces."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("_handlers")
+@pytest.mark.usefixtures("signal_handlers")
 def test_model_sequences(snapshot: Snapshot, figures: Figures) -> None:
     prepare()
     before = snapshot()

@@ -13,7 +13,6 @@ import pytest
 from tests.guests import End
 from tests.installations import (
     BOOT,
-    LOGS,
     arguments,
     delete,
     install_of,
@@ -22,6 +21,7 @@ from tests.installations import (
     wait_until_off,
 )
 from tests.support import (
+    LOGS,
     VOLUMES,
     call,
     create,

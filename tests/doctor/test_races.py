@@ -14,20 +14,13 @@ from shctl.doctor import examine
 from shctl.hypervisor.connection import Hypervisor
 from tests.guests import End
 from tests.installations import serving
-from tests.kill_points import Forker, forker
+from tests.kill_points import Forker
 from tests.scoreboard import rounds
-from tests.support import URI, call, eventually, prepare, run
+from tests.support import URI, call, eventually, run
 
 pytestmark = pytest.mark.hypervisor
 
 CREATE = "hosts create k --memory 64 --disk 1 --network vlan10"
-
-
-@pytest.fixture(scope="module")
-def shctl() -> Iterator[Forker]:
-    prepare()
-    with forker() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,6 @@ from shctl.hypervisor.definitions import Definition
 from tests.guests import End, boot_sector
 from tests.installations import (
     FROM_DISK,
-    LOGS,
     SAY,
     Trees,
     arguments,
@@ -34,6 +33,7 @@ from tests.installations import (
 )
 from tests.support import (
     HANG,
+    LOGS,
     SHCTL,
     URI,
     VOLUMES,

@@ -23,6 +23,7 @@ from tests.guests import End, boot_sector
 from tests.installations import Trees
 from tests.leftovers import Thing
 from tests.support import (
+    LOGS,
     URI,
     VOLUMES,
     call,
@@ -33,16 +34,11 @@ from tests.support import (
     port_of,
     port_rows,
     run,
+    show,
     state,
 )
 
 pytestmark = pytest.mark.usefixtures("vlan10")
-
-LOGS = Path("/var/log/shctl/console")
-
-
-def show(name: str) -> Any:
-    return json.loads(ok("-o", "json", "hosts", "show", name))
 
 
 def xml_of(name: str) -> etree._Element:

@@ -2,27 +2,22 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support import (
+    LOGS,
     VOLUMES,
     call,
     connected,
     create,
     ok,
     run,
+    show,
     state,
 )
 
 pytestmark = pytest.mark.usefixtures("vlan10")
-
-LOGS = Path("/var/log/shctl/console")
-
-
-def show(name: str) -> Any:
-    return json.loads(ok("-o", "json", "hosts", "show", name))
 
 
 def test_volume_of_the_same_name_in_another_pool_is_kept(tmp_path: Path) -> None:

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lxml import etree
 
 from shctl.xml import hardware, network
-from tests.support import VOLUMES, call, create, define, ok, run
+from tests.support import VOLUMES, call, create, define, ok, run, show
 from tests.terminal import at_terminal
 
 pytestmark = pytest.mark.usefixtures("vlan10")
@@ -18,10 +17,6 @@ HOST = (
     "<domain type='qemu'><name>{}</name><memory unit='MiB'>64</memory>"
     "<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>{}</devices></domain>"
 )
-
-
-def show(name: str) -> Any:
-    return run("-o", "json", "hosts", "show", name).json
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import signal
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,7 @@ from shctl.networks import ports
 from shctl.networks.switch import PortRow
 from tests.support import (
     HANG,
+    LOGS,
     URI,
     Done,
     call,
@@ -26,8 +26,6 @@ from tests.support import (
 )
 
 pytestmark = pytest.mark.usefixtures("vlan10")
-
-LOGS = Path("/var/log/shctl/console")
 
 
 def test_power() -> None:

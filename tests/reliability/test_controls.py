@@ -16,6 +16,7 @@ from tests.rest_server import Running, serving
 from tests.scoreboard import REFUSED, Figures
 from tests.support import (
     HANG,
+    LOGS,
     SHCTL,
     call,
     create,
@@ -30,7 +31,6 @@ from tests.terminal import at_terminal
 
 pytestmark = pytest.mark.usefixtures("vlan10")
 
-LOGS = installations.LOGS
 # What a guest, or a user who chooses names, may write; some terminal acts on each.
 CONTROLS = {
     "clear": b"\x1b[2J",

@@ -15,9 +15,9 @@ from shctl.hosts import details
 from shctl.hypervisor.connection import Hypervisor
 from tests.guests import End
 from tests.installations import serving
-from tests.kill_points import Forker, forker, moments
+from tests.kill_points import Forker, moments
 from tests.scoreboard import SURVIVED, Figures, rounds
-from tests.support import URI, eventually, prepare
+from tests.support import URI, eventually
 
 pytestmark = pytest.mark.hypervisor
 
@@ -47,13 +47,6 @@ class Operation:
         seconds, points = time.monotonic() - began, shctl.trace
         shctl.run("hosts", "delete", "--yes", "k", "--if-exists")
         return points, seconds
-
-
-@pytest.fixture(scope="module")
-def shctl() -> Iterator[Forker]:
-    prepare()
-    with forker() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
