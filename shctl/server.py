@@ -158,9 +158,10 @@ class Server:
     def _command(self, route: Route) -> Handler:
         params = self._commands.parameters(route)
         keys = parameters.keys(params)
+        arguments = self._commands.path_arguments(route)
 
         def respond(exchange: Exchange, path: dict[str, str]) -> bottle.HTTPResponse:
-            environ, name = bottle.request.environ, path.get("name")
+            environ, name = bottle.request.environ, path.get("name", "")
             exchange.keys = keys
             given = runner.read_parameters(
                 route, params, environ["QUERY_STRING"], environ.get("CONTENT_TYPE", ""),
@@ -168,9 +169,9 @@ class Server:
             )  # fmt: skip
             exchange.audit["parameters"] = access_log.redact_parameters(params, given)
             runner.cap_timeout(route, params, given)
-            argv = runner.build_argv(params, given, name)
-            result = self._commands.run(route, name or "", given, argv, exchange.caller.who)
-            return responses.success(route, name or "", result)
+            argv = runner.build_argv(params, given, map(path.__getitem__, arguments))
+            result = self._commands.run(route, name, given, argv, exchange.caller.who)
+            return responses.success(route, path, result)
 
         return respond
 

@@ -176,6 +176,7 @@ def test_only_binding_reads_libvirts_codes(name: str) -> None:
 
 
 def test_each_route_has_a_test_of_its_behaviour() -> None:
-    """tests/frontends/test_behaviour.py runs each command on the command line and over REST."""
-    text = (PACKAGE.parent / "tests/frontends/test_behaviour.py").read_text()
+    """The tests of tests/frontends run each command on the command line and over REST."""
+    files = (PACKAGE.parent / "tests/frontends").glob("test_*.py")
+    text = "".join(file.read_text() for file in files)
     assert {route.command for route in ROUTES if f'"{route.command}"' not in text} == set()

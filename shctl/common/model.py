@@ -87,6 +87,39 @@ class PlannedStep:
     description: str
 
 
+class Part:
+    """Base of what is added to a host: `key` is the last part of its path in REST."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> str:
+        """Return what identifies it within its host: sdb, or the index of an interface."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of a host; `applied` is "now", or "next start": of QEMU, not within the guest.
+
+    The changes of a host that is off have "next start" too, unless they need no QEMU.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("key", "value", "applied")
+    key: str
+    value: str | int | bool | None
+    applied: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What was changed of a host; no changes if it was so already."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "changes")
+    name: str
+    changes: tuple[Change, ...]
+
+
 class Planned:
     """Base of what a dry run returns: nothing was changed."""
 
@@ -113,6 +146,15 @@ class PlannedInterface:
     mac: str
     vlan: int | None
     trunk: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePlan(Planned):
+    """The steps that would change a host, none if it is so already."""
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "steps")
+    name: str
+    steps: tuple[PlannedStep, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from shctl.common.errors import Conflict, NoSpace, NotFound, Unreachable
 from shctl.common.model import KeptFile
 from shctl.common.steps import Step
+from shctl.hosts import managed
 from shctl.hosts.console_log import remove_log
 from shctl.hosts.log_writers import is_shared
 from shctl.hosts.owned_disks import Disks, OwnedDisk
@@ -81,7 +82,7 @@ class Deletion:
 
 def plan_deletion(state: DeletionState) -> Deletion:
     """Return the plan of a host's deletion; raise Conflict if the host or a disk must be kept."""
-    data = _check_managed(state)
+    data = managed.check(state.name, state.info)
     _check_unused(state)
     _check_removable(state)
     owned = state.disks.owned
@@ -94,19 +95,6 @@ def plan_deletion(state: DeletionState) -> Deletion:
         after=tuple(_steps_after(state)),
         kept=tuple(_kept(state, data)),
     )
-
-
-def _check_managed(state: DeletionState) -> Metadata:
-    if state.info.metadata is None:
-        origin = (
-            "is a copy of a host that shctl created"
-            if state.info.copied
-            else "was not created by shctl"
-        )
-        raise Conflict(
-            f"host {state.name!r} {origin}; 'shctl hosts adopt {state.name}' takes it over"
-        )
-    return state.info.metadata
 
 
 def _check_unused(state: DeletionState) -> None:

@@ -156,6 +156,13 @@ class Hypervisor(Reconnecting):
         """Define a domain; raise Conflict when another one has its name."""
         return self._define(xml, api.VIR_DOMAIN_DEFINE_VALIDATE)
 
+    def redefine(self, xml: str) -> "Domain":
+        """Replace a domain's stored definition by an edited one.
+
+        Not validated: definitions that other programs stored may not match libvirt's schema.
+        """
+        return self._define(xml, 0)
+
     def _define(self, xml: str, flags: int) -> "Domain":
         connection = self.connection
         with translated("cannot define the host"):

@@ -93,6 +93,18 @@ class Domain:
         with self._doing("read"):
             return str(self._handle.XMLDesc(api.VIR_DOMAIN_XML_INACTIVE if stored else 0))
 
+    def definition(self) -> str:
+        """Return the stored XML to define again; it has passwords, so never show or log it."""
+        with self._doing("read"):
+            flags = api.VIR_DOMAIN_XML_INACTIVE | api.VIR_DOMAIN_XML_SECURE
+            return str(self._handle.XMLDesc(flags))
+
+    @property
+    def is_saved(self) -> bool:
+        """Return whether `virsh managedsave` saved the domain, which then resumes as it was."""
+        with self._doing("read"):
+            return bool(self._handle.hasManagedSaveImage())
+
     def saved_xml(self) -> str | None:
         """Return the XML that a domain saved by `virsh managedsave` resumes with, None without."""
         with self._doing("read the saved state of"):
@@ -104,6 +116,21 @@ class Domain:
         """Return the XML of the domain's snapshots."""
         with self._doing("list the snapshots of"):
             return [str(found.getXMLDesc()) for found in self._handle.listAllSnapshots()]
+
+    def attach(self, device: str) -> None:
+        """Add a device to the running domain; the stored definition stays as it is."""
+        with self._doing("add a device to"):
+            self._handle.attachDeviceFlags(device, api.VIR_DOMAIN_AFFECT_LIVE)
+
+    def update(self, device: str) -> None:
+        """Change a device of the running domain; the stored definition stays as it is."""
+        with self._doing("change a device of"):
+            self._handle.updateDeviceFlags(device, api.VIR_DOMAIN_AFFECT_LIVE)
+
+    def detach(self, device: str) -> None:
+        """Ask the guest to release a device; it may do so later, or never."""
+        with self._doing("remove a device from"):
+            self._handle.detachDeviceFlags(device, api.VIR_DOMAIN_AFFECT_LIVE)
 
     def start_paused(self) -> None:
         """Start the domain's QEMU, with the guest's processors still stopped."""

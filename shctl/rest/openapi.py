@@ -110,8 +110,8 @@ def _operation(
         "tags": [route.command.split()[0]],
         "security": [{"token": []}],
         "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": _TEXT}
-            for name in route.placeholders
+            {"name": name, "in": "path", "required": True, "schema": schema}
+            for name, schema in _placeholders(route, command).items()
         ],
     }
     in_query, in_body = parameters.split(route, params)
@@ -122,6 +122,15 @@ def _operation(
     ]
     operation["responses"] = _responses(route, command, params, schemas)
     return operation
+
+
+def _placeholders(route: Route, command: click.Command) -> dict[str, Schema]:
+    """Return the schema of each placeholder; one that is no argument of the command is ignored."""
+    arguments = {parameters.placeholder(route, param): param for param in command.params}
+    return {
+        name: parameters.schema(arguments[name]) if name in arguments else _TEXT
+        for name in route.placeholders
+    }
 
 
 def _identifier(method: str, path: str) -> str:
@@ -219,7 +228,7 @@ def _success(route: Route, returned: Any, schemas: dict[str, Schema]) -> Schema:
         success["content"] = {media_type: {"schema": schema}}
     if route.status == HTTPStatus.CREATED:
         success["headers"] = {
-            "Location": {"description": "Path of the new host or network.", "schema": _TEXT}
+            "Location": {"description": "Path of what was created.", "schema": _TEXT}
         }
     return {str(route.status): success, **{str(s): _problem(s) for s in _failures(route)}}
 

@@ -62,6 +62,15 @@ def split(
     return {name: p for name, p in params.items() if name not in body}, body
 
 
+def placeholder(route: Route, param: click.Parameter) -> str | None:
+    """Return the part of a route's path that has an argument's value; None for other parameters."""
+    if not isinstance(param, click.Argument):
+        return None
+    # A request names one of what the command line takes several of.
+    name = (param.name or "").removesuffix("s" if param.nargs == -1 else "")
+    return name if name in route.placeholders else None
+
+
 def with_default(param: click.Parameter, settings: Mapping[str, Any]) -> click.Parameter:
     """Return a parameter with its default from the settings, if they have one."""
     if (name := param.name or "") not in settings:

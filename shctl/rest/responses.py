@@ -9,7 +9,7 @@ from urllib.parse import quote
 import bottle
 
 from shctl.common.errors import ShctlError
-from shctl.common.model import Planned
+from shctl.common.model import Part, Planned
 from shctl.common.output import as_bytes, to_json
 from shctl.rest import parameters
 from shctl.rest.route import Route
@@ -48,8 +48,8 @@ def data(status: int, value: Any) -> bottle.HTTPResponse:
     return reply(status, f"{to_json(value, indent=None)}\n", JSON)
 
 
-def success(route: Route, name: str, value: Any) -> bottle.HTTPResponse:
-    """Return the response of a route whose command succeeded."""
+def success(route: Route, path: Mapping[str, str], value: Any) -> bottle.HTTPResponse:
+    """Return the response of a route whose command succeeded; `path` has its placeholders."""
     if plan := _as_plan(value):
         return data(HTTPStatus.OK, plan)
     # Their commands return a result for people to read, which REST leaves out.
@@ -58,9 +58,15 @@ def success(route: Route, name: str, value: Any) -> bottle.HTTPResponse:
     existed = isinstance(value, Existing)
     response = data(HTTPStatus.OK, value.data) if existed else data(route.status, value)
     if route.status == HTTPStatus.CREATED:
-        group = route.command.split()[0]
-        response.set_header("Location", f"/{group}/{quote(name, safe='')}")
+        response.set_header("Location", _location(route, path, value))
     return response
+
+
+def _location(route: Route, path: Mapping[str, str], value: Any) -> str:
+    """Return the path of the host or network that was made, or of the part that was added."""
+    if isinstance(value, Part):
+        return f"{route.fill(path)}/{quote(value.key, safe='')}"
+    return f"/{route.command.split()[0]}/{quote(path['name'], safe='')}"
 
 
 def _as_plan(value: Any) -> Planned | None:

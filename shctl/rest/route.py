@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,14 @@ class Route:
         """Return the names of the path's variable parts."""
         return re.findall("<([a-z]+)>", self.path)
 
+    def fill(self, path: Mapping[str, str]) -> str:
+        """Return the path with these values instead of its placeholders."""
+        return re.sub("<([a-z]+)>", lambda found: quote(path[found[1]], safe=""), self.path)
+
     @property
     def has_body(self) -> bool:
         """Whether parameters come in a JSON body, else in the query."""
-        return self.method in ("POST", "PUT")
+        return self.method in ("POST", "PUT", "PATCH")
 
 
 @dataclass(frozen=True)

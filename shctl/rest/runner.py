@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -94,8 +94,13 @@ class CommandRunner:
                 param, settings
             )
             for param in parameters.for_rest(command)
-            if not (isinstance(param, click.Argument) and "name" in route.placeholders)
+            if not parameters.placeholder(route, param)
         }
+
+    def path_arguments(self, route: Route) -> list[str]:
+        """Return the placeholders of a route that are arguments of its command, in its order."""
+        found = (parameters.placeholder(route, p) for p in self.find(route.command)[0].params)
+        return [name for name in found if name]
 
     def run(
         self, route: Route, name: str, given: dict[str, Any], argv: list[str], caller: str
@@ -214,10 +219,13 @@ def cap_timeout(route: Route, known: Params, given: dict[str, Any]) -> None:
         given["timeout"] = f"{maximum:g}"
 
 
-def build_argv(known: Params, given: dict[str, Any], name: str | None) -> list[str]:
-    """Return the command line of a request's parameters, for click to parse."""
+def build_argv(known: Params, given: dict[str, Any], path: Iterable[str]) -> list[str]:
+    """Return the command line of a request's parameters, for click to parse.
+
+    `path` are the arguments that the request's path contains.
+    """
     options: list[str] = []
-    arguments = [] if name is None else [name]
+    arguments = [*path]
     for field, value in given.items():
         is_argument = isinstance(known[field], click.Argument)
         (arguments if is_argument else options).extend(parameters.argv_words(known[field], value))
@@ -229,8 +237,6 @@ def _as_invalid_input(error: click.UsageError, route: Route) -> InvalidInput:
     if param is None:
         return InvalidInput(error.format_message())
     outside = {inside: name for name, inside in route.renamed.items()}
-    field = outside.get(param.name, param.name)
-    if field not in route.renamed and isinstance(param, click.Argument) and route.placeholders:
-        field = "name"
+    field = parameters.placeholder(route, param) or outside.get(param.name, param.name)
     message = "required" if isinstance(error, click.MissingParameter) else error.message
     return InvalidInput(f"{field}: {message}", field=field)

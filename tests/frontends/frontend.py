@@ -29,8 +29,8 @@ class Answer:
 class Frontend(Protocol):
     """A way to run a command."""
 
-    def run(self, command: str, name: str | None = None, /, **given: Any) -> Answer:
-        """Run "hosts create" and so on; parameters have their JSON keys."""
+    def run(self, command: str, /, *names: str, **given: Any) -> Answer:
+        """Run "hosts create" and so on, on a host or a part of it; keys are those of JSON."""
 
 
 def _failed(problem: dict[str, Any]) -> Answer:
@@ -42,10 +42,10 @@ class CommandLine:
 
     options: ClassVar = {"disks": "disk", "networks": "network", "for": "for"}
 
-    def run(self, command: str, name: str | None = None, /, **given: Any) -> Answer:
+    def run(self, command: str, /, *names: str, **given: Any) -> Answer:
         """Run a process."""
         words = [word for key, value in given.items() for word in self._words(key, value)]
-        end = [] if name is None else ["--", name]
+        end = ["--", *names] if names else []
         # REST asks for no confirmation.
         words += ["--yes"] if command.endswith(" delete") else []
         done = run("-o", "json", *command.split(), *words, *end)
@@ -88,11 +88,11 @@ class Rest:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def run(self, command: str, name: str | None = None, /, **given: Any) -> Answer:
+    def run(self, command: str, /, *names: str, **given: Any) -> Answer:
         """Send a request."""
         method, _, path = self.requests[command].partition(" ")
-        path, body = path.format(quote(name or "", safe="")), None
-        if method in ("POST", "PUT"):
+        path, body = path.format(*(quote(name, safe="") for name in names)), None
+        if method in ("POST", "PUT", "PATCH"):
             path += "?dry_run=true" if given.pop("dry_run", False) else ""
             body = given
         elif given:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -85,12 +86,12 @@ def with_token(client: Client, token: str) -> Client:
 def targets() -> Iterator[tuple[str, str, str]]:
     """Return method, path and scope of all routes; the names in the paths do not exist."""
     for row in (*ROUTES, *PAGES):
-        path = row.path.replace("<name>", "nobody").replace("<host>", "nobody")
+        path = re.sub("<[a-z]+>", "nobody", row.path)
         yield row.method, path, row.scope
 
 
 # The scopes of routes, independent of the server's table.
-LEAST = {"GET": "read", "PUT": "power", "POST": "admin", "DELETE": "admin"}
+LEAST = {"GET": "read", "PUT": "power", "POST": "admin", "PATCH": "admin", "DELETE": "admin"}
 OTHERWISE = {
     "/hosts/nobody/log": "admin", "/trees": "admin",
     "/healthz": "public", "/openapi.json": "public", "/docs": "public",

@@ -8,7 +8,7 @@ import pytest
 from shctl.commands.base import QueryOption
 from shctl.commands.types import Duration
 from shctl.common.errors import InvalidInput
-from shctl.rest import runner
+from shctl.rest import parameters, runner
 from shctl.rest.route import Route
 
 STOP = Route("PUT", "/hosts/<name>/stop", "hosts stop", 204, "power", 60, 300, limit="stop")
@@ -39,7 +39,7 @@ def test_resources() -> None:
 
 
 def test_build_argv() -> None:
-    argv = runner.build_argv(KNOWN, {"force": True, "timeout": 5}, "-web1")
+    argv = runner.build_argv(KNOWN, {"force": True, "timeout": 5}, ["-web1"])
     assert argv == ["--force", "--timeout=5", "--", "-web1"]
 
 
@@ -87,3 +87,35 @@ def test_query_option_is_only_in_the_query() -> None:
     for query, wrong in (("force=true", b""), ("", b'{"dry_run": true}'), ("dry_run=1", b"")):
         with pytest.raises(InvalidInput):
             runner.read_parameters(STOP, known, query, "application/json", wrong)
+
+
+RESIZE = Route("PATCH", "/hosts/<name>/disks/<disk>", "hosts disks resize", 200, "admin", 60)
+
+
+@pytest.mark.parametrize(
+    ("param", "expected"),
+    [
+        (click.Argument(["name"]), "name"),
+        (click.Argument(["disk"]), "disk"),
+        (click.Argument(["names"], nargs=-1), "name"),
+        (click.Argument(["location"]), None),
+        (click.Option(["--name"]), None),
+    ],
+)
+def test_placeholders_fill_the_arguments_of_their_names(
+    param: click.Parameter, expected: str | None
+) -> None:
+    assert parameters.placeholder(RESIZE, param) == expected
+
+
+def test_patch_has_a_body() -> None:
+    body = b'{"force": true}'
+    assert runner.read_parameters(RESIZE, KNOWN, "", "application/json", body) == {"force": True}
+    with pytest.raises(InvalidInput, match="the query must be empty"):
+        runner.read_parameters(RESIZE, KNOWN, "force=true", "", b"")
+
+
+def test_arguments_in_a_path_come_before_others() -> None:
+    known: dict[str, click.Parameter] = {"size": click.Option(["--size"], type=int)}
+    argv = runner.build_argv(known, {"size": 5}, ["web1", "--sdb"])
+    assert argv == ["--size=5", "--", "web1", "--sdb"]

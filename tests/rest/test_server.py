@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -310,13 +311,19 @@ def routed() -> Iterator[tuple[Route, list[click.Parameter]]]:
         yield route, runner.find(route.command)[0].params
 
 
+def leaves(path: str, command: click.Command) -> list[str]:
+    """Return the paths of the commands below a group, or that of the command itself."""
+    members: dict[str, click.Command] = getattr(command, "commands", {})
+    below = [leaves(f"{path} {name}", member) for name, member in members.items()]
+    return list(chain(*below)) or [path]
+
+
 def test_every_command_has_a_route_or_is_for_terminals() -> None:
     """All commands that REST leaves out are listed here."""
     there = {route.command for route in ROUTES}
     runner = CommandRunner(click.Context(root), "test:///default")
     for name in root.list_commands(click.Context(root)):
-        command, _ = runner.find(name)
-        paths = [f"{name} {verb}" for verb in getattr(command, "commands", ())] or [name]
+        paths = leaves(name, runner.find(name)[0])
         missing = {p for p in paths if not isinstance(runner.find(p)[0], LocalCommand)} - there
         assert missing <= {
             "hosts adopt",
