@@ -7,6 +7,7 @@ from shctl.common.model import CreationPlan, PlannedDisk, PlannedInterface, Plan
 from shctl.hosts import creation
 from shctl.hosts.request import Request
 from shctl.hypervisor.connection import Hypervisor
+from shctl.networks.choice import switch_of
 from shctl.xml import network
 from shctl.xml.domain import Spec
 
@@ -14,6 +15,9 @@ from shctl.xml.domain import Spec
 def preview(hypervisor: Hypervisor, request: Request) -> CreationPlan:
     """Return the plan of a creation; change nothing. Raises as create() does."""
     creation.validate(hypervisor, request)
+    # A creation would find this out at the start, and roll back.
+    if request.starts:
+        switch_of(hypervisor).check()
     plan = creation.make_plan(hypervisor, request)
     planned = [PlannedStep(step.action, step.target, step.description) for step in plan.steps]
     # Not a step of the plan, which is made again under the locks, after the download.

@@ -19,7 +19,7 @@ _NAMES = {
     "virStoragePoolPtr": "virStoragePoolGetName",
     "virStorageVolPtr": "virStorageVolGetName",
 }
-_MAX_ENTRIES = 2  # of a list that is logged as it is
+_MAX_ENTRIES = 5  # of a list that is logged as it is; virDomainGetInfo returns five numbers
 _MAX_TEXT = 100  # characters of an argument or result
 
 

@@ -111,7 +111,8 @@ def test_r18_vswitchd_down_at_a_start(way: str, figures: Figures) -> None:
 def test_r19_switch_does_not_respond(how: str, figures: Figures) -> None:
     create("quiet")
     with silent(how):
-        for line in ("networks create x --bridge br0 --vlan 3", "hosts start quiet"):
+        dry = "hosts create dry --memory 16 --disk 1 --network vlan10 --start --dry-run"
+        for line in ("networks create x --bridge br0 --vlan 3", "hosts start quiet", dry):
             with figures.within(6, "error"):
                 assert run(*line.split()).code == 6
         # Commands that need no switch are not delayed.
