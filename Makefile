@@ -25,7 +25,7 @@ newest := gcc pkg-config libvirt-dev python3-dev
 venv := /usr/bin/python3 -m venv --system-site-packages
 pip := .venv/bin/python -m pip --quiet --disable-pip-version-check install --no-deps
 
-.PHONY: help setup lint unit test test-package test-newest test-debian13 bench scoreboard deb man demo shell clean
+.PHONY: help setup compiled lint unit test test-package test-newest test-debian13 bench scoreboard deb man demo shell clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
@@ -58,6 +58,11 @@ setup: .venv/.ready ## Install what is missing: packages and a virtual environme
 	@$(pip) --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
 
+# Where Python may not write compiled files (PYTHONDONTWRITEBYTECODE), each of the thousands of
+# commands that tests run would compile shctl again.
+compiled: setup
+	@.venv/bin/python -m compileall -q shctl
+
 lint: setup ## Check style and types
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -86,7 +91,7 @@ split = -m hypervisor --dist loadfile --tx '2*popen//python=tools/throwaway $(1)
 unit: ## Run the tests that need no hypervisor and no root
 	$(unit)
 
-test: lint .venv/linux .venv/fuzz/.ready ## Check everything on two temporary hypervisors
+test: lint compiled .venv/linux .venv/fuzz/.ready ## Check everything on two temporary hypervisors
 	$(unit)
 	.venv/bin/python -m pytest $(call split,.venv/bin/python)
 
@@ -101,10 +106,10 @@ test: lint .venv/linux .venv/fuzz/.ready ## Check everything on two temporary hy
 	done
 	@touch $@
 
-bench: setup .venv/peers/.ready ## Compare shctl with other programs, and print one table
+bench: compiled .venv/peers/.ready ## Compare shctl with other programs, and print one table
 	@tools/throwaway .venv/bin/python -m benchmarks
 
-scoreboard: setup .venv/linux ## Run the scoreboard's tests in full, and write docs/scoreboard.md
+scoreboard: compiled .venv/linux ## Run the scoreboard's tests in full, and write docs/scoreboard.md
 	SHCTL_ROUNDS=50 tools/throwaway .venv/bin/python -m pytest --scoreboard=docs/scoreboard.md
 
 # Slow, and outside of any throw-away hypervisor, which has no network to install from.
@@ -141,7 +146,7 @@ man: setup ## Generate the man pages and docs/openapi.json
 	.venv/bin/python tools/man.py
 	.venv/bin/python tools/openapi.py
 
-demo: setup ## Show the main features on a temporary hypervisor
+demo: compiled ## Show the main features on a temporary hypervisor
 	@tools/throwaway env PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
 
 shell: setup ## Open a shell on a temporary hypervisor
