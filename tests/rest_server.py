@@ -38,7 +38,7 @@ class Reply:
         if self.headers.get("content-type") != "application/problem+json":
             return False
         problem = self.json
-        texts = bool(problem["title"]) and bool(problem["detail"])
+        texts = all(problem[key] for key in ("title", "detail", "code"))
         return problem["status"] == self.status and texts
 
 

@@ -15,6 +15,7 @@ class ClientGone(ShctlError):
     """The client has disconnected, so its request stops waiting."""
 
     status = 503
+    code = "client_gone"
     title = "Client has disconnected"
 
 

@@ -6,11 +6,13 @@ from shctl.common.text import clean
 class ShctlError(Exception):
     """An error with a one-line message that says what to do next.
 
-    The base class is for unexpected errors; expected ones are its subclasses.
+    The base class is for unexpected errors; expected ones are its subclasses. Programs may rely on
+    `exit_code`, `status` (of HTTP) and the word `code`, which never change; `title` is for people.
     """
 
     exit_code = 1
     status = 500
+    code = "unexpected"
     title = "Unexpected failure"
 
     def __init__(self, detail: str, *, field: str | None = None) -> None:
@@ -30,6 +32,7 @@ class ShctlError(Exception):
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
+            "code": self.code,
         }
         return problem | {"field": clean(self.field)} if self.field else problem
 
@@ -38,6 +41,7 @@ class Interrupted(ShctlError):
     """Interrupted, by Ctrl-C or a signal."""
 
     exit_code = 130  # what a shell reports for a command that Ctrl-C ended
+    code = "interrupted"
     title = "Interrupted"
 
 
@@ -46,6 +50,7 @@ class InvalidInput(ShctlError):
 
     exit_code = 2
     status = 400
+    code = "invalid_input"
     title = "Invalid input"
 
 
@@ -54,6 +59,7 @@ class NotFound(ShctlError):
 
     exit_code = 3
     status = 404
+    code = "not_found"
     title = "Not found"
 
 
@@ -62,6 +68,7 @@ class Conflict(ShctlError):
 
     exit_code = 4
     status = 409
+    code = "conflict"
     title = "Conflict"
 
 
@@ -70,6 +77,7 @@ class TimedOut(ShctlError):
 
     exit_code = 5
     status = 504
+    code = "timeout"
     title = "Time is over"
 
 
@@ -78,6 +86,7 @@ class Unreachable(ShctlError):
 
     exit_code = 6
     status = 503
+    code = "unreachable"
     title = "Hypervisor not reachable"
 
 
@@ -86,6 +95,7 @@ class InstallFailed(ShctlError):
 
     exit_code = 7
     status = 502
+    code = "install_failed"
     title = "Installation failed"
 
 
@@ -94,6 +104,7 @@ class NoSpace(ShctlError):
 
     exit_code = 8
     status = 507
+    code = "no_space"
     title = "No space left"
 
 
@@ -109,4 +120,5 @@ class Several(ShctlError):
         self.done = done
         self.exit_code = failures[0].exit_code
         self.status = failures[0].status
+        self.code = failures[0].code
         self.title = failures[0].title

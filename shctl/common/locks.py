@@ -23,11 +23,14 @@ _INTERVAL = 0.02  # seconds; flock has no time limit of its own
 class Busy(Conflict):
     """Another process or thread holds the lock."""
 
+    code = "busy"
+
 
 class Unlockable(ShctlError):
     """The directory of locks cannot be used; not a Conflict, which means that a lock is held."""
 
     exit_code, status, title = Conflict.exit_code, Conflict.status, Conflict.title
+    code = "unlockable"
 
 
 def directory() -> Path:

@@ -30,6 +30,7 @@ class AccessDenied(ShctlError):
     """A request is refused; `headers` are those of the response."""
 
     status = 403
+    code = "not_allowed"
     title = "Not allowed"
 
     def __init__(self, detail: str, **headers: str) -> None:
@@ -41,6 +42,7 @@ class Unauthenticated(AccessDenied):
     """No credentials, or wrong ones."""
 
     status = 401
+    code = "unauthenticated"
     title = "Credentials needed"
 
 
@@ -48,6 +50,7 @@ class TooManyFailures(AccessDenied):
     """Too many wrong credentials from one address."""
 
     status = 429
+    code = "too_many_failures"
     title = "Too many failures"
 
 

@@ -17,6 +17,10 @@ from shctl.rest.http.bodies import MAX_BODY
 from shctl.rest.route import Page, Route
 
 Row = Route | Page
+_CODES = {
+    HTTPStatus.NOT_FOUND: "no_such_path",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+}
 
 
 class NoRoute(ShctlError):
@@ -26,6 +30,7 @@ class NoRoute(ShctlError):
         super().__init__(f"{detail}; GET /openapi.json lists the routes")
         self.status = status
         self.title = status.phrase
+        self.code = _CODES.get(status, self.code)
         self.headers = headers
 
 
@@ -33,6 +38,7 @@ class WrongEncoding(ShctlError):
     """A body is compressed, or encoded in another way."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_encoding"
     title = "Unsupported content encoding"
     # RFC 9110, 15.5.16
     headers = {"Accept-Encoding": "identity"}  # noqa: RUF012

@@ -21,6 +21,7 @@ class TooManyRequests(ShctlError):
     """A caller runs as many requests as it may, so that others get their turn."""
 
     status = 429
+    code = "too_many_requests"
     title = "Too many requests"
 
     def __init__(self, caller: str, number: int) -> None:

@@ -43,6 +43,7 @@ class ServerStopping(ShctlError):
     """The server stops before a request is done."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "server_stopping"
     title = "Stopping"
 
 

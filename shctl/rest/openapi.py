@@ -52,15 +52,17 @@ On a Unix socket, all clients that may open it have full access. Over TCP, clien
 with scope read, power or admin; each scope includes the previous ones. Paths may end in a slash."""
 _PROBLEM: Schema = {
     "type": "object",
-    "description": "Problem details (RFC 9457); `field` is the name of the invalid parameter.",
+    "description": "Problem details (RFC 9457); `code` is a word for programs, which never changes,"
+    " `field` the name of the invalid parameter.",
     "properties": {
         "type": _TEXT,
         "title": _TEXT,
         "status": {"type": "integer"},
         "detail": _TEXT,
+        "code": _TEXT,
         "field": _TEXT,
     },
-    "required": ["type", "title", "status", "detail"],
+    "required": ["type", "title", "status", "detail", "code"],
 }
 
 

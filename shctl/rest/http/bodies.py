@@ -23,6 +23,7 @@ class BodyTimeout(ShctlError):
     """A body took too long to arrive."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
+    code = "body_timeout"
     title = "Request timeout"
 
 
