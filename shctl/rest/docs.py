@@ -1,22 +1,25 @@
 """Render the OpenAPI document as an HTML page, which loads nothing else."""
 
+import json
+import re
+import shlex
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
-from html import escape
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1b1b1b; background: #fff }
-h3 { margin: 2.5rem 0 .5rem; border-top: 1px solid #ccc; padding-top: 1rem }
-code { font: 15px ui-monospace, monospace }
-table { border-collapse: collapse; margin: .5rem 0 }
-th, td { text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0 }
-.method { display: inline-block; min-width: 4.5rem; color: #0a5 }
-@media (prefers-color-scheme: dark) {
-  body { color: #ddd; background: #161616 } h3 { border-color: #444 } .method { color: #4d9 } }
-"""
+import bottle
+
+from shctl.common import paths
+from shctl.common.errors import ShctlError
+
+Schema = dict[str, Any]
+_HERE = Path(__file__).parent
+STYLE = (_HERE / "docs.css").read_text()
 # Content-Security-Policy: no script, and this style only.
 POLICY = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}';"
@@ -24,98 +27,200 @@ POLICY = (
 )
 
 
+@dataclass(frozen=True)
+class Parameter:
+    """A row of an operation's table of parameters; `place` is path, query or body."""
+
+    name: str
+    place: str
+    schema: Schema
+    text: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful response; `fields` is the schema of its object, or of those in its list."""
+
+    status: str
+    text: str
+    media_type: str | None
+    schema: Schema | None
+    fields: Schema | None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation as the page shows it; `failures` are the statuses that not all have."""
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    curl: str
+    parameters: tuple[Parameter, ...]
+    answers: tuple[Answer, ...]
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row of the table of problem codes; the first of a status has an anchor."""
+
+    status: int
+    phrase: str
+    code: str
+    meaning: str
+    anchor: str | None
+
+
 def render(document: dict[str, Any]) -> str:
     """Return the page as HTML."""
-    info = document["info"]
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width">',
-            f"<title>{escape(info['title'])} {escape(info['version'])}</title>",
-            f"<style>{STYLE}</style></head><body>",
-            f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>",
-            *_paragraphs(info["description"]),
-            '<p>OpenAPI document: <a href="/openapi.json">openapi.json</a></p>',
-            *_operations(document),
-            "<h2>Objects</h2>",
-            *_objects(document["components"]["schemas"]),
-            "</body></html>\n",
-        ]
+    schemas = document["components"]["schemas"]
+    operations = [
+        (method, path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    # Pages that need no token have fewer statuses.
+    common = set.intersection(*(_failures(o) for _, _, o in operations if o["security"]))
+    groups: dict[str, list[Operation]] = {}
+    for method, path, operation in operations:
+        shown = _operation(method, path, operation, common, schemas)
+        groups.setdefault(operation["tags"][0], []).append(shown)
+    page: str = bottle.SimpleTemplate((_HERE / "docs.html").read_text()).render(
+        style=STYLE,
+        info=document["info"],
+        groups=groups.items(),
+        common=sorted(common),
+        problems=list(_problems()),
+        schemas=schemas.items(),
+        kind=_kind,
+    )
+    return page
+
+
+def _operation(
+    method: str, path: str, operation: Schema, common: set[str], schemas: dict[str, Schema]
+) -> Operation:
+    return Operation(
+        id=operation["operationId"],
+        method=method,
+        path=path,
+        summary=operation["summary"],
+        description=operation["description"],
+        curl=_curl(method, path, operation),
+        parameters=tuple(_parameters(operation)),
+        answers=tuple(_answers(operation["responses"], schemas)),
+        failures=tuple(sorted(_failures(operation) - common)),
     )
 
 
-def _paragraphs(text: str) -> list[str]:
-    return [f"<p>{escape(part)}</p>" for part in text.split("\n\n")]
+def _body(operation: Schema) -> Schema:
+    content: dict[str, Schema] = operation.get("requestBody", {}).get("content", {})
+    return content.get("application/json", {})
 
 
-def _operations(document: dict[str, Any]) -> Iterator[str]:
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            anchor = escape(operation["operationId"])
-            yield f'<h3 id="{anchor}"><code><span class="method">{method.upper()}</span> '
-            yield f"{escape(path)}</code></h3>"
-            yield from _paragraphs(operation["summary"])
-            yield from _paragraphs(operation["description"])
-            yield from _parameters(operation)
-            yield from _responses(operation["responses"])
+def _parameters(operation: Schema) -> Iterator[Parameter]:
+    for row in operation.get("parameters", ()):
+        text = _with_required(row.get("description", ""), row["required"])
+        yield Parameter(row["name"], row["in"], row["schema"], text)
+    schema = _body(operation).get("schema", {})
+    for name, part in schema.get("properties", {}).items():
+        text = _with_required(part.get("description", ""), name in schema.get("required", ()))
+        yield Parameter(name, "body", part, text)
 
 
-def _parameters(operation: dict[str, Any]) -> Iterator[str]:
-    rows = [
-        (p["name"], p["in"], p["schema"], p["required"], p.get("description", ""))
-        for p in operation.get("parameters", ())
-    ]
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        schema = content["schema"]
-        needed = schema.get("required", ())
-        rows += [
-            (name, "body", part, name in needed, part.get("description", ""))
-            for name, part in schema["properties"].items()
-        ]
-    if rows:
-        yield "<table><tr><th>parameter</th><th>in</th><th>value</th><th></th></tr>"
-        yield from (_row(*row) for row in rows)
-        yield "</table>"
+def _with_required(text: str, required: bool) -> str:
+    return f"{text} Required.".strip() if required else text
 
 
-def _row(name: str, place: str, schema: dict[str, Any], needed: bool, text: str) -> str:
-    description = f"{text} Required." if needed else text
-    cells = [f"<code>{escape(name)}</code>", place, escape(_kind(schema)), escape(description)]
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+def _curl(method: str, path: str, operation: Schema) -> str:
+    """Return a command line that sends the example of an operation over the Unix socket."""
+    given: dict[str, dict[str, Any]] = {"path": {}, "query": {}}
+    for row in operation.get("parameters", ()):
+        if "example" in row:
+            given[row["in"]][row["name"]] = row["example"]
+    # "any" for a part that the old agent's API had, and that is ignored.
+    path = re.sub("{([a-z]+)}", lambda found: str(given["path"].get(found[1], "any")), path)
+    query = urlencode(given["query"], doseq=True)
+    example = _body(operation).get("example")
+    # With --json, curl sends POST unless it is given a method.
+    is_default = method == ("post" if example else "get")
+    words = ["curl", "--unix-socket", str(paths.socket())]
+    words += [] if is_default else ["-X", method.upper()]
+    words.append(f"http://localhost{path}{'?' * bool(query)}{query}")
+    command = shlex.join(words)
+    return f"{command} \\\n  --json {shlex.quote(json.dumps(example))}" if example else command
 
 
-def _kind(schema: dict[str, Any]) -> str:
-    """Return a short text for a schema."""
+def _failures(operation: Schema) -> set[str]:
+    responses: dict[str, Schema] = operation["responses"]
+    return {status for status, response in responses.items() if _is_problem(response)}
+
+
+def _is_problem(response: Schema) -> bool:
+    return "application/problem+json" in response.get("content", {})
+
+
+def _answers(responses: Schema, schemas: dict[str, Schema]) -> Iterator[Answer]:
+    for status, response in responses.items():
+        if _is_problem(response):
+            continue
+        content: Schema = response.get("content", {})
+        media_type = next(iter(content), None)
+        schema = content[media_type]["schema"] if media_type else None
+        fields = schemas.get(_reference(schema or {}))
+        yield Answer(status, response["description"].rstrip("."), media_type, schema, fields)
+
+
+def _reference(schema: Schema) -> str:
+    """Return the name of an object, or of the objects in a list; "" for other schemas."""
+    return str(schema.get("items", schema).get("$ref", "")).rpartition("/")[2]
+
+
+def _kind(schema: Schema) -> Iterator[tuple[str, str | None]]:
+    """Yield the words for a schema, each with the name of the object that it links to."""
     if "$ref" in schema:
-        return str(schema["$ref"].rpartition("/")[2])
-    if "anyOf" in schema:
-        return " or ".join(map(_kind, schema["anyOf"]))
+        name = _reference(schema)
+        yield name, name
+    elif "anyOf" in schema:
+        for index, part in enumerate(schema["anyOf"]):
+            yield from [(" or ", None)] if index else []
+            yield from _kind(part)
+    elif "items" in schema and "$ref" in schema["items"]:
+        yield "array of ", None
+        yield from _kind(schema["items"])
+    else:
+        yield _plain(schema), None
+
+
+def _plain(schema: Schema) -> str:
     if "enum" in schema:
-        return ", ".join(schema["enum"])
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    text = " or ".join(kinds)
+        text = ", ".join(schema["enum"])
+    else:
+        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        text = " or ".join(kinds)
     if "items" in schema:
-        text += f" of {_kind(schema['items'])}"
+        text += f" of {_plain(schema['items'])}"
     if "minimum" in schema:
         text += f", {schema['minimum']} to {schema['maximum']}"
     return f"{text}, default {schema['default']}" if "default" in schema else text
 
 
-def _responses(responses: dict[str, Any]) -> Iterator[str]:
-    yield "<p>"
-    for status, response in responses.items():
-        kinds = [_kind(content["schema"]) for content in response.get("content", {}).values()]
-        shown = f" ({', '.join(kinds)})" if kinds and kinds != ["Problem"] else ""
-        yield f"<code>{status}</code> {escape(response['description'])}{escape(shown)}<br>"
-    yield "</p>"
+def _problems() -> Iterator[Problem]:
+    """Yield every kind of error that a response may report, by status."""
+    kinds = {(kind.status, kind.code): kind for kind in _errors(ShctlError)}
+    seen: set[int] = set()
+    for (status, code), kind in sorted(kinds.items()):
+        meaning = (kind.__doc__ or "").partition("\n")[0]
+        anchor = None if status in seen else f"status-{status}"
+        seen.add(status)
+        yield Problem(status, HTTPStatus(status).phrase, code, meaning, anchor)
 
 
-def _objects(schemas: dict[str, Any]) -> Iterator[str]:
-    for name, schema in schemas.items():
-        yield f'<h3 id="{escape(name)}">{escape(name)}</h3>'
-        yield from _paragraphs(schema["description"])
-        yield "<table>"
-        for field, part in schema["properties"].items():
-            yield f"<tr><td><code>{escape(field)}</code></td><td>{escape(_kind(part))}</td></tr>"
-        yield "</table>"
+def _errors(kind: type[ShctlError]) -> Iterable[type[ShctlError]]:
+    yield kind
+    for found in kind.__subclasses__():
+        if "status" in vars(found):
+            yield from _errors(found)

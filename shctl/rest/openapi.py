@@ -11,10 +11,11 @@ import click
 
 from shctl import __version__
 from shctl.common import model, rows
-from shctl.rest import parameters
+from shctl.rest import examples, parameters
 from shctl.rest.access import PUBLIC
 from shctl.rest.parameters import Schema
 from shctl.rest.route import Page, Route
+from shctl.rest.schemas import schema_of
 
 Params = Callable[[Route], Mapping[str, click.Parameter]]
 Find = Callable[[str], tuple[click.Command, click.Context]]
@@ -22,13 +23,6 @@ Find = Callable[[str], tuple[click.Command, click.Context]]
 # Statuses that any route may have.
 _ALWAYS = (400, 401, 403, 429, 500, 503, 504)
 _TEXT = {"type": "string"}
-_PLAIN: dict[object, Schema] = {
-    str: _TEXT,
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    bool: {"type": "boolean"},
-    type(None): {"type": "null"},
-}
 _FLAG = {"type": "boolean"}
 # Media type and schema of the server's own pages, by Page.handler.
 _PAGES: dict[str, tuple[str, Schema]] = {
@@ -71,8 +65,11 @@ def build(routes: Iterable[Route], pages: Iterable[Page], find: Find, params: Pa
     schemas: dict[str, Schema] = {"Problem": _PROBLEM}
     paths: dict[str, Schema] = {}
     for route in routes:
-        command, _ = find(route.command)
-        operation = _operation(route, command, params(route), schemas)
+        command, parent = find(route.command)
+        known = params(route)
+        context = click.Context(command, parent=parent, info_name=command.name)
+        example = examples.find(route, command, context, known)
+        operation = _operation(route, command, known, example, schemas)
         paths.setdefault(_path(route.path), {})[route.method.lower()] = operation
     for page in pages:
         paths.setdefault(page.path, {})[page.method.lower()] = _page(page)
@@ -100,6 +97,7 @@ def _operation(
     route: Route,
     command: click.Command,
     params: Mapping[str, click.Parameter],
+    example: dict[str, Any],
     schemas: dict[str, Schema],
 ) -> Schema:
     keys = parameters.keys(params)
@@ -112,15 +110,22 @@ def _operation(
         "tags": [route.command.split()[0]],
         "security": [{"token": []}],
         "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": schema}
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "schema": schema,
+                **_example(example, name),
+            }
             for name, schema in _placeholders(route, command).items()
         ],
     }
     in_query, in_body = parameters.split(route, params)
     if route.has_body:
-        operation["requestBody"] = _body(route, in_body)
+        operation["requestBody"] = _body(route, in_body, example)
     operation["parameters"] += [
-        _query(route, name, param, keys) for name, param in in_query.items()
+        {**_query(route, name, param, keys), **_example(example, name)}
+        for name, param in in_query.items()
     ]
     operation["responses"] = _responses(route, command, params, schemas)
     return operation
@@ -133,6 +138,10 @@ def _placeholders(route: Route, command: click.Command) -> dict[str, Schema]:
         name: parameters.schema(arguments[name]) if name in arguments else _TEXT
         for name in route.placeholders
     }
+
+
+def _example(values: Mapping[str, Any], name: str) -> Schema:
+    return {"example": values[name]} if name in values else {}
 
 
 def _identifier(method: str, path: str) -> str:
@@ -154,7 +163,9 @@ def _property(route: Route, name: str, param: click.Parameter, keys: Mapping[str
     return schema
 
 
-def _body(route: Route, params: Mapping[str, click.Parameter]) -> Schema:
+def _body(
+    route: Route, params: Mapping[str, click.Parameter], example: Mapping[str, Any]
+) -> Schema:
     required = [name for name, param in params.items() if param.required]
     keys = parameters.keys(params)
     schema: Schema = {
@@ -164,7 +175,10 @@ def _body(route: Route, params: Mapping[str, click.Parameter]) -> Schema:
     }
     if required:
         schema["required"] = required
-    return {"required": bool(required), "content": {"application/json": {"schema": schema}}}
+    content: Schema = {"schema": schema}
+    if values := {name: value for name, value in example.items() if name in params}:
+        content["example"] = values
+    return {"required": bool(required), "content": {"application/json": content}}
 
 
 def _query(route: Route, name: str, param: click.Parameter, keys: Mapping[str, str]) -> Schema:
@@ -195,7 +209,7 @@ def _responses(
         content = responses[str(route.status)]["content"]
         unchanged.append(("It already exists and is the same", content))
     if plan:
-        content = {"application/json": {"schema": _schema(plan, schemas)}}
+        content = {"application/json": {"schema": schema_of(plan, schemas)}}
         unchanged.append(("the plan of a dry run", content))
     return {**_unchanged(unchanged), **responses}
 
@@ -226,7 +240,7 @@ def _success(route: Route, returned: Any, schemas: dict[str, Schema]) -> Schema:
     if route.status != HTTPStatus.NO_CONTENT:
         is_text = get_origin(returned) is Iterator
         media_type = "text/plain" if is_text else "application/json"
-        schema = _TEXT if is_text else _schema(returned, schemas)
+        schema = _TEXT if is_text else schema_of(returned, schemas)
         success["content"] = {media_type: {"schema": schema}}
     if route.status == HTTPStatus.CREATED:
         success["headers"] = {
@@ -252,41 +266,6 @@ def _problem(status: int) -> Schema:
         "description": HTTPStatus(status).phrase,
         "content": {"application/problem+json": {"schema": schema}},
     }
-
-
-def _schema(kind: Any, schemas: dict[str, Schema]) -> Schema:
-    """Return the JSON Schema of a type; add those of objects to `schemas`."""
-    if kind in _PLAIN:
-        return _PLAIN[kind]
-    if hasattr(kind, "columns"):
-        return _object(kind, schemas)
-    origin, inside = get_origin(kind), get_args(kind)
-    if origin in (list, tuple):
-        return {"type": "array", "items": _schema(inside[0], schemas)}
-    if origin in (Union, types.UnionType):
-        return _union([_schema(part, schemas) for part in inside])
-    raise TypeError(f"{kind} has no schema")
-
-
-def _union(parts: list[Schema]) -> Schema:
-    if all(set(part) == {"type"} for part in parts):
-        return {"type": [part["type"] for part in parts]}
-    return {"anyOf": parts}
-
-
-def _object(kind: Any, schemas: dict[str, Schema]) -> Schema:
-    name = kind.__name__
-    if name not in schemas:
-        # From __init__, because the classes in common/rows.py have no annotations themselves.
-        hints = get_type_hints(kind.__init__)
-        fields = list(kind.__slots__)
-        schemas[name] = {
-            "type": "object",
-            "description": inspect.cleandoc(kind.__doc__ or ""),
-            "properties": {field: _schema(hints[field], schemas) for field in fields},
-            "required": fields,
-        }
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _page(page: Page) -> Schema:
