@@ -27,6 +27,7 @@ ROUTES = (
     Route("GET", "/hosts", "hosts list", 200, "read", READ, cpu_bound=True, limit="read"),
     Route("GET", HOST, "hosts show", 200, "read", READ, limit="read"),
     Route("POST", HOST, "hosts create", 201, "admin", CREATE, failures=(502,), limit="create"),
+    Route("PATCH", HOST, "hosts set", 200, "admin", CHANGE),
     Route("DELETE", HOST, "hosts delete", 204, "admin", CHANGE),
     Route("PUT", f"{HOST}/start", "hosts start", 204, "power", CHANGE),
     Route(

@@ -24,8 +24,11 @@ from tests.support import ROOT, environment
 # Class or module, and its functions that change something.
 POINTS = {
     "common.steps": "_run",
-    "hypervisor.connection:Hypervisor": "define launch_paused",
-    "hypervisor.domain:Domain": "set_autostart start_paused resume destroy undefine set_metadata",
+    "hypervisor.connection:Hypervisor": "define redefine launch_paused",
+    "hypervisor.domain:Domain": (
+        "set_autostart start_paused resume destroy undefine set_metadata"
+        " plug_cpus attach update detach"
+    ),
     "hypervisor.pools:Pool": "create_volume",
     "hypervisor.pools:Volume": "delete",
     "networks.openvswitch": "remove_stale_ports",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Function = Callable[..., Any]
 MAX_MEMORY = 16 * 2**20  # MiB; no x86 server has more
+MAX_CPUS = 255  # libvirt requires a special IOMMU for more
 MAX_DISK = 2**16  # GiB
 
 
@@ -75,7 +76,7 @@ HARDWARE = _grouped(
         "--cpus",
         default=1,
         show_default=True,
-        type=Number(1, 255),  # libvirt requires a special IOMMU for more
+        type=Number(1, MAX_CPUS),
         metavar="N",
         help="Number of virtual CPUs.",
     ),

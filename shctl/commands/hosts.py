@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,16 +14,16 @@ from shctl.commands.base import (
 )
 from shctl.commands.batch import check_each, for_each
 from shctl.commands.confirmation import confirmed, count
-from shctl.commands.host_creation import create_host
+from shctl.commands.host_creation import MAX_CPUS, MAX_MEMORY, create_host
 from shctl.commands.session import Session
-from shctl.commands.types import HOST, Duration
+from shctl.commands.types import HOST, Duration, Number
 from shctl.common import defaults
 from shctl.common.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shctl.common.model import DeletionPlan, HostDetail, Outcome
+    from shctl.common.model import Changed, ChangePlan, DeletionPlan, HostDetail, Outcome
     from shctl.common.rows import Host
 
 HOSTS = click.argument("names", type=HOST, nargs=-1, required=True, metavar="NAME...")
@@ -52,6 +52,55 @@ def show_host(session: Session, name: str) -> HostDetail:
 
 
 hosts.add_command(create_host)
+
+
+@hosts.command(
+    "set",
+    examples=[
+        "shctl hosts set web1 --memory 2G --cpus 4",
+        "shctl hosts set web1 --autostart",
+        "shctl hosts set web1 --firmware uefi --dry-run",
+    ],
+)
+@click.argument("name", type=HOST)
+@click.option("--memory", type=Number(16, MAX_MEMORY, "MiB"), metavar="MIB", help="Memory, in MiB.")
+@click.option("--cpus", type=Number(1, MAX_CPUS), metavar="N", help="Number of virtual CPUs.")
+@click.option(
+    "--autostart/--no-autostart",
+    default=None,
+    help="Start the host whenever the hypervisor boots, or not.",
+)
+@click.option(
+    "--firmware",
+    type=click.Choice(["bios", "uefi"]),
+    help="Firmware of the host. An installed system may not boot with another one.",
+)
+@click.option(
+    "--virt-type",
+    type=click.Choice(["auto", "kvm", "qemu"]),
+    help="KVM, or QEMU's slow emulation (TCG); auto uses KVM where it works.",
+)
+@click.option("--overcommit", is_flag=True, help="Set --memory even if the machine has too little.")
+@DRY_RUN
+@click.pass_obj
+def set_host(
+    session: Session, name: str, overcommit: bool, dry_run: bool, **values: Any
+) -> Changed | ChangePlan:
+    """Change a host's memory, CPUs, firmware, kind of virtualization or autostart.
+
+    All of the changes are made, or none. Each has "applied" in the answer: "now", or "next start"
+    for what QEMU gets only when the host starts again after it was off; a reboot within the guest
+    is not enough. Autostart changes now, and so do CPUs that are added to a running host, up to
+    its maximum; everything else changes at the next start, and 'hosts show' lists it as pending.
+
+    The host keeps its disks, MAC addresses and serial numbers, and what other programs added to its
+    definition. A host cannot be changed while it is being installed, except for autostart.
+    """
+    from shctl.hosts import setting
+    from shctl.hosts.setting_plan import Values
+
+    run = setting.preview if dry_run else setting.set_values
+    return run(session.hypervisor, name, Values(**values), overcommit=overcommit)
 
 
 @hosts.command("start", examples=["shctl hosts start web1 web2"])

@@ -46,47 +46,6 @@ class Install:
     location: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class HostDetail:
-    """The details of a host; `memory` in MiB, `created` in UTC, in RFC 3339 format.
-
-    `memory` and `cpus` are the current values, which a balloon or hot-plug may change up to
-    `max_memory` and `max_cpus`. `reason` says why it is in its state, in virsh's words; None if
-    unknown.
-    """
-
-    columns: ClassVar[tuple[str, ...]] = (
-        "name", "state", "reason", "id", "managed", "memory", "max_memory", "cpus", "max_cpus",
-        "firmware", "autostart", "created", "console", "install", "disks", "interfaces",
-    )  # fmt: skip
-    id: str
-    name: str
-    state: str
-    reason: str | None
-    managed: bool
-    memory: int
-    max_memory: int
-    cpus: int
-    max_cpus: int
-    firmware: str
-    autostart: bool
-    created: str | None
-    console: str | None
-    install: Install | None
-    disks: tuple[Disk, ...]
-    interfaces: tuple[Interface, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
-    """A change that would be made: a verb, what it changes, and both in a sentence."""
-
-    columns: ClassVar[tuple[str, ...]] = ("description",)
-    action: str
-    target: str
-    description: str
-
-
 class Part:
     """Base of what is added to a host: `key` is the last part of its path in REST."""
 
@@ -118,6 +77,51 @@ class Changed:
     columns: ClassVar[tuple[str, ...]] = ("name", "changes")
     name: str
     changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostDetail:
+    """The details of a host; `memory` in MiB, `created` in UTC, in RFC 3339 format.
+
+    `memory` and `cpus` are the current values, which a balloon or hot-plug may change up to
+    `max_memory` and `max_cpus`. `reason` says why it is in its state, in virsh's words; None if
+    unknown. `virt_type` is kvm or qemu. While the host runs, `pending` has what its next start
+    changes.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "name", "state", "reason", "id", "managed", "memory", "max_memory", "cpus", "max_cpus",
+        "firmware", "virt_type", "autostart", "created", "console", "pending", "install", "disks",
+        "interfaces",
+    )  # fmt: skip
+    id: str
+    name: str
+    state: str
+    reason: str | None
+    managed: bool
+    memory: int
+    max_memory: int
+    cpus: int
+    max_cpus: int
+    firmware: str
+    autostart: bool
+    created: str | None
+    console: str | None
+    install: Install | None
+    disks: tuple[Disk, ...]
+    interfaces: tuple[Interface, ...]
+    virt_type: str
+    pending: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """A change that would be made: a verb, what it changes, and both in a sentence."""
+
+    columns: ClassVar[tuple[str, ...]] = ("description",)
+    action: str
+    target: str
+    description: str
 
 
 class Planned:

@@ -63,9 +63,14 @@ def _table(rows: Sequence[Any], margin: str = "") -> str:
     optional = {"trunk", "kept", "addresses", "result"}
     columns = [c for c in rows[0].columns if c not in optional or any(getattr(r, c) for r in rows)]
     lines = [[c.upper() for c in columns]]
-    lines += [[_cell(c, getattr(row, c)) for c in columns] for row in rows]
+    lines += [[_cell(_unit_of(row, c), getattr(row, c)) for c in columns] for row in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     return "\n".join(margin + _line(line, widths) for line in lines)
+
+
+def _unit_of(row: Any, column: str) -> str:
+    """Return the name by which a cell's unit is known; that of a value is its row's key."""
+    return getattr(row, "key", column) if column == "value" else column
 
 
 def _line(cells: list[str], widths: list[int]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from shctl.common.errors import Conflict
+from shctl.hosts import power
 from shctl.hosts.change_state import HostState
 from shctl.hypervisor.connection import Hypervisor
 from shctl.xml import metadata
@@ -56,6 +57,10 @@ class ChangeSteps:
         self.hypervisor.redefine(xml)
         self._before.append(self._current)
         self._current = self.host.definition()
+
+    def plug_cpus(self, number: int) -> None:
+        """Add processors to the running QEMU."""
+        power.ask_qemu(self.host, lambda: self.host.plug_cpus(number))
 
     def write_metadata(self, change: Callable[[Metadata], Metadata]) -> None:
         """Write changed metadata into the definition, stored and running."""

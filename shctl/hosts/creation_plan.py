@@ -32,7 +32,7 @@ def plan_creation(request: Request, state: CreationState) -> Plan[Spec, Creation
     if request.name in state.inventory.domains:
         _check_kept(request, state)
         return Plan(target, ())
-    capacity.check_memory(request, state.memory)
+    capacity.check_memory(request.name, request.hardware.memory, state.memory)
     return Plan(target, tuple(_steps(request, state, target)))
 
 

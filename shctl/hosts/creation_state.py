@@ -49,7 +49,9 @@ def read(hypervisor: Hypervisor, request: Request, media: Media | None = None) -
     return CreationState(
         inventory=found,
         existing=existing,
-        memory=capacity.read_memory(hypervisor, request),
+        memory=None
+        if request.overcommit
+        else capacity.read_memory(hypervisor, starts=request.starts),
         has_kvm=request.hardware.virt_type != "qemu" and hypervisor.has_kvm(),
         uuid=str(uuid4()),
         now=clock.now(),

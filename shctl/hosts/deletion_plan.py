@@ -19,7 +19,7 @@ from shctl.hypervisor.domain import Domain
 from shctl.install.boot_files import remove_boot_files
 from shctl.networks import ports
 from shctl.storage.usage import Use
-from shctl.xml import domain, metadata
+from shctl.xml import domain, edits, metadata
 from shctl.xml.metadata import Metadata
 
 
@@ -30,7 +30,7 @@ class DeletionState:
     `uses` has the uses of each disk that the host owns or lists; `owned_tops` are the images in
     them that are owned disks too. `locked` are owned disks that some process has locked, `absent`
     paths where nothing is. `nvram` is the file of UEFI variables that libvirt removes with the
-    host, `foreign_nvram` one that must be kept.
+    host, `foreign_nvram` one that must be kept, `left_nvram` one from when the host had UEFI.
     """
 
     name: str
@@ -44,6 +44,7 @@ class DeletionState:
     absent: frozenset[str] = frozenset()
     nvram: str | None = None
     foreign_nvram: str | None = None
+    left_nvram: str | None = None
     logs: tuple[Path, ...] = ()
     has_boot_files: bool = False
 
@@ -230,13 +231,23 @@ def _steps_after(state: DeletionState) -> Iterator[Step[Removal]]:
         yield Step(
             "remove", f"boot files of {target}", text, lambda _: remove_boot_files(state.name)
         )
-    more = f", and remove its UEFI variables ({state.nvram})" if state.nvram else ""
+    if path := state.left_nvram:
+        # libvirt removes only files that the definition has, and only libvirt may remove this one.
+        text = f"Have libvirt use the UEFI variables {path} again, to remove them."
+        yield Step("define", f"variables of {target}", text, partial(_use_variables, path))
+    variables = state.nvram or state.left_nvram
+    more = f", and remove its UEFI variables ({variables})" if variables else ""
     yield Step(
         "undefine",
         target,
         f"Undefine {host}, with its managed save and snapshot metadata{more}.",
         lambda removal: removal.host.undefine(nvram=state.foreign_nvram is None),
     )
+
+
+def _use_variables(path: str, removal: Removal) -> None:
+    change = partial(edits.set_variables, path=path)
+    removal.hypervisor.redefine(edits.edited(removal.host.definition(), [change]))
 
 
 def _remove_log(log: Path, removal: Removal) -> None:

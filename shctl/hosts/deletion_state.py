@@ -52,6 +52,7 @@ def read_state(hypervisor: Hypervisor, host: Domain, disk_usage: DiskUsage) -> D
         absent=frozenset(path for path in others if path and not _may_exist(path)),
         nvram=None if foreign_nvram else read_nvram(xml),
         foreign_nvram=foreign_nvram,
+        left_nvram=nvram.left(definitions, host, info),
         logs=tuple(_logs(hypervisor, host, info.console, definitions)),
         has_boot_files=_has_boot_files(host.name),
     )

@@ -7,7 +7,7 @@ from shctl.common import names
 from shctl.common.errors import Conflict, NotFound, ShctlError
 from shctl.common.model import Disk, HostDetail, Install, Interface
 from shctl.common.states import Phase
-from shctl.hosts import arp, installation
+from shctl.hosts import arp, installation, pending
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Volume
@@ -61,6 +61,9 @@ def _detail(hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo) -> Ho
             info,
             _addresses(host, agent=info.agent) if info.active else {},
         ),
+        virt_type=info.virt_type,
+        # A host that is off has one definition.
+        pending=pending.find(info, domain.read(host.xml(stored=True))) if info.active else (),
     )
 
 

@@ -8,6 +8,7 @@ from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.definitions import Definition, Definitions
 from shctl.hypervisor.domain import Domain
 from shctl.xml.boot import read_nvram
+from shctl.xml.domain import DomainInfo
 
 
 def default(host: str) -> str:
@@ -23,8 +24,22 @@ def foreign(definitions: Definitions, host: Domain, xml: str) -> str | None:
     return path
 
 
-def check_free(hypervisor: Hypervisor, host: str) -> None:
-    """Raise Conflict if the default file of a new host exists or is used by another host."""
+def left(definitions: Definitions, host: Domain, info: DomainInfo) -> str | None:
+    """Return the path of the file that a host with BIOS has from when it had UEFI, None without.
+
+    A file that another host uses is not its own any more.
+    """
+    if info.metadata is None or not info.metadata.variables_left or info.firmware == "uefi":
+        return None
+    path = default(host.name)
+    return None if users(definitions, path, host.uuid) else path
+
+
+def check_free(hypervisor: Hypervisor, host: str, *, own: bool = False) -> None:
+    """Raise Conflict if the default file of a host exists or is used by another host.
+
+    With `own` it may exist, since the host had UEFI before.
+    """
     path = default(host)
     others = users(Definitions(hypervisor), path)
     if others:
@@ -33,7 +48,7 @@ def check_free(hypervisor: Hypervisor, host: str) -> None:
             f" {host!r}; choose another name"
         )
     with suppress(files.Unreadable):  # the service may not read libvirt's directory
-        if files.exists(path):
+        if not own and files.exists(path):
             raise Conflict(
                 f"{path} exists, with the UEFI variables of a host that no longer exists; check"
                 " that nothing needs it, then remove it"

@@ -87,6 +87,12 @@ class Domain:
         """Set whether libvirtd starts the host when it starts itself."""
         with self._doing("set autostart of"):
             self._handle.setAutostart(int(autostart))
+        # libvirt 9.0 reports success if it cannot write to its directory.
+        if self.autostart != autostart:
+            raise ShctlError(
+                f"cannot set autostart of host {self.name!r}: libvirt did not store it; see the"
+                " log of libvirtd"
+            )
 
     def xml(self, *, stored: bool = False) -> str:
         """Return the XML of the running domain, or the one stored for its next start."""
@@ -116,6 +122,11 @@ class Domain:
         """Return the XML of the domain's snapshots."""
         with self._doing("list the snapshots of"):
             return [str(found.getXMLDesc()) for found in self._handle.listAllSnapshots()]
+
+    def plug_cpus(self, number: int) -> None:
+        """Give the running domain more processors, up to its maximum."""
+        with self._doing("add processors to"):
+            self._handle.setVcpusFlags(number, api.VIR_DOMAIN_AFFECT_LIVE)
 
     def attach(self, device: str) -> None:
         """Add a device to the running domain; the stored definition stays as it is."""

@@ -106,6 +106,7 @@ class DomainInfo:
     cpus: int
     max_cpus: int
     firmware: str
+    virt_type: str
     disks: tuple[DiskRow, ...]
     interfaces: tuple[InterfaceRow, ...]
     console: str | None
@@ -146,15 +147,20 @@ def _add_boot(root: etree._Element, hardware: Hardware, installer: Installer | N
     system = _add(root, "os")
     _text(system, "type", "hvm", arch="x86_64", machine="q35")
     if hardware.firmware == "uefi":
-        system.set("firmware", "efi")
-        # Secure boot would refuse the unsigned kernels of many installers.
-        _add(_add(system, "firmware"), "feature", enabled="no", name="secure-boot")
+        add_uefi(system)
     if installer and installer.kernel:
         _text(system, "kernel", installer.kernel)
         _text(system, "initrd", installer.initrd or "")
         _text(system, "cmdline", installer.cmdline)
     for device in ("network", "hd") if installer else ("hd", "network"):
         _add(system, "boot", dev=device)
+
+
+def add_uefi(system: etree._Element) -> None:
+    """Have libvirt choose a UEFI firmware, in a domain's element <os>."""
+    system.set("firmware", "efi")
+    # Secure boot would refuse the unsigned kernels of many installers.
+    _add(_add(system, "firmware"), "feature", enabled="no", name="secure-boot")
 
 
 def _add_devices(root: etree._Element, spec: Spec) -> None:
@@ -235,6 +241,7 @@ def read(xml: str) -> DomainInfo:
         cpus=cpus,
         max_cpus=max_cpus,
         firmware=_firmware(root),
+        virt_type=root.get("type", ""),
         disks=disks.read(root),
         interfaces=tuple(_interface(e) for e in root.iterfind("devices/interface")),
         console=hardware.console_log(root),

@@ -14,6 +14,7 @@ from shctl.common.states import Phase
 URI = "urn:shctl:host:1"
 KEY = "shctl"
 _HOST = f"{{{URI}}}host"
+_LEFT = ("variables", "left")
 
 DEADLINE = "deadline"
 _PHASES = frozenset(Phase)
@@ -90,6 +91,7 @@ class Metadata:
     `complete` is False while the host is being created or deleted.
     `paths` are disks of an adopted host that the user declared its own.
     `uuid` is that of the domain that this was written for; older versions of shctl wrote none.
+    `variables_left` says that the host had UEFI, whose file of variables is still there.
     """
 
     created: str
@@ -98,6 +100,7 @@ class Metadata:
     paths: tuple[str, ...] = ()
     install: Installation | None = None
     uuid: str | None = None
+    variables_left: bool = False
 
 
 def build(metadata: Metadata) -> etree._Element:
@@ -120,6 +123,8 @@ def _fill(root: etree._Element, metadata: Metadata) -> None:
     root.set("created", metadata.created)
     if not metadata.complete:
         root.set("complete", "no")
+    if metadata.variables_left:
+        root.set(*_LEFT)
     for volume in metadata.volumes:
         etree.SubElement(root, "volume", pool=volume.pool, name=volume.name)
     for path in metadata.paths:
@@ -128,6 +133,15 @@ def _fill(root: etree._Element, metadata: Metadata) -> None:
         known = vars(metadata.install).items()
         given = {key: str(value) for key, value in known if value is not None}
         etree.SubElement(root, "install", given)
+
+
+def mark_variables(domain: etree._Element, *, left: bool) -> None:
+    """Record in a domain's XML whether a file of UEFI variables is left that it does not use."""
+    root = domain.find(f"metadata/{_HOST}")
+    if root is not None and left:
+        root.set(*_LEFT)
+    elif root is not None:
+        root.attrib.pop(_LEFT[0], "")
 
 
 def is_copy(domain: etree._Element) -> bool:
@@ -162,6 +176,7 @@ def read(domain: etree._Element) -> Metadata | None:
         paths=tuple(path for (path,) in _sane((e.get("path", ""),) for e in disks)),
         install=_read_install(install) if install is not None else None,
         uuid=root.get("uuid"),
+        variables_left=root.get(_LEFT[0]) == _LEFT[1],
     )
 
 

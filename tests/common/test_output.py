@@ -5,7 +5,7 @@ import json
 import click
 import pytest
 
-from shctl.common.model import Disk, HostDetail, Interface, Outcome
+from shctl.common.model import Change, Disk, HostDetail, Interface, Outcome
 from shctl.common.output import render
 from shctl.common.rows import Host, Network
 
@@ -15,7 +15,7 @@ PORT = Interface("vlan10", "52:00:00:00:00:01", 10, (), "vnet0", ("192.0.2.1",))
 DETAIL = HostDetail(
     id="1", name="a", state="running", reason="booted", managed=True, memory=512, max_memory=1024,
     cpus=1, max_cpus=2, firmware="bios", autostart=False, created=None, console=None, install=None,
-    disks=(DISK,), interfaces=(PORT,),
+    disks=(DISK,), interfaces=(PORT,), virt_type="kvm", pending=(Change("cpus", 2, "next start"),),
 )  # fmt: skip
 
 
@@ -48,9 +48,13 @@ def test_sheet_with_nested_tables() -> None:
         "CPUS        1",
         "MAX_CPUS    2",
         "FIRMWARE    bios",
+        "VIRT_TYPE   kvm",
         "AUTOSTART   no",
         "CREATED     -",
         "CONSOLE     -",
+        "PENDING",
+        "  KEY   VALUE  APPLIED",
+        "  cpus  2      next start",
         "INSTALL     -",
         "DISKS",
         "  NAME  SIZE     OWNED  PATH",

@@ -45,6 +45,9 @@ class CommandLine:
     def run(self, command: str, /, *names: str, **given: Any) -> Answer:
         """Run a process."""
         words = [word for key, value in given.items() for word in self._words(key, value)]
+        # False means the option's opposite, where the command has one.
+        if command == "hosts set" and given.get("autostart") is False:
+            words += ["--no-autostart"]
         end = ["--", *names] if names else []
         # REST asks for no confirmation.
         words += ["--yes"] if command.endswith(" delete") else []
@@ -71,6 +74,7 @@ class Rest:
         "hosts list": "GET /hosts",
         "hosts show": "GET /hosts/{}",
         "hosts create": "POST /hosts/{}",
+        "hosts set": "PATCH /hosts/{}",
         "hosts delete": "DELETE /hosts/{}",
         "hosts start": "PUT /hosts/{}/start",
         "hosts stop": "PUT /hosts/{}/stop",

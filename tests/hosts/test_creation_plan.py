@@ -56,6 +56,7 @@ EXISTING = HostDetail(
     interfaces=tuple(
         Interface(name, "52:54:00:00:00:01", None, (), None, ()) for name in REQUEST.networks
     ),
+    virt_type="qemu",
 )
 
 
@@ -172,7 +173,7 @@ def test_identical_host_is_kept() -> None:
         ),
         (
             REQUEST,
-            replace(STATE, memory=Memory(total=500, used=0)),
+            replace(STATE, memory=Memory(total=500, used=None)),
             NoSpace,
             "needs 512 MiB, but this machine has 500 MiB; use --overcommit",
         ),

@@ -28,7 +28,7 @@ def in_domain(element: etree._Element | None) -> etree._Element:
     return root
 
 
-@pytest.mark.parametrize("data", [Metadata(TIME), FULL])
+@pytest.mark.parametrize("data", [Metadata(TIME), FULL, Metadata(TIME, variables_left=True)])
 def test_round_trip(data: Metadata) -> None:
     assert metadata.read(in_domain(metadata.build(data))) == data
 
