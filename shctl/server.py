@@ -1,6 +1,7 @@
 """The REST server: a table of routes to commands, JSON in and out, errors in one place."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +15,7 @@ from shctl.rest import access_log, daemon, docs, openapi, parameters, responses,
 from shctl.rest.access import PUBLIC, SCOPES, Authenticator, authorize
 from shctl.rest.admission import Admission, NoRoute
 from shctl.rest.exchange import Exchange
+from shctl.rest.hints import Hints
 from shctl.rest.http import wsgi
 from shctl.rest.http.listeners import Options
 from shctl.rest.route import Page, Route
@@ -101,6 +103,9 @@ class Server:
         self._admission = Admission(authenticator, (*ROUTES, *PAGES))
         self._app = bottle.Bottle()
         self._app.default_error_handler = _no_route
+        self._hints = Hints(
+            (route, parameters.keys(commands.parameters(route))) for route in ROUTES
+        )
         for route in ROUTES:
             self._add_route(route, self._command(route))
         for page in PAGES:
@@ -121,7 +126,8 @@ class Server:
                 authorize(exchange.caller, row.scope)
                 return handler(exchange, path)
             except (Exception, SystemExit) as error:
-                return responses.problem(_public_error(error, exchange), exchange.keys)
+                rewrite = partial(self._hints.rewrite, keys=exchange.keys)
+                return responses.problem(_public_error(error, exchange), rewrite)
 
         self._app.route(row.path, row.method, respond)
 

@@ -1,6 +1,6 @@
 """Build responses: data as JSON or text, errors as problem details (RFC 9457)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +11,6 @@ import bottle
 from shctl.common.errors import ShctlError
 from shctl.common.model import Part, Planned
 from shctl.common.output import as_bytes, to_json
-from shctl.rest import parameters
 from shctl.rest.route import Route
 
 JSON = "application/json"
@@ -76,11 +75,11 @@ def _as_plan(value: Any) -> Planned | None:
 
 
 def problem(
-    error: ShctlError, keys: Mapping[str, str] | None = None, **headers: str
+    error: ShctlError, rewrite: Callable[[str], str] = str, **headers: str
 ) -> bottle.HTTPResponse:
-    """Return an error as problem details; `keys` maps options in its text to JSON keys."""
+    """Return an error as problem details; `rewrite` makes its text one for clients of REST."""
     more: dict[str, str] = getattr(error, "headers", {})
-    fields = {**error.problem(), "detail": parameters.replace_options(error.detail, keys or {})}
+    fields = {**error.problem(), "detail": rewrite(error.detail)}
     body = f"{to_json(fields, indent=None)}\n"
     response = reply(error.status, body, PROBLEM, **headers)
     for name, value in more.items():

@@ -88,7 +88,8 @@ def test_r47_suspended_guest(frontend: Frontend) -> None:
     assert frontend.run("hosts wait", "nap", **{"for": "running", "timeout": 0}).status == 504
     for command, given in [("stop", {}), ("reboot", {}), ("reboot", {"force": True})]:
         answer = frontend.run(f"hosts {command}", "nap", **given)
-        assert (answer.status, "hosts start nap" in answer.detail) == (409, True)
+        assert answer.status == 409
+        assert "hosts start nap" in answer.detail or "PUT /hosts/nap/start" in answer.detail
     assert "morning" not in log_of("nap")
     assert frontend.run("hosts start", "nap").ok
     eventually(lambda: "Good morning" in log_of("nap"))
