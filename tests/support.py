@@ -3,11 +3,12 @@
 import ast
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -146,6 +147,17 @@ def state(name: str) -> str:
 def qemu_pid(name: str) -> int:
     """Return the process of a running host's QEMU."""
     return int(Path(f"/run/libvirt/qemu/{name}.pid").read_text())
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop a process with SIGSTOP for the block, in which it may be killed."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def port_rows() -> dict[str, dict[str, Any]]:

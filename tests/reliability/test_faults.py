@@ -26,23 +26,12 @@ from tests.support import (
     qemu_pid,
     run,
     state,
+    stopped,
 )
 
 pytestmark = pytest.mark.usefixtures("vlan10")
 
 UUID = "8e2a1b5a-9a6b-4e0e-8a43-3f5f0f6d2c11"  # of no domain
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        try:
-            os.kill(pid, signal.SIGCONT)
-        except ProcessLookupError:
-            assert not Path(f"/proc/{pid}").exists()
 
 
 def test_r16_one_qemu_hangs(figures: Figures) -> None:

@@ -7,30 +7,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.rest_server import Client, Running, serving
 from tests.scoreboard import P99, Figures
-from tests.support import HANG, connected, daemon, eventually, ok, prepare, qemu_pid
+from tests.support import HANG, connected, daemon, eventually, ok, prepare, qemu_pid, stopped
 
 pytestmark = pytest.mark.hypervisor
 
 LIBVIRTD = Path("/run/libvirtd.pid")
 HOST = {"memory": 64, "disks": [1], "networks": ["vlan10"]}
 CLEAN = {200, 201, 204, 503, 504}
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """Stop a process with SIGSTOP for the block."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def libvirtd() -> int:
