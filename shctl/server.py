@@ -50,6 +50,7 @@ ROUTES = (
     Route("DELETE", NETWORK, "networks delete", 204, "admin", CHANGE),
     # The caller decides where the server sends a request (server-side request forgery).
     Route("GET", "/trees", "trees probe", 200, "admin", CHANGE, failures=(502,), limit="create"),
+    Route("GET", "/status", "status", 200, "read", READ, limit="read"),
     Route("GET", "/doctor", "doctor", 200, "read", CHANGE, limit="read"),
 )  # fmt: skip
 PAGES = (

@@ -10,7 +10,7 @@ from typing import Any
 import libvirt
 import pytest
 
-from shctl.hosts import creation, deletion, details, power, stopping
+from shctl.hosts import creation, deletion, details, power, status, stopping
 from shctl.hosts.request import Request
 from shctl.hypervisor import definitions
 from shctl.hypervisor.connection import Hypervisor
@@ -101,6 +101,23 @@ def test_show_of_an_inactive_host(
 
 
 @pytest.mark.hypervisor
+def test_status(
+    host: str, hypervisor: Hypervisor, calls: Counter[str], processes: list[list[str]]
+) -> None:
+    """One call for each running host, each network, and each pool's numbers and XML."""
+    power.start(hypervisor, host)
+    calls.clear()
+    processes.clear()
+    status.collect(hypervisor)
+    networks, pools = len(hypervisor.networks()), len(hypervisor.pools())
+    assert calls["virDomainGetInfo"] == 1
+    assert calls["virNetworkGetXMLDesc"] == networks
+    assert calls["virStoragePoolGetXMLDesc"] == calls["virStoragePoolGetInfo"] == pools
+    assert calls["virDomainGetXMLDesc"] == 0
+    assert len(processes) <= 3  # the third only if the switch has stored no version
+
+
+@pytest.mark.hypervisor
 def test_creation_of_a_host_that_starts(
     hypervisor: Hypervisor, calls: Counter[str], processes: list[list[str]]
 ) -> None:
@@ -109,8 +126,7 @@ def test_creation_of_a_host_that_starts(
     creation.create(hypervisor, request, lambda *_: None)
     try:
         # The state is read once: two calls for each list, and one for the memory in use.
-        assert calls["virConnectListAllDomains"] <= 2 + 1  # power_on reads the inactive ones
-        assert calls["virConnectGetAllDomainStats"] == 1
+        assert calls["virConnectListAllDomains"] <= 2 + 1 + 1  # power_on reads the inactive ones
         assert calls["virStoragePoolListAllVolumes"] == 0, "it lists volumes to see one is new"
         assert calls.total() <= 30, dict(calls)
         # Rows of dead hosts before the start, the host's own ports after it.

@@ -21,6 +21,10 @@ GC_THRESHOLD = 50_000  # new objects before the first garbage collection
 MEMBERS = {
     "hosts": ("shctl.commands.hosts:hosts", "Create, start, stop, watch and delete hosts."),
     "networks": ("shctl.commands.networks:networks", "Create, show and remove VLAN networks."),
+    "status": (
+        "shctl.commands.status:status",
+        "Show the hypervisor's memory, processors, pools, hosts, VLANs and versions.",
+    ),
     "doctor": (
         "shctl.commands.doctor:doctor",
         "Find problems that interrupted commands and other tools left behind.",

@@ -1,6 +1,6 @@
 """Print what commands return: a table for people, JSON or bare names for programs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -63,7 +63,9 @@ def _table(rows: Sequence[Any], margin: str = "") -> str:
     optional = {"trunk", "kept", "addresses", "result"}
     columns = [c for c in rows[0].columns if c not in optional or any(getattr(r, c) for r in rows)]
     lines = [[c.upper() for c in columns]]
-    lines += [[_cell(_unit_of(row, c), getattr(row, c)) for c in columns] for row in rows]
+    lines += [
+        [_cell(_unit_of(row, c), getattr(row, c), _units(row)) for c in columns] for row in rows
+    ]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     return "\n".join(margin + _line(line, widths) for line in lines)
 
@@ -82,7 +84,7 @@ def _line(cells: list[str], widths: list[int]) -> str:
 def _sheet(row: Any) -> str:
     """Return one object, one field per line; lists of objects are tables below their names."""
     width = max(len(name) for name in row.columns) + 2
-    return "\n".join(_field(name, getattr(row, name), width) for name in row.columns)
+    return "\n".join(_field(name, getattr(row, name), width, _units(row)) for name in row.columns)
 
 
 def _has_tables(row: Any) -> bool:
@@ -93,16 +95,21 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, tuple) and bool(value) and hasattr(value[0], "columns")
 
 
-def _field(name: str, value: Any, width: int) -> str:
+def _field(name: str, value: Any, width: int, units: Mapping[str, str]) -> str:
     label = name.upper()
     if _is_table(value):
         return f"{label}\n{_table(value, margin='  ')}"
     if hasattr(value, "columns"):
         return f"{label}\n{_sheet(value)}".replace("\n", "\n  ")
-    return f"{label.ljust(width)}{_coloured(_cell(name, value))}"
+    return f"{label.ljust(width)}{_coloured(_cell(name, value, units))}"
 
 
-def _cell(name: str, value: Any) -> str:
+def _units(row: Any) -> Mapping[str, str]:
+    """Return the units of a row's columns: its own, or those that such columns always have."""
+    return getattr(row, "units", UNITS)
+
+
+def _cell(name: str, value: Any, units: Mapping[str, str]) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or value == ():
@@ -112,7 +119,7 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, float):
         value = f"{value:.2f}".rstrip("0").rstrip(".")
     text = clean(str(value))
-    return f"{text} {UNITS[name]}" if name in UNITS else text
+    return f"{text} {units[name]}" if name in units else text
 
 
 def _coloured(cell: str) -> str:

@@ -38,6 +38,13 @@ class NetworkState(StrEnum):
     INACTIVE = "inactive"
 
 
+class PoolState(StrEnum):
+    """State of a storage pool: only the volumes of an active one can be used."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
 class Phase(StrEnum):
     """State of an installation.
 

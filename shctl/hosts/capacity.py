@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 from shctl.common.errors import NoSpace
+from shctl.hypervisor import machine
 from shctl.hypervisor.connection import Hypervisor
 
 
@@ -25,7 +26,7 @@ def read_memory(hypervisor: Hypervisor, *, starts: bool) -> Memory | None:
     # Changes are made on this machine only, so ask its kernel: in a container, libvirt 9.0 reports
     # the free memory as the total in virNodeGetInfo.
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
-    return Memory(total, hypervisor.memory_in_use() if starts else None)
+    return Memory(total, machine.usage(hypervisor).memory if starts else None)
 
 
 def check_memory(name: str, needed: int, memory: Memory | None, verb: str = "create") -> None:

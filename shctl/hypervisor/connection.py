@@ -23,6 +23,15 @@ class Hypervisor(Reconnecting):
         """Return whether this is libvirt's test driver, which has no Open vSwitch."""
         return self.uri.startswith("test:")
 
+    @property
+    def is_local(self) -> bool:
+        """Return whether this is the machine that shctl runs on, and not simulated."""
+        # Takes 2 ms to import, which lists do not need.
+        from urllib.parse import urlsplit
+
+        host = urlsplit(self.uri).hostname
+        return not self.simulated and host in (None, "localhost", "127.0.0.1", "::1")
+
     def write_refusal(self) -> ShctlError | None:
         """Return why changes are refused on this connection, None if they are not.
 
@@ -31,10 +40,7 @@ class Hypervisor(Reconnecting):
         """
         if self.simulated:
             return None
-        # Takes 2 ms to import, which lists do not need.
-        from urllib.parse import urlsplit
-
-        if urlsplit(self.uri).hostname not in (None, "localhost", "127.0.0.1", "::1"):
+        if not self.is_local:
             return InvalidInput(
                 f"connect: {self.uri} is another machine; shctl can only change the machine that it"
                 " runs on, so run it there",
@@ -178,18 +184,6 @@ class Hypervisor(Reconnecting):
         with translated("cannot start the installer"):
             connection.createXML(xml, flags)
 
-    def memory_in_use(self) -> int:
-        """Return the maximum memory of all running hosts together, in MiB."""
-        connection = self.connection
-        # NOWAIT: a hung QEMU does not delay the answer, and the maximum is known without it.
-        flags = (
-            api.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
-            | api.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-        )
-        with translated("cannot read the memory of the hosts"):
-            stats = connection.getAllDomainStats(api.VIR_DOMAIN_STATS_BALLOON, flags)
-        return int(sum(found["balloon.maximum"] for _, found in stats)) // 1024
-
     def has_kvm(self) -> bool:
         """Return whether libvirt can use KVM for x86-64 guests."""
         connection = self.connection
@@ -212,6 +206,12 @@ class Hypervisor(Reconnecting):
                 return Network(connection.networkLookupByName(name))
         except NotFound:
             raise not_found("network", name, [n.name for n in self.networks()]) from None
+
+    def all_networks(self) -> list["Network"]:
+        """Return every network."""
+        connection = self.connection
+        with translated("cannot list networks"):
+            return [Network(handle) for handle in connection.listAllNetworks()]
 
     def define_network(self, xml: str) -> "Network":
         """Define a persistent network; raise Conflict when another one has its name."""

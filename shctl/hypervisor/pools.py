@@ -1,10 +1,18 @@
 """Wrappers around libvirt's pools and volumes."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from shctl.common.errors import Conflict, NotFound
 from shctl.hypervisor.binding import api, receive, translated
+
+
+class Space(NamedTuple):
+    """The sizes of a pool in bytes: all of it, what is taken, and what is left."""
+
+    capacity: int
+    allocation: int
+    available: int
 
 
 class Pool:
@@ -27,6 +35,13 @@ class Pool:
         """Return the pool's XML."""
         with self._doing("read"):
             return str(self._handle.XMLDesc())
+
+    def space(self) -> Space | None:
+        """Return the pool's sizes at its last refresh, None if it is inactive."""
+        with self._doing("read"):
+            state, *sizes = self._handle.info()
+        active = (api.VIR_STORAGE_POOL_RUNNING, api.VIR_STORAGE_POOL_DEGRADED)
+        return Space(*sizes) if state in active else None
 
     def start(self) -> None:
         """Build the pool's target and make it active, now and when libvirtd starts."""

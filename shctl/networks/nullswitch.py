@@ -17,6 +17,11 @@ def check() -> None:
     """Do nothing: there is no switch that could fail."""
 
 
+def version() -> str | None:
+    """Return None."""
+    return None
+
+
 def bridges() -> list[str]:
     """Return no bridge."""
     return []

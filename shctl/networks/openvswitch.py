@@ -27,6 +27,14 @@ def check() -> None:
     bridges()
 
 
+def version() -> str | None:
+    """Return the version that Open vSwitch's start-up script has stored, else that of ovs-vsctl."""
+    rows = _rows(_vsctl("--columns=ovs_version", "list", "Open_vSwitch"))
+    stored = [str(text) for row in rows for text in _set(row["ovs_version"])]
+    # "ovs-vsctl (Open vSwitch) 3.1.0"
+    return stored[0] if stored else _vsctl("--version").split("\n")[0].split(" ")[-1]
+
+
 def bridges() -> list[str]:
     """Return the names of all bridges; raise Unreachable when Open vSwitch does not answer.
 

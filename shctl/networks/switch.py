@@ -43,6 +43,9 @@ class Switch(Protocol):
     def check(self) -> None:
         """Raise Unreachable unless the switch answers."""
 
+    def version(self) -> str | None:
+        """Return the version of the switch, None if it is unknown."""
+
     def bridges(self) -> list[str]:
         """Return the names of all bridges, sorted."""
 

@@ -1,7 +1,7 @@
 """Metrics for Prometheus."""
 
 from collections import Counter as Count
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -9,8 +9,14 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from shctl.common.errors import ShctlError
-from shctl.hosts import installation
+from shctl.common.output import fields
+from shctl.common.states import PoolState
+from shctl.common.status import PoolUse, Status
+from shctl.common.text import clean
+from shctl.hosts import installation, status
 from shctl.hypervisor.connection import Hypervisor
+
+_MIB, _GIB = 2**20, 2**30
 
 
 class Metrics:
@@ -42,7 +48,7 @@ class Metrics:
 
 
 class _HypervisorCollector(Collector):
-    """Collects hosts by state and installations by outcome at each scrape."""
+    """Collects the hypervisor's status and installations by outcome at each scrape."""
 
     def __init__(self, hypervisor: Hypervisor) -> None:
         self._hypervisor = hypervisor
@@ -50,19 +56,58 @@ class _HypervisorCollector(Collector):
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """Return the gauges; if libvirt does not respond, only shctl_libvirt_up."""
         try:
-            states = Count(host.state for host in self._hypervisor.hosts())
+            found = status.collect(self._hypervisor)
             phases = installation.count_phases(self._hypervisor)
         except ShctlError:
             return [GaugeMetricFamily("shctl_libvirt_up", "Whether libvirt responds", 0)]
         return [
             GaugeMetricFamily("shctl_libvirt_up", "Whether libvirt responds", 1),
-            _gauge("shctl_hosts", "Hosts by state", "state", states),
-            _gauge("shctl_installs", "Hosts by the state of their installation", "outcome", phases),
-        ]
+            _gauge(
+                "shctl_installs", "Hosts by the state of their installation", ["outcome"],
+                [([phase], number) for phase, number in phases.items()],
+            ),
+            *_status(found),
+        ]  # fmt: skip
 
 
-def _gauge(name: str, text: str, label: str, numbers: Count[str]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text, labels=[label])
-    for value, number in sorted(numbers.items()):
-        family.add_metric([value], number)
+def _status(found: Status) -> Iterator[GaugeMetricFamily]:
+    """Yield the gauges of a status; a part that could not be read has none."""
+    if found.hosts is not None:
+        states = [([row.state], row.count) for row in found.hosts]
+        yield _gauge("shctl_hosts", "Hosts by state", ["state"], states)
+    if found.memory:
+        sizes = [([kind], size * _MIB) for kind, size in fields(found.memory).items()]
+        yield _gauge("shctl_memory_bytes", "Memory of the hypervisor", ["kind"], sizes)
+    if found.cpus:
+        numbers = [([kind], number) for kind, number in fields(found.cpus).items()]
+        yield _gauge("shctl_cpus", "Processors of the hypervisor", ["kind"], numbers)
+    yield from _pools(found.pools or ())
+    if found.vlans is not None:
+        tags = Count(row.bridge or "" for row in found.vlans)
+        bridges = [([bridge], number) for bridge, number in tags.items()]
+        yield _gauge("shctl_vlans", "VLANs in use", ["bridge"], bridges)
+    versions = fields(found.versions)
+    info = [text or "" for text in versions.values()]
+    yield _gauge("shctl_info", "Versions of shctl and what it uses", [*versions], [(info, 1)])
+
+
+def _pools(pools: Sequence[PoolUse]) -> Iterator[GaugeMetricFamily]:
+    active = [([pool.name], pool.state == PoolState.ACTIVE) for pool in pools]
+    yield _gauge("shctl_pool_active", "Whether a storage pool is active", ["pool"], active)
+    sizes = [
+        ([pool.name, kind], getattr(pool, kind) * _GIB)
+        for pool in pools
+        if pool.capacity is not None
+        for kind in ("capacity", "allocation", "available")
+    ]
+    yield _gauge("shctl_pool_bytes", "Space of a storage pool", ["pool", "kind"], sizes)
+
+
+def _gauge(
+    name: str, text: str, labels: list[str], samples: Iterable[tuple[list[str], float]]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, number in sorted(samples):
+        # Names that other programs gave may contain what UTF-8 cannot encode.
+        family.add_metric([clean(value) for value in values], number)
     return family

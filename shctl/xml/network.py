@@ -78,5 +78,11 @@ def read_tags(xml: str, portgroup: str | None) -> Tags:
     return read_vlan(root) if tags == (None, ()) else tags
 
 
+def all_tags(xml: str) -> frozenset[int]:
+    """Return every tag that ports of a network may get, also from its port groups."""
+    tags = parse(xml).iterfind(".//vlan/tag")
+    return frozenset(int(tag.get("id", "0")) for tag in tags)
+
+
 def _is_default(group: etree._Element) -> bool:
     return group.get("default") == "yes"

@@ -85,6 +85,7 @@ class Rest:
         "networks show": "GET /networks/{}",
         "networks create": "POST /networks/{}",
         "networks delete": "DELETE /networks/{}",
+        "status": "GET /status",
         "doctor": "GET /doctor",
         "trees probe": "GET /trees?location={}",
     }

@@ -12,7 +12,7 @@ import pytest
 
 from shctl.common import locks, paths
 from tests.rest_server import serving
-from tests.support import call, create, immutable, ok, run
+from tests.support import call, create, immutable, ok, qemu_pid, run, stopped
 
 pytestmark = pytest.mark.usefixtures("vlan10")
 
@@ -52,6 +52,14 @@ def test_memory_used_by_running_hosts() -> None:
     ok("hosts", "delete", "--yes", "big")
     assert "running hosts use 64 MiB" in refused(8, *HOST, *most, "--start")
     ok("hosts", "delete", "--yes", "runs")
+
+
+def test_a_hung_qemu_does_not_delay_a_creation() -> None:
+    """Its memory is known without asking it; nothing else is waiting for it."""
+    create("hangs", "--start")
+    with stopped(qemu_pid("hangs")):
+        create("works", "--start")
+    ok("hosts", "delete", "--yes", "hangs", "works")
 
 
 def test_memory_over_rest(tmp_path: Path) -> None:

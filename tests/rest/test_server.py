@@ -1,6 +1,7 @@
 """Requests from the documentation of the replaced daemon, and HTTP's rules for all routes."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from itertools import chain
@@ -278,6 +279,10 @@ def test_health_and_numbers(client: Client) -> None:
     ok(*"hosts create web1 --memory 64 --disk 1 --network vlan10".split())
     text = client.ask("GET", "/metrics").body.decode()
     assert 'shctl_hosts{state="shut off"} 1.0' in text
+    assert 'shctl_memory_bytes{kind="used"} 0.0' in text
+    assert 'shctl_vlans{bridge="br0"} 1.0' in text
+    assert 'shctl_pool_bytes{kind="available",pool="shctl"}' in text
+    assert re.search('shctl_info{.*openvswitch="[0-9.]+".*} 1.0', text)
     assert 'shctl_requests_total{method="GET",route="/healthz",status="200"}' in text
     assert "shctl_request_duration_seconds_bucket" in text
     client.ok("DELETE", "/hosts/web1")

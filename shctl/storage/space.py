@@ -1,0 +1,37 @@
+"""Measure how much space a storage pool has."""
+
+import os
+
+from shctl.common.errors import Conflict, TimedOut
+from shctl.common.timeout import run_with_timeout
+from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.pools import Pool, Space
+from shctl.xml.storage import read_pool
+
+_ON_FILE_SYSTEMS = ("dir", "fs", "netfs")  # types of pools
+_TIMEOUT = 1.0  # seconds; a network file system may hang
+
+
+def measure(hypervisor: Hypervisor, pool: Pool, known: Space) -> Space:
+    """Return the space of an active pool, of which libvirt says `known`.
+
+    libvirt measures a pool when it is refreshed, so the growth of sparse volumes since then is
+    missing; the file system has the current numbers. Raise Conflict or TimedOut if it cannot be
+    read.
+    """
+    if not hypervisor.is_local:
+        return known
+    info = read_pool(pool.xml())
+    return _file_system(pool.name, info.path) if info.type in _ON_FILE_SYSTEMS else known
+
+
+def _file_system(pool: str, path: str) -> Space:
+    what = f"cannot read the file system of pool {pool!r}"
+    late = TimedOut(f"{what}: no response within {_TIMEOUT:g} s")
+    try:
+        found = run_with_timeout(_TIMEOUT, lambda: os.statvfs(path), late)
+    except OSError as error:
+        raise Conflict(f"{what}: {error.strerror}") from error
+    # Not f_bfree, which includes blocks for root only: QEMU is another user.
+    blocks = (found.f_blocks, found.f_blocks - found.f_bfree, found.f_bavail)
+    return Space(*(number * found.f_frsize for number in blocks))
