@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from shctl.common.model import Changed, ChangePlan, DeletionPlan, HostDetail, Outcome
     from shctl.common.rows import Host
+    from shctl.hosts.vnc import VncAddress
 
 HOSTS = click.argument("names", type=HOST, nargs=-1, required=True, metavar="NAME...")
 
@@ -255,6 +256,27 @@ def take_screenshot(session: Session, name: str, file: str) -> bytes | None:
         return png
     write(png, file)
     return None
+
+
+@hosts.command(
+    "vnc",
+    cls=LocalCommand,
+    examples=["shctl hosts vnc web1", "shctl -o name hosts vnc web1 | xargs vncviewer"],
+)
+@click.argument("name", type=HOST)
+@click.pass_obj
+def show_vnc(session: Session, name: str) -> VncAddress:
+    """Show the address of a running host's screen, for a VNC viewer.
+
+    The display is the address in the form that viewers take, and what -o name prints. Hosts that
+    shctl created have a VNC server without a password, so it listens only on the hypervisor's
+    loopback address. To see the screen from another machine, forward the port with ssh: if the
+    address is 127.0.0.1:5901, after 'ssh -L 5900:127.0.0.1:5901 HYPERVISOR' the display there is
+    127.0.0.1:0.
+    """
+    from shctl.hosts.vnc import find
+
+    return find(session.hypervisor, name)
 
 
 def _ask_hosts(session: Session, names: tuple[str, ...], if_exists: bool, **_: bool) -> str:

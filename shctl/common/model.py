@@ -86,13 +86,13 @@ class HostDetail:
     `memory` and `cpus` are the current values, which a balloon or hot-plug may change up to
     `max_memory` and `max_cpus`. `reason` says why it is in its state, in virsh's words; None if
     unknown. `virt_type` is kvm or qemu. While the host runs, `pending` has what its next start
-    changes.
+    changes, and `vnc` is the address of its screen on the hypervisor, as host:port.
     """
 
     columns: ClassVar[tuple[str, ...]] = (
         "name", "state", "reason", "id", "managed", "memory", "max_memory", "cpus", "max_cpus",
-        "firmware", "virt_type", "autostart", "created", "console", "pending", "install", "disks",
-        "interfaces",
+        "firmware", "virt_type", "autostart", "created", "console", "vnc", "pending", "install",
+        "disks", "interfaces",
     )  # fmt: skip
     id: str
     name: str
@@ -112,6 +112,7 @@ class HostDetail:
     interfaces: tuple[Interface, ...]
     virt_type: str
     pending: tuple[Change, ...] = ()
+    vnc: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ def _detail(hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo) -> Ho
         virt_type=info.virt_type,
         # A host that is off has one definition.
         pending=pending.find(info, domain.read(host.xml(stored=True))) if info.active else (),
+        vnc=info.vnc,
     )
 
 

@@ -98,7 +98,8 @@ class DomainInfo:
     """What shctl reads from a domain's XML; `memory` and `max_memory` in MiB.
 
     `installer` says that this is the definition for the boot that installs the host, `active` that
-    it had a QEMU process, `copied` that its metadata was copied from another domain.
+    it had a QEMU process, `copied` that its metadata was copied from another domain. `vnc` is the
+    address of its VNC server as host:port, while it is active.
     """
 
     memory: int
@@ -110,6 +111,7 @@ class DomainInfo:
     disks: tuple[DiskRow, ...]
     interfaces: tuple[InterfaceRow, ...]
     console: str | None
+    vnc: str | None
     metadata: Metadata | None
     installer: bool
     agent: bool
@@ -233,6 +235,7 @@ def mentions(xml: str, text: str) -> bool:
 def read(xml: str) -> DomainInfo:
     """Return what shctl needs from the XML of any domain."""
     root = parse(xml)
+    active = root.get("id") is not None
     memory, max_memory = hardware.memory(root)
     cpus, max_cpus = hardware.cpus(root)
     return DomainInfo(
@@ -245,11 +248,13 @@ def read(xml: str) -> DomainInfo:
         disks=disks.read(root),
         interfaces=tuple(_interface(e) for e in root.iterfind("devices/interface")),
         console=hardware.console_log(root),
+        # A domain that is off may have the port of its next start.
+        vnc=hardware.vnc(root) if active else None,
         metadata=metadata.read(root),
         installer=root.findtext("on_reboot") == "destroy",
         agent=root.find(f"devices/channel/target[@name='{GUEST_AGENT}'][@state='connected']")
         is not None,
-        active=root.get("id") is not None,
+        active=active,
         copied=metadata.is_copy(root),
     )
 

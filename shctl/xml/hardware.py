@@ -1,8 +1,9 @@
-"""Read memory, processors and the serial console from a domain's XML; pure, no I/O."""
+"""Read memory, processors, the serial console and the screen from a domain's XML; pure, no I/O."""
 
 from lxml import etree
 
 KIB, MIB = 2**10, 2**20
+MAX_PORT = 65535
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
 
 
@@ -49,4 +50,16 @@ def console_log(domain: etree._Element) -> str | None:
                 return log.get("file")
             if device.get("type") == "file" and source is not None and source.get("path"):
                 return source.get("path")
+    return None
+
+
+def vnc(domain: etree._Element) -> str | None:
+    """Return the address of the first VNC server on a TCP port, as host:port."""
+    for graphics in domain.iterfind("devices/graphics[@type='vnc']"):
+        port = graphics.get("port", "")
+        if port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT:
+            listen = graphics.find("listen[@address]")
+            host = graphics.get("listen") if listen is None else listen.get("address")
+            host = host or "127.0.0.1"  # libvirt's default, see vnc_listen in qemu.conf
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return None

@@ -52,6 +52,7 @@ def test_sheet_with_nested_tables() -> None:
         "AUTOSTART   no",
         "CREATED     -",
         "CONSOLE     -",
+        "VNC         -",
         "PENDING",
         "  KEY   VALUE  APPLIED",
         "  cpus  2      next start",
