@@ -18,6 +18,7 @@ from shctl.common.errors import Interrupted, Several, ShctlError
 from shctl.common.text import clean_lines
 
 GC_THRESHOLD = 50_000  # new objects before the first garbage collection
+COMPLETION = "_SHCTL_COMPLETE"  # click's variable for shells
 MEMBERS = {
     "hosts": ("shctl.commands.hosts:hosts", "Create, start, stop, watch and delete hosts."),
     "networks": ("shctl.commands.networks:networks", "Create, show and remove VLAN networks."),
@@ -36,6 +37,10 @@ MEMBERS = {
     ),
     "serve": ("shctl.commands.serve:serve", "Run the REST server."),
     "config": ("shctl.commands.config:config", "Show the current settings."),
+    "completion": (
+        "shctl.commands.completion_script:completion",
+        "Print the script with which a shell completes commands, options and names.",
+    ),
 }
 
 
@@ -46,6 +51,10 @@ class Root(LazyGroup):
         """Run the command line and exit."""
         session = Session()
         extra["standalone_mode"] = False
+        if COMPLETION in os.environ:
+            from shctl.cli import shell_protocol
+
+            shell_protocol.install()
         try:
             data = super().main(*args, obj=session, **extra)
             _print(session, data)

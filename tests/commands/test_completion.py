@@ -1,17 +1,20 @@
 """Completion: Tab in a real bash, and the values that shctl returns to shells."""
 
+import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT, create, environment, ok, prepare
+from shctl.commands.completion_script import SCRIPTS
+from tests.support import ROOT, create, environment, ok, prepare, run
 from tests.terminal import KILL_LINE, TAB, running
 
-BASH_FILE = ROOT / "completion" / "bash" / "shctl"
 PATIENCE = 20  # seconds
 PROMPT = "ready> "
 
@@ -93,6 +96,41 @@ def test_groups_commands_choices_and_options() -> None:
     assert complete("shctl hosts create web1 --inst") == ["--install", "--install-timeout"]
 
 
+def test_synonyms_are_completed_but_not_offered() -> None:
+    assert complete("shctl net sh") == ["show"]
+    assert "network" not in complete("shctl ")
+    assert not {"ls", "rm", "get"} & set(complete("shctl hosts "))
+
+
+def test_lines_for_fish_and_bash() -> None:
+    """The same with every version of click: click 8.4 itself prints three lines."""
+    asked = {
+        "COMP_WORDS": "shctl networks l",
+        "COMP_CWORD": "l",
+        "_SHCTL_COMPLETE": "fish_complete",
+    }
+    done = run(**asked)
+    assert done.out == "plain,list\tList all networks on the hypervisor.\n"
+
+
+@pytest.mark.parametrize("shell", SCRIPTS)
+def test_printed_script_is_the_one_of_the_package(shell: str) -> None:
+    """Each is installed under the name that its shell searches for."""
+    text = ok("completion", shell)
+    lines = (ROOT / "debian" / "shctl.install").read_text().splitlines()
+    (source,) = [line.split()[0] for line in lines if f"/{SCRIPTS[shell]} " in line]
+    assert (ROOT / source).read_text() == text
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    below = source.removeprefix("shctl/commands/")
+    assert any(fnmatch(below, p) for p in patterns["package-data"]["shctl.commands"])
+    assert json.loads(ok("-o", "json", "completion", shell)) == text
+
+
+def test_a_shell_without_a_script() -> None:
+    done = run("completion", "tcsh")
+    assert (done.code, "is not one of 'bash', 'zsh', 'fish'" in done.err) == (2, True)
+
+
 def test_hidden_options_stay_hidden() -> None:
     assert "--inject-text" not in complete("shctl hosts create web1 --inject")
 
@@ -127,7 +165,7 @@ def test_tab_in_an_interactive_bash(tmp_path: Path) -> None:
     env = environment(PATH=f"{tmp_path}:{os.environ['PATH']}", TERM="dumb", PS1=PROMPT)
     with running(["bash", "--norc", "-i"], env) as terminal:
         terminal.type("", PROMPT)
-        terminal.type(f"source {BASH_FILE}\n", PROMPT)
+        terminal.type("source <(shctl completion bash)\n", PROMPT)
         terminal.type(f"shctl -c test:///default hosts show te{TAB}", "show test ")
         terminal.type(f"{KILL_LINE}shctl hosts create x --cmdline 'a b=c' --virt{TAB}", "-type ")
         terminal.type(f"{KILL_LINE}shctl hosts create x --virt-type=q{TAB}", "=qemu ")

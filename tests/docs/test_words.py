@@ -29,7 +29,6 @@ PLACES = (
     "shctl",
     "docs",
     "man",
-    "completion",
     "debian",
     "benchmarks",
     "tools",

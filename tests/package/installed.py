@@ -95,6 +95,16 @@ def test_completion_in_fish(root: Root) -> None:
     assert root.run("fish", "-c", f"complete -C '{line}'").split() == ["test"]
 
 
+@pytest.mark.parametrize(
+    ("shell", "file"),
+    [("bash", "bash-completion/completions/shctl"), ("zsh", "zsh/vendor-completions/_shctl"),
+     ("fish", "fish/vendor_completions.d/shctl.fish")],
+)  # fmt: skip
+def test_completion_scripts_are_also_printed(root: Root, shell: str, file: str) -> None:
+    installed = (root.path / "usr/share" / file).read_text()
+    assert root.run("shctl", "completion", shell) == installed
+
+
 def test_service_is_confined(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
     unit = "/lib/systemd/system/shctl.service"
     report = root.run("systemd-analyze", "--no-pager", "security", "--offline=yes", unit)
