@@ -19,7 +19,7 @@ import click
 
 from shctl import __version__
 from shctl.cli.main import root
-from shctl.commands import settings
+from shctl.commands import settings, synonyms
 from shctl.commands.base import Command
 from shctl.common import errors, paths
 
@@ -84,7 +84,7 @@ def _leaf_sections(leaf: Leaf) -> Sections:
     found = {
         "NAME": _name(leaf.name, text),
         "SYNOPSIS": _synopsis(leaf),
-        "DESCRIPTION": _paragraphs(text),
+        "DESCRIPTION": _paragraphs(text) + _synonyms(leaf),
         "OPTIONS": "".join(_option(o, leaf.ctx, leaf.words) for o in options(leaf.command)),
         "ENVIRONMENT": _variables(options(leaf.command)),
         "EXIT STATUS": "0 on success; see\n.BR shctl (1)\nfor other codes.\n",
@@ -103,6 +103,7 @@ def _root_sections() -> Sections:
         "SYNOPSIS": "\\fBshctl\\fR [\\fIoptions\\fR] \\fIgroup\\fR \\fIcommand\\fR ...\n",
         "DESCRIPTION": _paragraphs(root.help or ""),
         "COMMANDS": "".join(_command_line(leaf) for leaf in leaves()),
+        "SYNONYMS": _all_synonyms(),
         "OPTIONS": "".join(_option(option, ctx, ()) for option in options(root)),
         "ENVIRONMENT": _variables([*options(root), *named]),
         "EXIT STATUS": _exit_codes(),
@@ -177,6 +178,21 @@ def _paragraphs(text: str) -> str:
 def _command_line(leaf: Leaf) -> str:
     summary = (leaf.command.help or "").split("\n\n")[0].replace("\n", " ")
     return f".TP\n.BR {_roff(leaf.name)} ({leaf.section})\n{_filled(summary)}"
+
+
+def _synonyms(leaf: Leaf) -> str:
+    group = leaf.ctx.parent
+    assert group is not None
+    assert isinstance(group.command, click.Group)
+    found = synonyms.of(leaf.words[-1], group.command.list_commands(group))
+    return f".PP\nSynonyms: {', '.join(found)}.\n" if found else ""
+
+
+def _all_synonyms() -> str:
+    rows = [(word, " or ".join(names)) for word, names in synonyms.SYNONYMS.items()]
+    intro = _filled("A word on the left runs the command on the right, if its group has that one.")
+    pairs = "".join(f".TP 12\n.B {word}\n{names}\n" for word, names in rows)
+    return f"{intro}.PD 0\n{pairs}.PD\n"
 
 
 def _option(option: click.Option, ctx: click.Context, words: tuple[str, ...]) -> str:

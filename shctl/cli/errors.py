@@ -17,10 +17,10 @@ def as_failure(error: BaseException) -> ShctlError:
     if isinstance(error, click.NoSuchOption) and (line := _corrected_line(error)):
         return InvalidInput(f"{error.message.rstrip('.')}; it goes before the group: '{line}'")
     if isinstance(error, click.UsageError):
-        hint = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
         # click puts its suggestion after a space, or choices on a line of their own.
         text = error.format_message().replace("\n", " ").replace(" Did you mean", "; did you mean")
-        return InvalidInput(text.rstrip(".") + hint)
+        hint = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
+        return InvalidInput(text if text.endswith("?") else text.rstrip(".") + hint)
     if isinstance(error, click.ClickException):
         return ShctlError(error.format_message())
     return ShctlError(

@@ -146,17 +146,29 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments name; an error suggests the closest match."""
+        """Return the command that the arguments name; an error says what to type instead."""
         _check_text(args[:1])
+        known = self.list_commands(ctx)
+        if args[0] in known:
+            return super().resolve_command(ctx, args)
+        from shctl.commands import synonyms
+
+        if meant := synonyms.resolve(args[0], known):
+            return super().resolve_command(ctx, [meant, *args[1:]])
         try:
             return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from difflib import get_close_matches
-
-            matches = get_close_matches(args[0], self.list_commands(ctx), 1)
-            if matches and "Did you mean" not in error.message:
-                error.message = f"{error.message.rstrip('.')}; did you mean {matches[0]!r}?"
+        except click.NoSuchOption:
             raise
+        except click.UsageError:
+            # Not click's own hint, which may point from any word to any command.
+            hint = self.hint(ctx, args[0])
+            ctx.fail(f"No such command {args[0]!r}{hint and '; '}{hint}")
+
+    def hint(self, ctx: click.Context, word: str) -> str:
+        """Return what to type instead of an unknown command; "" if that is unclear."""
+        from shctl.commands import synonyms
+
+        return synonyms.hint(self.name or "", word, self.list_commands(ctx))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the full first line of each command's help, which click would shorten."""
@@ -186,6 +198,20 @@ class LazyGroup(Group):
         module, attribute = self.members[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def hint(self, ctx: click.Context, word: str) -> str:
+        """Return what to type instead of an unknown command; a verb lacks its group."""
+        from shctl.commands import synonyms
+
+        paths = []
+        for name in self.members:
+            group = self.get_command(ctx, name)
+            known = group.list_commands(ctx) if isinstance(group, Group) else []
+            if verb := word if word in known else synonyms.resolve(word, known):
+                paths.append(repr(f"{name} {verb}"))
+        if not paths:
+            return super().hint(ctx, word)
+        return f"did you mean {' or '.join(filter(None, (', '.join(paths[:-1]), paths[-1])))}?"
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the short help of the members."""

@@ -132,7 +132,7 @@ def test_version() -> None:
 MISTAKES = {
     "hosts frob": "No such command 'frob'",
     "hosts lsit": "did you mean 'list'?",
-    "host list": "did you mean 'hosts'?",
+    "hosst list": "did you mean 'hosts'?",
     "networks crate x": "did you mean 'create'?",
     "hosts list extra": "unexpected extra argument",
     "hosts show": "Missing argument 'NAME'",
