@@ -51,6 +51,11 @@ class _Stored:
     value: int | str
     edit: edits.Edit
 
+    @property
+    def text(self) -> str:
+        """Return it for people, such as "memory 512 MiB"."""
+        return f"{self.key} {self.value}{' MiB' if self.key == 'memory' else ''}"
+
 
 def plan_values(values: Values, state: HostState, machine: Machine) -> Plan[Changed, ChangeSteps]:
     """Return the changes and the steps to them, none for values that the host has already.
@@ -127,7 +132,7 @@ def _steps(
 ) -> Iterator[SettingStep]:
     name = state.name
     if stored:
-        what = ", ".join(f"{value.key} {value.value}" for value in stored)
+        what = ", ".join(value.text for value in stored)
         edit = partial(edits.edited, changes=[value.edit for value in stored])
         yield Step(
             "define", f"definition of host {name}",

@@ -60,7 +60,7 @@ def test_all_values_are_stored_in_one_step() -> None:
         ("autostart", True, "now"),
     ]
     define, autostart = plan_values(values, state(), MACHINE).steps
-    expected = "Store for the next start of host 'web1': memory 128, cpus 4, firmware uefi."
+    expected = "Store for the next start of host 'web1': memory 128 MiB, cpus 4, firmware uefi."
     assert define.description == expected
     assert define.undo == ChangeSteps.restore
     assert (autostart.action, autostart.undo is not None) == ("autostart", True)

@@ -53,6 +53,8 @@ def status(connection: socket.socket) -> int:
         ("DELETE", "/hosts/web1", [], {401, 429}),
         ("POST", "/hosts/web1", ["Authorization: Bearer shctl_wrong"], {401, 429}),
         ("POST", "/hosts/web1", ["Origin: http://evil.example"], {403}),
+        ("PATCH", "/hosts/web1", ["Content-Type: application/json"], {401, 429}),
+        ("PATCH", "/hosts/web1", ["Origin: http://evil.example"], {403}),
     ],
 )
 def test_r42_half_a_body_without_credentials(
@@ -72,6 +74,8 @@ def test_r42_half_a_body_without_credentials(
         ("PATCH", "/hosts", [], 405),
         ("POST", "/hosts/web1", ["Content-Type: text/plain"], 400),
         ("POST", "/hosts/web1", ["Content-Encoding: gzip"], 415),
+        ("PATCH", "/hosts/web1", ["Content-Type: text/plain"], 400),
+        ("PATCH", "/hosts/web1", ["Content-Encoding: gzip"], 415),
     ],
 )
 def test_r42_half_a_body_of_a_refused_request(
