@@ -205,6 +205,9 @@ def _responses(
     returned, plan = _split_plan(_returned(command))
     responses = _success(route, returned, schemas)
     unchanged = []
+    if plan and route.status == HTTPStatus.OK:
+        done = responses.pop("200")
+        unchanged.append((done["description"], done["content"]))
     if "if_not_exists" in params:
         content = responses[str(route.status)]["content"]
         unchanged.append(("It already exists and is the same", content))

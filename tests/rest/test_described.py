@@ -73,6 +73,16 @@ def test_responses_have_the_described_fields(client: Client) -> None:
     client.ok("DELETE", "/hosts/web1")
 
 
+def test_a_change_returns_what_changed_or_its_plan(client: Client) -> None:
+    paths = client.ok("GET", "/openapi.json")["paths"]
+    done = paths["/hosts/{name}"]["patch"]["responses"]["200"]
+    kinds = [
+        kind["$ref"].rpartition("/")[2]
+        for kind in done["content"]["application/json"]["schema"]["anyOf"]
+    ]
+    assert kinds == ["Changed", "ChangePlan"]
+
+
 def test_parameters_have_descriptions(client: Client) -> None:
     paths = client.ok("GET", "/openapi.json")["paths"]
     body = paths["/hosts/{name}"]["post"]["requestBody"]["content"]["application/json"]["schema"]
