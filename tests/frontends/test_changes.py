@@ -247,7 +247,7 @@ def test_missing_host(frontend: Frontend) -> None:
 def test_hosts_that_cannot_be_changed(frontend: Frontend, web1: Answer, kind: str) -> None:
     words = {
         "foreign": "hosts adopt", "copy": "hosts adopt", "transient": "virsh define",
-        "incomplete": "hosts delete", "saved": "managedsave-remove",
+        "incomplete": "was interrupted", "saved": "managedsave-remove",
     }  # fmt: skip
     xml = stored()
     if kind in ("transient", "saved"):
