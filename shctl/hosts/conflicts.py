@@ -26,10 +26,11 @@ def check_files_free(hypervisor: Hypervisor, spec: domain.Spec) -> None:
 
 
 def check_same(existing: HostDetail, request: Request) -> None:
-    """Raise Conflict when the existing host differs from the request."""
+    """Raise Conflict when the existing host, as it starts next, differs from the request."""
+    pending = {change.key: change.value for change in existing.pending}
     have = {
-        "memory": existing.max_memory,
-        "cpus": existing.max_cpus,
+        "memory": pending.get("memory", existing.max_memory),
+        "cpus": pending.get("cpus", existing.cpus),
         "disks": tuple(disk.size for disk in existing.disks),
         "networks": tuple(interface.network for interface in existing.interfaces),
     }

@@ -124,7 +124,7 @@ def test_playbook_runs_and_runs_again(
     done = run(*argv, text="", env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "failed=0" in done.stdout
-    assert "changed=2" in done.stdout
+    assert "changed=3" in done.stdout
 
 
 def test_messages_in_the_troubleshooting_section_exist() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from shctl.common.errors import Conflict, InvalidInput, NoSpace, ShctlError
-from shctl.common.model import Disk, HostDetail, Interface
+from shctl.common.model import Change, Disk, HostDetail, Interface
 from shctl.hosts.capacity import Memory
 from shctl.hosts.creation_plan import plan_creation
 from shctl.hosts.creation_state import CreationState
@@ -143,6 +143,17 @@ def test_virt_type(chosen: str, has_kvm: bool, used: str) -> None:
 def test_identical_host_is_kept() -> None:
     state = replace(on(domains={"web1": True}), existing=EXISTING)
     assert steps(replace(REQUEST, if_not_exists=True), state) == []
+
+
+def test_host_that_becomes_identical_is_kept() -> None:
+    """What counts is how it starts next."""
+    changes = (Change("memory", 512, "next start"), Change("cpus", 2, "next start"))
+    differs = replace(EXISTING, memory=64, max_memory=64, cpus=1, max_cpus=4)
+    request = replace(REQUEST, if_not_exists=True)
+    for existing in (replace(differs, pending=changes), replace(EXISTING, max_cpus=4)):
+        assert steps(request, replace(on(domains={"web1": True}), existing=existing)) == []
+    with pytest.raises(Conflict, match="exists with different memory: 64, not 512"):
+        plan_creation(request, replace(on(domains={"web1": True}), existing=differs))
 
 
 @pytest.mark.parametrize(
