@@ -8,7 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -31,6 +31,15 @@ ACTIVE = ("running", "paused")
 BARE = "<domain type='qemu'><name>{}</name><memory>65536</memory><os><type>hvm</type></os></domain>"
 
 
+@dataclass(frozen=True)
+class Hardware:
+    """What a host starts with, or what its QEMU has."""
+
+    memory: int = 64
+    cpus: int = 1
+    max_cpus: int = 1
+
+
 @dataclass
 class Host:
     """The model of a host; a foreign one is not managed and has no network."""
@@ -38,10 +47,33 @@ class Host:
     state: str
     managed: bool = True
     network: str = ""
+    stored: Hardware = field(default_factory=Hardware)
+    running: Hardware = field(default_factory=Hardware)
+    autostart: bool = False
 
     @property
     def active(self) -> bool:
         return self.state in ACTIVE
+
+    def start(self) -> None:
+        """Start, or resume with the hardware that QEMU has."""
+        if not self.active:
+            self.running = self.stored
+        self.state = "running"
+
+    def set_cpus(self, number: int) -> None:
+        """Store a number of processors, and add them to a running QEMU that has the room."""
+        self.stored = replace(self.stored, cpus=number, max_cpus=max(number, self.stored.max_cpus))
+        if self.active and self.running.cpus < number <= self.running.max_cpus:
+            self.running = replace(self.running, cpus=number)
+
+    def pending(self) -> dict[str, int]:
+        """Return what the next start of a running host changes."""
+        pairs = {
+            "memory": (self.running.memory, self.stored.memory),
+            "cpus": (self.running.cpus, self.stored.cpus),
+        }
+        return {k: new for k, (old, new) in pairs.items() if self.active and old != new}
 
 
 class Machine:
@@ -88,7 +120,7 @@ class Machine:
     def start(self, name: str) -> None:
         self.run(f"hosts start {name}", self.missing(name))
         if name in self.hosts:
-            self.hosts[name].state = "running"
+            self.hosts[name].start()
 
     def stop(self, name: str) -> None:
         self.run(f"hosts stop {name} --force", self.missing(name))
@@ -100,6 +132,29 @@ class Machine:
         self.run(
             f"hosts reboot {name} --force", 4 if host and not host.active else self.missing(name)
         )
+
+    def expected_change(self, name: str) -> int:
+        return 4 if name in self.hosts and not self.hosts[name].managed else self.missing(name)
+
+    def set_values(self, name: str, memory: int, cpus: int, autostart: bool) -> None:
+        code = self.expected_change(name)
+        words = f"--memory {memory} --cpus {cpus} --{'' if autostart else 'no-'}autostart"
+        before = asdict(self.hosts[name].stored) if not code else {}
+        done = self.run(f"hosts set {name} {words}", code)
+        if not code:
+            host = self.hosts[name]
+            changed = {row["key"]: row["applied"] for row in done["changes"]}
+            assert ("memory" in changed) == (before["memory"] != memory)
+            assert ("autostart" in changed) == (host.autostart != autostart)
+            host.stored, host.autostart = replace(host.stored, memory=memory), autostart
+            host.set_cpus(cpus)
+
+    def kill_change(self, name: str, memory: int, point: int) -> None:
+        """The definition is the old or the new one, and nothing is left behind."""
+        died = self.killer.run(*f"hosts set {name} --memory {memory}".split(), kill_at=point) < 0
+        assert not died or not self.expected_change(name)
+        if not self.expected_change(name):
+            self.hosts[name].stored = replace(self.hosts[name].stored, memory=memory)
 
     def delete(self, name: str) -> None:
         host = self.hosts.get(name)
@@ -163,7 +218,7 @@ class Machine:
         self.run("doctor --fix")
         if name not in self.hosts or not self.hosts[name].managed:
             assert not died
-        elif died and point == 1:  # only powered off
+        elif died and point <= 2:  # the call that powers it off, and the step with it
             self.hosts[name].state = (
                 "shut off" if self.hosts[name].active else self.hosts[name].state
             )
@@ -178,6 +233,10 @@ class Machine:
         if host := self.hosts.get(name):
             assert shown["managed"] == host.managed
             assert all(disk["size"] and disk["owned"] for disk in shown["disks"])
+            hardware = host.running if host.active else host.stored
+            assert {key: shown[key] for key in asdict(hardware)} == asdict(hardware)
+            assert {row["key"]: row["value"] for row in shown["pending"]} == host.pending()
+            assert shown["autostart"] == host.autostart
 
     def check(self) -> None:
         """Compare the hypervisor with the model."""
@@ -216,6 +275,7 @@ def creation(name: str, network: str, start: bool) -> str:
 
 
 STARTS = st.booleans()
+MEMORY, CPUS = st.sampled_from([64, 80, 96]), st.integers(1, 3)
 # The operations and their parameters; hypothesis's state machines end most sequences early.
 ACTIONS = st.one_of(
     st.tuples(st.just(Machine.create), HOSTS, NETWORKS, STARTS),
@@ -225,6 +285,8 @@ ACTIONS = st.one_of(
     st.tuples(st.just(Machine.start), HOSTS),
     st.tuples(st.just(Machine.stop), HOSTS),
     st.tuples(st.just(Machine.reboot), HOSTS),
+    st.tuples(st.just(Machine.set_values), HOSTS, MEMORY, CPUS, STARTS),
+    st.tuples(st.just(Machine.kill_change), HOSTS, MEMORY, st.integers(1, 3)),
     st.tuples(st.just(Machine.delete), HOSTS),
     st.tuples(st.just(Machine.pause), HOSTS),
     st.tuples(st.just(Machine.kill_qemu), HOSTS),
