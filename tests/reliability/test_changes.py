@@ -20,7 +20,20 @@ from shctl.hypervisor.connection import Hypervisor
 from shctl.xml import edits
 from tests.kill_points import Forker, moments
 from tests.scoreboard import SURVIVED, Figures, rounds
-from tests.support import URI, call, create, define, finish, ok, qemu_pid, run, show, spawn
+from tests.support import (
+    URI,
+    call,
+    create,
+    daemon,
+    define,
+    eventually,
+    finish,
+    ok,
+    qemu_pid,
+    run,
+    show,
+    spawn,
+)
 
 pytestmark = pytest.mark.usefixtures("vlan10")
 
@@ -97,6 +110,22 @@ def test_r04_change_killed_at_any_moment(shctl: Forker, k: str, figures: Figures
         assert values(k)[:2] in (BEFORE[:2], AFTER[:2])
         figures.share(SURVIVED, 1, 1)
     assert examine(Hypervisor(URI)) == []
+
+
+def test_r14_libvirtd_killed_during_changes(k: str, figures: Figures) -> None:
+    """A change is made or not; it says so, or that libvirt was lost."""
+    ok(*"hosts set k --cpus 4".split())
+    for _ in range(rounds(20, 3)):
+        ok(*BACK.split())
+        process = spawn(*SET.split())
+        daemon("kill", "libvirtd")
+        daemon("start", "libvirtd")
+        done = finish(process)
+        assert done.code in (0, 6), done
+        found = eventually(lambda: values(k))
+        assert found[:2] in (BEFORE[:2], AFTER[:2])
+        assert done.code == 6 or found == AFTER
+        figures.share(SURVIVED, 1, 1)
 
 
 # --- Races ----------------------------------------------------------------------------------------
