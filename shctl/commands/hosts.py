@@ -196,7 +196,14 @@ def wait_for_host(session: Session, name: str, condition: str, timeout: float) -
     return wait(session.hypervisor, name, condition, timeout)
 
 
-@hosts.command("log", examples=["shctl hosts log web1", "shctl hosts log web1 -f"])
+@hosts.command(
+    "log",
+    examples=[
+        "shctl hosts log web1",
+        "shctl hosts log web1 --since-boot",
+        "shctl hosts log web1 -f --tail 20 --plain",
+    ],
+)
 @click.argument("name", type=HOST)
 @click.option(
     "-f",
@@ -205,21 +212,43 @@ def wait_for_host(session: Session, name: str, condition: str, timeout: float) -
     is_flag=True,
     help="Continue with what the host writes later.",
 )
+@click.option(
+    "--tail", type=Number(0, 10**6), metavar="N", help="Print only the last N lines so far."
+)
+@click.option("--since-boot", is_flag=True, help="Leave out what was written before the last boot.")
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="Print the lines that a terminal would show, for programs that draw on the screen.",
+)
 @click.option("--raw", is_flag=True, help="Print control characters as the guest wrote them.")
 @click.pass_obj
-def show_log(session: Session, name: str, raw: bool, follow: bool = False) -> Iterator[str | bytes]:
+def show_log(
+    session: Session,
+    name: str,
+    tail: int | None,
+    since_boot: bool,
+    plain: bool,
+    raw: bool,
+    follow: bool = False,
+) -> Iterator[str | bytes]:
     """Print the log of a host's serial console, since its first boot.
 
+    The firmware writes to the console too, so the log begins with the first second of a boot.
     Control characters and invalid UTF-8 are replaced, since a terminal would interpret them; a
-    carriage return becomes a line feed. Only the last 16 MiB of a longer log are printed. Logs are
-    read only below /var/log/shctl/console and /var/log/libvirt.
+    carriage return becomes a line feed. Only the last 16 MiB of a longer log are printed, with
+    --plain the last 2 MiB. Logs are read only below /var/log/shctl/console and /var/log/libvirt.
     """
     from shctl.hosts.console_log import follow_log, read_log
+    from shctl.hosts.log_view import View
 
     # A JSON string has an end, and this log has none.
     if follow and session.output == "json":
         raise InvalidInput("a log cannot be followed with -o json; use -o table")
-    return (follow_log if follow else read_log)(session.hypervisor, name, raw=raw)
+    if raw and plain:
+        raise InvalidInput("raw: not possible with --plain", field="raw")
+    view = View(raw=raw, plain=plain, tail=tail, since_boot=since_boot)
+    return (follow_log if follow else read_log)(session.hypervisor, name, view)
 
 
 @hosts.command("console", cls=LocalCommand, examples=["shctl hosts console web1"])

@@ -7,22 +7,20 @@ so on. Control characters of the guest are replaced unless the caller asks for t
 import os
 import re
 import time
-from codecs import getincrementaldecoder
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from io import IncrementalNewlineDecoder
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from shctl.common import files, names, paths
 from shctl.common.atomic import FULL
 from shctl.common.errors import Conflict, NoSpace, NotFound, Unreachable
-from shctl.common.text import clean_lines
 from shctl.hosts import logfile
+from shctl.hosts.log_view import View, show
 from shctl.hypervisor.connection import Hypervisor
 from shctl.xml import domain
 
-MAX_READ = 16 * 2**20  # bytes, twice what virtlogd keeps of a log
 _INTERVAL = 0.1  # seconds between reads of a log that is followed
 _CHUNK = 2**16  # bytes
 
@@ -80,23 +78,20 @@ def _parts(path: Path) -> list[Path]:
     return [*older, path]
 
 
-def read_log(hypervisor: Hypervisor, name: str, *, raw: bool = False) -> Iterator[str | bytes]:
+def read_log(hypervisor: Hypervisor, name: str, view: View) -> Iterator[str | bytes]:
     """Yield the newest 16 MiB of a host's console log in chunks.
 
     Raise NotFound, and Conflict if the console is not logged to a file that shctl may read.
     """
-    chunks = _read(_configured_path(hypervisor, name))
-    return chunks if raw else _printable(chunks)
+    return show(_read(_configured_path(hypervisor, name), view.maximum), view)
 
 
-def follow_log(hypervisor: Hypervisor, name: str, *, raw: bool = False) -> Iterator[str | bytes]:
+def follow_log(hypervisor: Hypervisor, name: str, view: View) -> Iterator[str | bytes]:
     """Yield the log and then what is appended to it, through reboots, until the host is deleted.
 
     Raise what read_log raises.
     """
-    path = _configured_path(hypervisor, name)
-    chunks = _follow(hypervisor, name, path)
-    return chunks if raw else _printable(chunks)
+    return _followed(hypervisor, name, _configured_path(hypervisor, name), view)
 
 
 def _configured_path(hypervisor: Hypervisor, name: str) -> Path:
@@ -105,14 +100,6 @@ def _configured_path(hypervisor: Hypervisor, name: str) -> Path:
     if path is None:
         raise Conflict(f"the serial console of host {name!r} is not logged to a file")
     return logfile.resolve(Path(path), name)
-
-
-def _printable(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Yield text that is safe for a terminal; a carriage return becomes a line feed."""
-    decoder = IncrementalNewlineDecoder(getincrementaldecoder("utf-8")("replace"), translate=True)
-    for chunk in chunks:
-        yield clean_lines(decoder.decode(chunk))
-    yield clean_lines(decoder.decode(b"", final=True))
 
 
 def _open_parts(path: Path) -> list[BinaryIO]:
@@ -145,10 +132,10 @@ def _read_new(stream: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def _read_newest(streams: list[BinaryIO]) -> Iterator[bytes]:
-    """Yield the last MAX_READ bytes of the parts, preceded by a note if more bytes were skipped."""
+def _read_newest(streams: list[BinaryIO], maximum: int) -> Iterator[bytes]:
+    """Yield the last `maximum` bytes of the parts, after a note if more bytes were skipped."""
     sizes = [os.fstat(stream.fileno()).st_size for stream in streams]
-    surplus = max(sum(sizes) - MAX_READ, 0)
+    surplus = max(sum(sizes) - maximum, 0)
     if surplus:
         yield f"[shctl: {surplus} earlier bytes omitted]\n".encode()
     for stream, size in zip(streams, sizes, strict=True):
@@ -164,27 +151,36 @@ def _read_bytes(stream: BinaryIO, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _read(path: Path) -> Iterator[bytes]:
-    with ExitStack() as stack:
-        yield from _read_newest([stack.enter_context(part) for part in _open_parts(path)])
-
-
-def _follow(hypervisor: Hypervisor, name: str, path: Path) -> Iterator[bytes]:
+def _read(path: Path, maximum: int) -> Iterator[bytes]:
     with ExitStack() as stack:
         streams = [stack.enter_context(part) for part in _open_parts(path)]
-        yield from _read_newest(streams)
-        while True:
-            # Checked before the read: the guest may write until the host is deleted.
-            deleted = not _exists(hypervisor, name)
-            for stream in streams:
-                yield from _read_new(stream)
-            if newer := _newer_parts(path, streams):
-                # The last part is read once more: it may have grown before it was renamed.
-                streams = [*streams[-1:], *(stack.enter_context(part) for part in newer)]
-            elif deleted:
-                return
-            else:
-                time.sleep(_INTERVAL)
+        yield from _read_newest(streams, maximum)
+
+
+def _followed(hypervisor: Hypervisor, name: str, path: Path, view: View) -> Iterator[str | bytes]:
+    with ExitStack() as stack:
+        streams = [stack.enter_context(part) for part in _open_parts(path)]
+        yield from show(_read_newest(streams, view.maximum), view)
+        later = _appended(hypervisor, name, path, streams, stack)
+        yield from show(later, replace(view, tail=None, since_boot=False))
+
+
+def _appended(
+    hypervisor: Hypervisor, name: str, path: Path, streams: list[BinaryIO], stack: ExitStack
+) -> Iterator[bytes]:
+    """Yield what is appended to the parts until the host is deleted."""
+    while True:
+        # Checked before the read: the guest may write until the host is deleted.
+        deleted = not _exists(hypervisor, name)
+        for stream in streams:
+            yield from _read_new(stream)
+        if newer := _newer_parts(path, streams):
+            # The last part is read once more: it may have grown before it was renamed.
+            streams = [*streams[-1:], *(stack.enter_context(part) for part in newer)]
+        elif deleted:
+            return
+        else:
+            time.sleep(_INTERVAL)
 
 
 def _newer_parts(path: Path, streams: list[BinaryIO]) -> list[BinaryIO]:

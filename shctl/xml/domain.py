@@ -150,12 +150,22 @@ def _add_boot(root: etree._Element, hardware: Hardware, installer: Installer | N
     _text(system, "type", "hvm", arch="x86_64", machine="q35")
     if hardware.firmware == "uefi":
         add_uefi(system)
+    else:
+        add_bios(system)
     if installer and installer.kernel:
         _text(system, "kernel", installer.kernel)
         _text(system, "initrd", installer.initrd or "")
         _text(system, "cmdline", installer.cmdline)
     for device in ("network", "hd") if installer else ("hd", "network"):
         _add(system, "boot", dev=device)
+
+
+def add_bios(system: etree._Element) -> None:
+    """Have SeaBIOS, and iPXE through it, write to the serial console too; OVMF does so by itself.
+
+    A server does the same for serial over LAN.
+    """
+    _add(system, "bios", useserial="yes")
 
 
 def add_uefi(system: etree._Element) -> None:

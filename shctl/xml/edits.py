@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from shctl.xml import metadata
-from shctl.xml.domain import add_uefi
+from shctl.xml.domain import add_bios, add_uefi
 from shctl.xml.parsing import parse, parse_for_edit
 
 _PASSED_THROUGH, _EMULATED = "host-passthrough", "maximum"
@@ -67,6 +67,8 @@ def set_firmware(root: etree._Element, firmware: str) -> None:
     system = _without_firmware(root)
     if firmware == "uefi":
         add_uefi(system)
+    elif system.find("bios") is None:
+        add_bios(system)
     metadata.mark_variables(root, left=firmware == "bios")
 
 

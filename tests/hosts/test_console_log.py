@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from shctl.common import paths
-from shctl.hosts import console_log, log_writers
+from shctl.hosts import console_log, log_view, log_writers
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.definitions import Definition
 from tests.guests import End, boot_sector
@@ -58,10 +58,10 @@ HINT = "Ctrl-] leaves the console.\n"
 
 def test_log_contains_and_follows_all_boots(trees: Trees) -> None:
     ok(*arguments("log", trees.of(End.RESET, after=0.5)))
-    follower = spawn("hosts", "log", "log", "-f")
+    follower = spawn("hosts", "log", "log", "-f", "--raw")
     ok("hosts", "wait", "log", "--for", "installed")
     eventually(lambda: boots_from_disk("log"))
-    assert ok("hosts", "log", "log") == log_of("log")
+    assert ok("hosts", "log", "log", "--raw") == log_of("log")
     ok("hosts", "stop", "log", "--force")
     ok("hosts", "start", "log")
     eventually(lambda: boots_from_disk("log") == 2)
@@ -138,7 +138,7 @@ def test_log_reads_rotated_parts_in_order(written: Written) -> None:
 def test_log_loses_and_repeats_nothing_on_rotation(written: Written) -> None:
     """Text written between a read and the rotation is in the part that was renamed."""
     written.write("a1\n")
-    pieces = console_log.follow_log(Hypervisor(URI), "rotated")
+    pieces = console_log.follow_log(Hypervisor(URI), "rotated", log_view.View())
     assert next(pieces) == "a1\n"
     written.write("a2\n")
     written.rotate()
@@ -150,7 +150,7 @@ def test_log_loses_and_repeats_nothing_on_rotation(written: Written) -> None:
 
 def test_log_is_read_from_the_start_after_truncation(written: Written) -> None:
     written.write("long before\n")
-    pieces = console_log.follow_log(Hypervisor(URI), "rotated")
+    pieces = console_log.follow_log(Hypervisor(URI), "rotated", log_view.View())
     assert next(pieces) == "long before\n"
     os.truncate(written.path, 0)
     written.write("new\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shctl.common.text import clean, clean_lines
-from shctl.hosts import console_log
+from shctl.hosts import log_view
 from tests import installations
 from tests.rest_server import Running, serving
 from tests.scoreboard import REFUSED, Figures
@@ -242,9 +242,9 @@ def test_r48_end_of_a_huge_log_is_read(host: str, more: list[str]) -> None:
         log.truncate(2**40)  # a hole
     (LOGS / f"{host}.log").write_text("the end\n")
     read = ok("hosts", "log", host, *more)
-    left_out = 2**40 + len("the end\n") - console_log.MAX_READ
+    left_out = 2**40 + len("the end\n") - log_view.MAX_READ
     assert read.startswith(f"[shctl: {left_out} earlier bytes omitted]\n")
-    assert (read.endswith("the end\n"), len(read.encode()) < 4 * console_log.MAX_READ) == (
+    assert (read.endswith("the end\n"), len(read.encode()) < 4 * log_view.MAX_READ) == (
         True,
         True,
     )

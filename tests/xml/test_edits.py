@@ -100,7 +100,7 @@ def test_bios_drops_what_libvirt_added_for_uefi() -> None:
         "<loader>/c</loader><nvram template='/t'>/v</nvram><boot dev='hd'/></os></domain>"
     )
     change = partial(edits.set_firmware, firmware="bios")
-    expected = '<domain><os><type>hvm</type><boot dev="hd"/></os></domain>'
+    expected = '<domain><os><type>hvm</type><boot dev="hd"/><bios useserial="yes"/></os></domain>'
     assert edits.edited(uefi, [change]) == expected
 
 
