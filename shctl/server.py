@@ -13,7 +13,7 @@ from shctl.common.errors import ShctlError
 from shctl.common.output import to_json
 from shctl.rest import access_log, daemon, docs, openapi, parameters, responses, runner
 from shctl.rest.access import PUBLIC, SCOPES, Authenticator, authorize
-from shctl.rest.admission import Admission, NoRoute
+from shctl.rest.admission import Admission, NoSuchPath
 from shctl.rest.exchange import Exchange
 from shctl.rest.hints import Hints
 from shctl.rest.http import wsgi
@@ -77,7 +77,8 @@ def describe(commands: runner.CommandRunner) -> dict[str, Any]:
 
 def _no_route(error: bottle.HTTPError) -> bottle.HTTPResponse:
     """Respond for Bottle in case its router and Admission's disagree."""
-    return responses.problem(NoRoute(HTTPStatus(error.status_code), "there is no such route"))
+    is_missing = error.status_code == HTTPStatus.NOT_FOUND
+    return responses.problem(NoSuchPath() if is_missing else ShctlError("cannot route the request"))
 
 
 Handler = Callable[[Exchange, dict[str, str]], bottle.HTTPResponse]

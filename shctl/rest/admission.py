@@ -17,21 +17,32 @@ from shctl.rest.http.bodies import MAX_BODY
 from shctl.rest.route import Page, Route
 
 Row = Route | Page
-_CODES = {
-    HTTPStatus.NOT_FOUND: "no_such_path",
-    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
-}
+_HINT = "GET /openapi.json lists the routes"
 
 
-class NoRoute(ShctlError):
-    """A path does not exist (404), or has no such method (405)."""
+class NoSuchPath(ShctlError):
+    """The path of a request does not exist."""
 
-    def __init__(self, status: HTTPStatus, detail: str, **headers: str) -> None:
-        super().__init__(f"{detail}; GET /openapi.json lists the routes")
-        self.status = status
-        self.title = status.phrase
-        self.code = _CODES.get(status, self.code)
-        self.headers = headers
+    status = HTTPStatus.NOT_FOUND
+    code = "no_such_path"
+    title = "Not Found"
+
+    def __init__(self) -> None:
+        super().__init__(f"there is no such path; {_HINT}")
+
+
+class MethodNotAllowed(ShctlError):
+    """The path of a request does not have its method; `allowed` are those that it has."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    code = "method_not_allowed"
+    title = "Method Not Allowed"
+
+    def __init__(self, method: str, allowed: str) -> None:
+        name = parsing.printable(method)
+        super().__init__(f"{name} is not allowed here, only {allowed}; {_HINT}")
+        # RFC 9110, 15.5.6, requires Allow.
+        self.headers = {"Allow": allowed}
 
 
 class WrongEncoding(ShctlError):
@@ -80,15 +91,13 @@ class Admission:
             return None, {}
         return row, names
 
-    def _no_route(self, method: str, path: str) -> NoRoute:
+    def _no_route(self, method: str, path: str) -> NoSuchPath | MethodNotAllowed:
         found = {other for other in self._methods if self._find(other, path)[0]}
         if not found:
-            return NoRoute(HTTPStatus.NOT_FOUND, "there is no such path")
+            return NoSuchPath()
         # Bottle answers HEAD with GET's route.
         allowed = ", ".join(sorted(found | ({"HEAD"} if "GET" in found else set())))
-        detail = f"{parsing.printable(method)} is not allowed here, only {allowed}"
-        # RFC 9110, 15.5.6, requires Allow.
-        return NoRoute(HTTPStatus.METHOD_NOT_ALLOWED, detail, Allow=allowed)
+        return MethodNotAllowed(method, allowed)
 
 
 def _check_body(environ: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import bottle
 
 from shctl.common import paths
-from shctl.common.errors import ShctlError
+from shctl.common.errors import Interrupted, ShctlError
 
 Schema = dict[str, Any]
 _HERE = Path(__file__).parent
@@ -222,5 +222,6 @@ def _problems() -> Iterator[Problem]:
 def _errors(kind: type[ShctlError]) -> Iterable[type[ShctlError]]:
     yield kind
     for found in kind.__subclasses__():
-        if "status" in vars(found):
+        # Interrupted is no error of a request, and other classes without a code are special cases.
+        if "code" in vars(found) and found is not Interrupted:
             yield from _errors(found)

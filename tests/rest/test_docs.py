@@ -3,6 +3,8 @@
 import json
 import re
 
+from shctl import server  # noqa: F401 - defines errors of its own
+from shctl.common.errors import Interrupted, ShctlError
 from shctl.rest import docs
 
 PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/p/Problem"}}}}
@@ -128,6 +130,19 @@ def test_common_statuses_are_described_once() -> None:
     assert "Also 409 " in seen
     assert "Also 400" not in seen
     assert "409 Conflict" in seen
+
+
+def errors(kind: type[ShctlError]) -> list[type[ShctlError]]:
+    return [kind, *(found for below in kind.__subclasses__() for found in errors(below))]
+
+
+def test_each_code_of_an_error_is_listed() -> None:
+    page = docs.render(DOCUMENT)
+    listed = re.findall(r"<code>\d+</code> [^<]*</td><td><code>([a-z_]+)</code></td>", page)
+    codes = {kind.code for kind in errors(ShctlError)} - {Interrupted.code}
+    assert {"conflict", "busy", "no_such_path", "method_not_allowed", "unauthenticated"} <= codes
+    assert set(listed) == codes
+    assert len(listed) == len(codes)
 
 
 def test_answers_have_their_fields() -> None:

@@ -32,8 +32,6 @@ class FetchFailed(InstallFailed):
     `reason` is the message without the URL.
     """
 
-    code = "fetch_failed"
-
     def __init__(self, url: str, summary: str, reason: str) -> None:
         super().__init__(f"cannot fetch {redact(url)}: {reason}", field="location")
         self.summary = summary
