@@ -121,13 +121,26 @@ def origin(error: click.BadParameter) -> str | None:
     """
     if error.ctx is None or error.param is None or error.param.name is None:
         return None
-    source = error.ctx.get_parameter_source(error.param.name)
+    source = error.ctx.get_parameter_source(error.param.name) or _find_source(error)
     kind = _SOURCES.get(source.name) if source else None
     if kind == "file":
         path = (*_path(error.ctx), error.param.name)
         key = next(key for key, (_, option) in KEYS.items() if option == path)
         return f"{error.ctx.meta[META]}: {key}"
     return str(error.param.envvar) if kind == "environment" else None
+
+
+def _find_source(error: click.BadParameter) -> Any:
+    """Return the source of an invalid value that click 8.4 has not stored; None if unknown."""
+    import click
+
+    assert error.ctx is not None and error.param is not None  # noqa: S101, PT018 - see origin
+    value, source = error.param.consume_value(error.ctx, {})
+    try:
+        error.param.type_cast_value(error.ctx, value)
+    except click.BadParameter as same:
+        return source if same.message == error.message else None
+    return None  # that value is valid, so the invalid one is from the command line
 
 
 def _path(ctx: click.Context) -> tuple[str, ...]:
