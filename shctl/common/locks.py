@@ -30,7 +30,7 @@ class Unlockable(ShctlError):
     """The directory of locks cannot be used; not a Conflict, which means that a lock is held."""
 
     exit_code, status, title = Conflict.exit_code, Conflict.status, Conflict.title
-    code = "unlockable"
+    code = "cannot_lock"
 
 
 def directory() -> Path:

@@ -53,6 +53,11 @@ class Call(Generic[T]):
                 self._errors.clear()
                 self._answers.clear()
 
+    @property
+    def finished(self) -> bool:
+        """Return whether the call has returned or raised, perhaps after its timeout."""
+        return self._done.is_set()
+
     def result(self, seconds: float, on_timeout: ShctlError) -> T:
         """Return what the call has returned, raise what it has raised, or raise `on_timeout`.
 

@@ -3,13 +3,14 @@
 import os
 
 from shctl.common.errors import Conflict, TimedOut
-from shctl.common.timeout import run_with_timeout
+from shctl.common.timeout import Call, begin
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.pools import Pool, Space
 from shctl.xml.storage import read_pool
 
 _ON_FILE_SYSTEMS = ("dir", "fs", "netfs")  # types of pools
 _TIMEOUT = 1.0  # seconds; a network file system may hang
+_hung: dict[str, Call[os.statvfs_result]] = {}  # the last call for a path that timed out
 
 
 def measure(hypervisor: Hypervisor, pool: Pool, known: Space) -> Space:
@@ -28,8 +29,15 @@ def measure(hypervisor: Hypervisor, pool: Pool, known: Space) -> Space:
 def _file_system(pool: str, path: str) -> Space:
     what = f"cannot read the file system of pool {pool!r}"
     late = TimedOut(f"{what}: no response within {_TIMEOUT:g} s")
+    # Each call that hangs takes a thread, and monitoring would start one more at each scrape.
+    if path in _hung and not _hung[path].finished:
+        raise late
+    call = begin(lambda: os.statvfs(path))
     try:
-        found = run_with_timeout(_TIMEOUT, lambda: os.statvfs(path), late)
+        found = call.result(_TIMEOUT, late)
+    except TimedOut:
+        _hung[path] = call
+        raise
     except OSError as error:
         raise Conflict(f"{what}: {error.strerror}") from error
     # Not f_bfree, which includes blocks for root only: QEMU is another user.
