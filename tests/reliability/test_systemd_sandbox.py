@@ -117,6 +117,21 @@ def test_r50_installations(client: Client, trees: installations.Trees) -> None:
     assert all(path.stat().st_nlink == 1 for path in linked)
 
 
+def test_r50_changes(client: Client) -> None:
+    """The service may not read libvirt's directory of UEFI variables, nor remove anything there."""
+    variables = Path("/var/lib/libvirt/qemu/nvram/x_VARS.fd")
+    create("x")
+    values = {"firmware": "uefi", "memory": 80, "cpus": 2, "autostart": True}
+    assert len(client.ok("PATCH", "/hosts/x", values)["changes"]) == 4
+    client.ok("PUT", "/hosts/x/start")
+    assert variables.exists()
+    client.ok("PATCH", "/hosts/x", {"firmware": "bios"})
+    client.ok("PUT", "/hosts/x/stop", {"force": True})
+    assert client.ok("GET", "/hosts/x")["firmware"] == "bios"
+    client.ok("DELETE", "/hosts/x")
+    assert not variables.exists()
+
+
 def test_r50_adopted_host_is_deleted_with_its_owned_disk(client: Client) -> None:
     """The service may write to libvirt's image directory; elsewhere it reports an error."""
     image = Path("/var/lib/libvirt/images/old.img")
