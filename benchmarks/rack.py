@@ -13,6 +13,7 @@ from shctl.hypervisor.connection import Hypervisor
 from shctl.networks import manage
 from shctl.storage import volumes
 from shctl.xml import domain, network
+from shctl.xml.disk_device import Source
 from shctl.xml.metadata import Metadata, OwnedVolume
 
 ROOT = Path(__file__).parents[1]
@@ -56,7 +57,7 @@ class Rack:
         return domain.build(
             domain.Spec(
                 name=name, hardware=domain.Hardware(128, 1, "bios", "qemu"), networks=(NETWORK,),
-                disks=(domain.Source(path),), console=str(log),
+                disks=(Source(path),), console=str(log),
                 metadata=Metadata("2024-01-01T00:00:00Z", volumes=owned),
             )
         )  # fmt: skip

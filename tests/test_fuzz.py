@@ -12,7 +12,8 @@ from shctl.cli.main import root
 from shctl.common import names
 from shctl.common.errors import InvalidInput
 from shctl.xml import domain, metadata, network
-from shctl.xml.domain import Installer, Source
+from shctl.xml.disk_device import Source
+from shctl.xml.domain import Installer
 from shctl.xml.metadata import Installation, Metadata, OwnedVolume
 from tests.scoreboard import REFUSED, Figures, rounds
 from tests.support import connected, prepare

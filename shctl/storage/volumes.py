@@ -8,7 +8,7 @@ from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.ownership import Owner
 from shctl.hypervisor.pools import Pool, Volume
-from shctl.xml.domain import Source
+from shctl.xml.disk_device import Source
 from shctl.xml.storage import build_pool, build_volume, read_pool
 
 

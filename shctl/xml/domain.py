@@ -6,34 +6,13 @@ from dataclasses import dataclass
 from lxml import etree
 
 from shctl.common import names
-from shctl.xml import disks, hardware, metadata
+from shctl.xml import disk_device, disks, hardware, metadata
+from shctl.xml.disk_device import Place, Source
 from shctl.xml.disks import DiskRow
 from shctl.xml.metadata import Metadata
 from shctl.xml.parsing import parse
 
 GUEST_AGENT = "org.qemu.guest_agent.0"
-
-
-@dataclass(frozen=True)
-class Ceph:
-    """A Ceph cluster: its monitors as (name, port), and the secret for access to it.
-
-    libvirt identifies the secret by its UUID, in `secret`, or by its `usage`.
-    """
-
-    monitors: tuple[tuple[str, str | None], ...]
-    user: str | None = None
-    secret: str | None = None
-    usage: str | None = None
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a disk's bytes are: a file or a block device."""
-
-    path: str
-    is_block: bool = False
-    ceph: Ceph | None = None
 
 
 @dataclass(frozen=True)
@@ -180,7 +159,8 @@ def _add_devices(root: etree._Element, spec: Spec) -> None:
     # SCSI disks have WWNs and serial numbers; virtio-blk has only the latter.
     _add(devices, "controller", type="scsi", index="0", model="virtio-scsi")
     for index, source in enumerate(spec.disks):
-        _add_disk(devices, spec.name, index, source)
+        target, place = names.disk_target(index), Place(0, index)
+        devices.append(disk_device.build(spec.name, target, source, place))
     for index, network in enumerate(spec.networks):
         _add_interface(devices, network, names.mac(spec.name, index))
     _add_console(devices, spec.console)
@@ -191,34 +171,6 @@ def _add_devices(root: etree._Element, spec: Spec) -> None:
     # Only on this machine, since the VNC server has no password.
     _add(devices, "graphics", type="vnc", port="-1", autoport="yes", listen="127.0.0.1")
     _add(_add(devices, "video"), "model", type="vga")
-
-
-def _add_disk(devices: etree._Element, host: str, index: int, source: Source) -> None:
-    target = names.disk_target(index)
-    kind = "network" if source.ceph else "block" if source.is_block else "file"
-    disk = _add(devices, "disk", type=kind, device="disk")
-    # Without a type QEMU would probe it, from bytes that the guest can write.
-    _add(disk, "driver", name="qemu", type="raw", discard="unmap")
-    if source.ceph:
-        _add_ceph(_add(disk, "source", protocol="rbd", name=source.path), source.ceph)
-    else:
-        _add(disk, "source", {"dev" if source.is_block else "file": source.path})
-    _add(disk, "target", dev=target, bus="scsi")
-    _text(disk, "serial", names.serial(host, target))
-    _text(disk, "wwn", names.wwn(host, target))
-    # By default libvirt puts seven disks on this controller, and others on one that not every
-    # Linux has a driver for.
-    place = {"controller": "0", "bus": "0", "target": "0", "unit": str(index)}
-    _add(disk, "address", {"type": "drive", **place})
-
-
-def _add_ceph(source: etree._Element, ceph: Ceph) -> None:
-    for name, port in ceph.monitors:
-        _add(source, "host", {"name": name} | ({"port": port} if port else {}))
-    named = {"uuid": ceph.secret, "usage": ceph.usage}
-    given = {key: value for key, value in named.items() if value}
-    if ceph.user and given:
-        _add(_add(source, "auth", username=ceph.user), "secret", {"type": "ceph", **given})
 
 
 def _add_interface(devices: etree._Element, network: str, mac: str) -> None:

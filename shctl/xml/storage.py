@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from shctl.xml.domain import Ceph
+from shctl.xml.disk_device import Ceph
 from shctl.xml.parsing import parse
 
 

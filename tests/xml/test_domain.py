@@ -8,8 +8,9 @@ from lxml import etree
 
 from shctl.common.states import Phase
 from shctl.xml import domain
+from shctl.xml.disk_device import Ceph, Source
 from shctl.xml.disks import DiskRow
-from shctl.xml.domain import Ceph, Hardware, Installer, Source, Spec
+from shctl.xml.domain import Hardware, Installer, Spec
 from shctl.xml.metadata import Installation, Metadata, OwnedVolume
 from tests.support import connected
 

@@ -3,7 +3,7 @@
 import libvirt
 import pytest
 
-from shctl.xml.domain import Ceph
+from shctl.xml.disk_device import Ceph
 from shctl.xml.storage import (
     PoolInfo,
     VolumeInfo,
