@@ -22,6 +22,7 @@ from shctl.rest.route import Page, Route
 
 __all__ = ["PAGES", "ROUTES", "Options", "Server", "describe", "run"]
 HOST, NETWORK = "/hosts/<name>", "/networks/<name>"
+DISKS = f"{HOST}/disks"
 # Time limits in seconds. Changes may wait for locks and QEMU, creations for a tree's download.
 READ, CHANGE, CREATE = 8, 60, 900
 WAIT = 300  # the maximum of a parameter `timeout`
@@ -31,6 +32,11 @@ ROUTES = (
     Route("POST", HOST, "hosts create", 201, "admin", CREATE, failures=(502,), limit="create"),
     Route("PATCH", HOST, "hosts set", 200, "admin", CHANGE),
     Route("DELETE", HOST, "hosts delete", 204, "admin", CHANGE),
+    Route("GET", DISKS, "hosts disks list", 200, "read", READ, limit="read"),
+    Route("POST", DISKS, "hosts disks add", 201, "admin", CHANGE),
+    Route("GET", f"{DISKS}/<disk>", "hosts disks show", 200, "read", READ, limit="read"),
+    Route("PATCH", f"{DISKS}/<disk>", "hosts disks resize", 200, "admin", CHANGE),
+    Route("DELETE", f"{DISKS}/<disk>", "hosts disks remove", 204, "admin", CHANGE),
     Route("PUT", f"{HOST}/start", "hosts start", 204, "power", CHANGE),
     Route(
         "PUT", f"{HOST}/stop", "hosts stop", 204, "power", WAIT + CHANGE, max_timeout=WAIT,

@@ -27,10 +27,10 @@ POINTS = {
     "hypervisor.connection:Hypervisor": "define redefine launch_paused",
     "hypervisor.domain:Domain": (
         "set_autostart start_paused resume destroy undefine set_metadata"
-        " plug_cpus attach update detach"
+        " plug_cpus attach update detach block_resize"
     ),
     "hypervisor.pools:Pool": "create_volume",
-    "hypervisor.pools:Volume": "delete",
+    "hypervisor.pools:Volume": "delete resize",
     "networks.openvswitch": "remove_stale_ports",
     "hosts.console_log": "prepare_log remove_log",
     "install.boot_files": "make_boot_directory place remove_boot_files",

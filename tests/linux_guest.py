@@ -51,6 +51,11 @@ def _initrd() -> bytes:
     return archive(files)
 
 
+def initrd(more: dict[str, bytes]) -> bytes:
+    """Return the initrd with more files, such as a script `installer`."""
+    return _initrd() + archive(more)
+
+
 @cache
 def small_initrd() -> bytes:
     """Return an initrd without modules, which finds no disk and no network."""

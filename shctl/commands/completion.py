@@ -47,6 +47,18 @@ def bridges(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     return _names(ctx, param, incomplete, lambda hypervisor: switch_of(hypervisor).bridges())
 
 
+def disks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the matching disks of the host that the command line names."""
+    host = str(ctx.params.get("name") or "")
+    return _names(ctx, param, incomplete, lambda hypervisor: _disks(hypervisor, host))
+
+
+def _disks(hypervisor: Hypervisor, host: str) -> list[str]:
+    from shctl.xml import domain
+
+    return [row.target for row in domain.read(hypervisor.domain(host).xml(stored=True)).disks]
+
+
 def tokens(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the matching tokens; none for users other than root."""
     from shctl.common import token_file

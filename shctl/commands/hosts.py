@@ -9,6 +9,7 @@ import click
 from shctl.commands.base import (
     DRY_RUN,
     Group,
+    LazyGroup,
     LocalCommand,
     LocalOption,
 )
@@ -102,6 +103,21 @@ def set_host(
 
     run = setting.preview if dry_run else setting.set_values
     return run(session.hypervisor, name, Values(**values), overcommit=overcommit)
+
+
+@hosts.group(
+    "disks",
+    cls=LazyGroup,
+    members={
+        "list": ("shctl.commands.disks:list_disks", "List the disks of a host."),
+        "show": ("shctl.commands.disks:show_disk", "Show a disk of a host."),
+        "add": ("shctl.commands.disks:add_disk", "Add a disk to a host, also while it runs."),
+        "resize": ("shctl.commands.disks:resize_disk", "Enlarge a disk of a host."),
+        "remove": ("shctl.commands.disks:remove_disk", "Remove a disk from a host for good."),
+    },
+)
+def disks() -> None:
+    """List, add, resize and remove the disks of a host."""
 
 
 @hosts.command("start", examples=["shctl hosts start web1 web2"])

@@ -172,5 +172,6 @@ NEW_NETWORK = CheckedName("network", names.check_network)
 # Other programs give names that shctl would not; their objects can be listed and used.
 HOST = CheckedName("host", names.check_text, completion.hosts)
 NETWORK = CheckedName("network", names.check_text, completion.networks)
+DISK = CheckedName("disk", names.check_text, completion.disks)
 POOL = CheckedName("pool", names.check_text, completion.pools)
 BRIDGE = CheckedName("bridge", names.check_text, completion.bridges)

@@ -58,6 +58,41 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangedDisk(Part):
+    """A disk that was added or resized; `size` in GiB, `serial` as the guest sees it.
+
+    `applied` is "now", or "next start": of QEMU, as always for a host that is off.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "size", "owned", "path", "serial", "applied")
+    name: str
+    size: float
+    path: str
+    owned: bool
+    serial: str | None
+    applied: str
+
+    @property
+    def key(self) -> str:
+        """Return the name, the last part of the disk's path in REST."""
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedDisk:
+    """A disk that a host has no more; `result` is removed, or detached if its image was kept.
+
+    `kept` has the path of that image.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "result", "kept", "applied")
+    name: str
+    result: str
+    kept: tuple[str, ...]
+    applied: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A change of a host; `applied` is "now", or "next start": of QEMU, not within the guest.
 

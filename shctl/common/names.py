@@ -76,6 +76,14 @@ def disk_target(index: int) -> str:
     return f"sd{letters}"
 
 
+def disk_index(target: str) -> int:
+    """Return the index of a device name that disk_target gives: 0 for sda, 26 for sdaa."""
+    index = 0
+    for letter in target.removeprefix("sd"):
+        index = 26 * index + ord(letter) - ord("a") + 1
+    return index - 1
+
+
 def volume(host: str, target: str) -> str:
     """Return the name of the volume behind a host's disk, as in web1-sda."""
     return f"{host}-{target}"

@@ -12,6 +12,7 @@ from shctl.hypervisor.connection import Hypervisor
 # Order matters: deleting an interrupted host also removes its volumes, ports and files.
 _CHECKS = {
     "interrupted creations and deletions": hosts.interrupted,
+    "interrupted changes of disks": hosts.interrupted_changes,
     "installations": hosts.unfinished_installations,
     "definitions of hosts being installed": hosts.redefined_installations,
     "stalled hosts": hosts.stalled,

@@ -10,7 +10,7 @@ from shctl.common.errors import NotFound
 from shctl.common.model import Finding
 from shctl.common.states import Phase
 from shctl.doctor.snapshot import Found, read_info, recheck_locked, take_snapshot
-from shctl.hosts import deletion, redefinition, stalls
+from shctl.hosts import deletion, disk_repair, redefinition, stalls
 from shctl.hosts import installation as installs
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
@@ -29,6 +29,19 @@ def interrupted(hypervisor: Hypervisor) -> Found:
             yield (
                 Finding("host", host.name, problem, "--fix deletes it"),
                 partial(deletion.finish, hypervisor, host.name),
+            )
+
+
+def interrupted_changes(hypervisor: Hypervisor) -> Found:
+    """Find hosts to which a disk was being added, or from which one was being removed."""
+    for host, _, data in take_snapshot(hypervisor).managed:
+        names = [volume.name for volume in data.volumes if volume.pending]
+        if names and recheck_locked(host.name, partial(disk_repair.is_interrupted, host)):
+            problem = f"adding or removing its volume {', '.join(names)} was interrupted"
+            remedy = "--fix removes the volume if the host's definition does not have it"
+            yield (
+                Finding("host", host.name, problem, remedy),
+                partial(disk_repair.finish, hypervisor, host.name),
             )
 
 
@@ -98,8 +111,9 @@ def _active_pool(hypervisor: Hypervisor, name: str) -> Pool | None:
 def missing_volumes(hypervisor: Hypervisor) -> Found:
     """Find volumes that are listed in a host's metadata but do not exist."""
     for host, _, data in take_snapshot(hypervisor).managed:
-        # `interrupted` reports a host that is incomplete.
-        for volume in data.volumes if data.complete else ():
+        # `interrupted` reports a host that is incomplete, `interrupted_changes` a pending volume.
+        certain = [volume for volume in data.volumes if data.complete and not volume.pending]
+        for volume in certain:
             if recheck_locked(host.name, partial(_is_missing, hypervisor, host, volume)):
                 problem = f"its volume {volume.name} is not in pool {volume.pool}"
                 remedy = f"restore it, or delete the host: 'shctl hosts delete {host.name}'"

@@ -5,7 +5,7 @@ import re
 import stat
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shctl.common import files, names
@@ -15,7 +15,7 @@ from shctl.hypervisor.pools import Volume
 from shctl.storage import usage
 from shctl.xml import domain
 from shctl.xml.disks import DiskRow
-from shctl.xml.metadata import OwnedVolume
+from shctl.xml.metadata import Metadata, OwnedVolume
 from shctl.xml.storage import read_pool
 
 
@@ -24,6 +24,7 @@ class OwnedDisk:
     """A disk that is removed with its host: `what` describes it, `size` is in GiB if known.
 
     `removable` is False for a file that this process may not unlink; libvirtd unlinks volumes.
+    `volume` is None for a plain file. `target` is its device name in the XML, "" without one.
     """
 
     path: str
@@ -31,6 +32,8 @@ class OwnedDisk:
     what: str
     size: float | None = None
     removable: bool = True
+    volume: Volume | None = None
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ def owned_disks(hypervisor: Hypervisor, host: str, info: domain.DomainInfo) -> D
     """Return the existing disks that a host owns; raise Unreadable if that is not certain.
 
     Anybody in group libvirt can write metadata, and virt-clone copies it: it only selects from the
-    disks in the XML. An incomplete host without disks is an interrupted creation, which owns the
-    volumes named after it.
+    disks in the XML. What an interrupted creation or addition of a disk has left is not in the
+    XML: an incomplete host without disks owns the volumes named after it, and any host those of
+    them that are pending.
     """
     data = info.metadata
     if data is None:
@@ -62,16 +66,53 @@ def owned_disks(hypervisor: Hypervisor, host: str, info: domain.DomainInfo) -> D
     # A path in the metadata that the XML lacks may be another path of one of its disks.
     aliases = set(paths) - {row.path for row in info.disks}
     disks = [
-        _volume_of(hypervisor, row, volumes)
-        if row.volume or row.protocol
-        else _local(hypervisor, row.path, row.path in paths, aliases)
-        for row in info.disks
-        if row.removable
+        _owned(hypervisor, row, volumes, paths, aliases) for row in info.disks if row.removable
     ]
-    owned = {disk.path: disk for disk in disks if disk}
+    # Of two disks with one image, the first.
+    owned = {disk.path: disk for disk in reversed(disks) if disk}
+    owned |= {volume.path: _volume(volume) for volume in left_over(hypervisor, host, info, data)}
     listed = tuple(path for path in paths if path not in owned)
     known = {volume.path for volume in volumes} if data.uuid else set()
     return Disks(tuple(owned.values()), listed, tuple(path for path in listed if path in known))
+
+
+def _owned(
+    hypervisor: Hypervisor,
+    row: DiskRow,
+    volumes: list[Volume],
+    paths: Collection[str],
+    aliases: Collection[str],
+) -> OwnedDisk | None:
+    """Return a disk of the XML with its target, None unless the host owns it."""
+    disk = (
+        _volume_of(hypervisor, row, volumes)
+        if row.volume or row.protocol
+        else _local(hypervisor, row.path, row.path in paths, aliases)
+    )
+    return disk and replace(disk, target=row.target)
+
+
+def left_over(
+    hypervisor: Hypervisor, host: str, info: domain.DomainInfo, data: Metadata
+) -> list[Volume]:
+    """Return the pending volumes that are named after the host and none of its disks."""
+    pending = [listed for listed in data.volumes if listed.pending and data.uuid]
+    found = [volume for listed in pending if (volume := _find(hypervisor, listed))]
+    return [
+        volume
+        for volume in found
+        if _is_named_after(host, volume)
+        and not any(is_same(hypervisor, row, volume) for row in info.disks)
+    ]
+
+
+def is_same(hypervisor: Hypervisor, row: DiskRow, volume: Volume) -> bool:
+    """Return whether a disk of the XML may be this volume, by any of its paths."""
+    if row.volume:
+        return row.volume == (volume.pool, volume.name)
+    if row.path is None or row.path == volume.path:
+        return row.path is not None
+    return not row.protocol and _is_one_of(hypervisor, row.path, (volume.path,))
 
 
 def _find(hypervisor: Hypervisor, listed: OwnedVolume) -> Volume | None:
@@ -84,7 +125,8 @@ def _volume(volume: Volume) -> OwnedDisk:
     size = None
     with suppress(ShctlError):  # only shown; its pool may be inactive
         size = volume.capacity
-    return OwnedDisk(volume.path, volume.delete, f"volume {volume.name} ({volume.path})", size)
+    what = f"volume {volume.name} ({volume.path})"
+    return OwnedDisk(volume.path, volume.delete, what, size, volume=volume)
 
 
 def _is_named_after(host: str, volume: Volume) -> bool:

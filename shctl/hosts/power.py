@@ -127,7 +127,7 @@ def _check_not_redefined(host: Domain, running: str) -> None:
         redefinition.check(host, host.xml(stored=True))
 
 
-def ask_qemu(host: Domain, call: Callable[[], None], seconds: float | None = None) -> None:
+def ask_qemu(host: Domain, call: Callable[[], object], seconds: float | None = None) -> None:
     """Make a call that QEMU answers; raise TimedOut if it hangs. libvirt would wait forever."""
     limit = _QEMU_TIMEOUT if seconds is None else seconds
     message = (

@@ -47,7 +47,8 @@ _MEANINGS: dict[int, type[ShctlError]] = {
 # Codes that mean a lost connection if they come from the RPC layer.
 _LOST = {api.VIR_ERR_SYSTEM_ERROR, api.VIR_ERR_INTERNAL_ERROR, api.VIR_ERR_RPC}
 
-_NOT_READABLE = ("qemu-system", "Permission denied")  # in QEMU's message about a file
+# In QEMU's messages about a file that it may not open, at its start and later.
+_DENIED, _FROM_QEMU = "Permission denied", ("qemu-system", "QEMU command")
 # Errors of a file system that is full, or too small for a file of this size.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_MEMORY = "Cannot allocate memory"  # in QEMU's message about a guest's memory
@@ -91,7 +92,7 @@ def _meaning(error: api.libvirtError) -> type[ShctlError]:
         return Unreachable
     if error.get_int1() in _FULL or any(text in str(error) for text in _FULL_TEXTS):
         return NoSpace
-    if all(part in str(error) for part in _NOT_READABLE):
+    if _is_denied(str(error)):
         return Conflict
     taken = any(text in str(error) for text in ("already exists", "Active console session"))
     if code == api.VIR_ERR_OPERATION_FAILED and taken:
@@ -99,9 +100,13 @@ def _meaning(error: api.libvirtError) -> type[ShctlError]:
     return _MEANINGS.get(code, ShctlError)
 
 
+def _is_denied(text: str) -> bool:
+    return _DENIED in text and any(origin in text for origin in _FROM_QEMU)
+
+
 def _message(error: api.libvirtError) -> str:
     text = error.get_error_message() or str(error)
-    if all(part in text for part in _NOT_READABLE):
+    if _is_denied(text):
         return f"{text}; check the file's owner, dynamic_ownership in qemu.conf, and AppArmor's log"
     if _NO_MEMORY in text:
         return f"{text}; stop other hosts or give this one less memory"

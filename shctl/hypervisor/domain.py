@@ -143,6 +143,16 @@ class Domain:
         with self._doing("remove a device from"):
             self._handle.detachDeviceFlags(device, api.VIR_DOMAIN_AFFECT_LIVE)
 
+    def block_size(self, target: str) -> int:
+        """Return the size in bytes of a disk as QEMU has it."""
+        with self._doing(f"read the size of disk {target!r} of"):
+            return int(self._handle.blockInfo(target)[0])
+
+    def block_resize(self, target: str, size: int) -> None:
+        """Have QEMU enlarge a disk's image to `size` bytes, and report it to the guest."""
+        with self._doing(f"resize disk {target!r} of"):
+            self._handle.blockResize(target, size, api.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+
     def start_paused(self) -> None:
         """Start the domain's QEMU, with the guest's processors still stopped."""
         with self._doing("start"):

@@ -119,6 +119,11 @@ class Volume:
         with translated(f"cannot read volume {self.name!r}"):
             return int(self._handle.info()[1]) / 2**30
 
+    def resize(self, size: int) -> None:
+        """Enlarge the volume to `size` bytes; libvirt refuses to make it smaller."""
+        with translated(f"cannot resize volume {self.name!r}"):
+            self._handle.resize(size)
+
     def read(self, length: int) -> bytes:
         """Return at most the first `length` bytes of the volume, which libvirt reads."""
         with translated(f"cannot read volume {self.name!r}"):

@@ -1,8 +1,8 @@
-"""Measure how much space a storage pool has."""
+"""Measure how much space a storage pool has, and check that a disk fits."""
 
 import os
 
-from shctl.common.errors import Conflict, TimedOut
+from shctl.common.errors import Conflict, NoSpace, TimedOut
 from shctl.common.timeout import Call, begin
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.pools import Pool, Space
@@ -24,6 +24,21 @@ def measure(hypervisor: Hypervisor, pool: Pool, known: Space) -> Space:
         return known
     info = read_pool(pool.xml())
     return _file_system(pool.name, info.path) if info.type in _ON_FILE_SYSTEMS else known
+
+
+def check_room(hypervisor: Hypervisor, pool: Pool, gib: float, what: str) -> None:
+    """Raise NoSpace unless an active pool has `gib` GiB left for `what`.
+
+    A disk may be sparse, but QEMU pauses a guest whose disk cannot grow.
+    """
+    known = pool.space()
+    free = measure(hypervisor, pool, known).available / 2**30 if known else 0
+    if gib > free:
+        raise NoSpace(
+            f"{what} needs {gib:g} GiB, and pool {pool.name!r} has {free:.1f} GiB left; request"
+            " less, or make room",
+            field="size",
+        )
 
 
 def _file_system(pool: str, path: str) -> Space:

@@ -33,7 +33,7 @@ class DiskRow:
     """A disk in a domain's XML.
 
     `removable` is False for a disk that is shared or read-only.
-    `monitors` are those of a Ceph cluster, as (name, port).
+    `monitors` are those of a Ceph cluster, as (name, port). `format` is None where QEMU probes it.
     """
 
     target: str
@@ -42,6 +42,8 @@ class DiskRow:
     protocol: str | None = None
     monitors: tuple[tuple[str, str | None], ...] = ()
     removable: bool = True
+    format: str | None = None
+    serial: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def _row(disk: etree._Element) -> DiskRow:
         protocol=top.protocol,
         monitors=tuple((e.get("name", ""), e.get("port")) for e in hosts),
         removable=disk.find("readonly") is None and disk.find("shareable") is None,
+        format=top.format,
+        serial=disk.findtext("serial"),
     )
 
 

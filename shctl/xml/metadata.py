@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from lxml import etree
@@ -27,10 +27,14 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 @dataclass(frozen=True)
 class OwnedVolume:
-    """A volume that goes when its host goes."""
+    """A volume that goes when its host goes.
+
+    `pending` says that it is being added or removed, so that the domain's XML may lack it.
+    """
 
     pool: str
     name: str
+    pending: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,8 @@ def _fill(root: etree._Element, metadata: Metadata) -> None:
     if metadata.variables_left:
         root.set(*_LEFT)
     for volume in metadata.volumes:
-        etree.SubElement(root, "volume", pool=volume.pool, name=volume.name)
+        pending = {"pending": "yes"} if volume.pending else {}
+        etree.SubElement(root, "volume", {"pool": volume.pool, "name": volume.name, **pending})
     for path in metadata.paths:
         etree.SubElement(root, "disk", path=path)
     if metadata.install:
@@ -168,11 +173,16 @@ def read(domain: etree._Element) -> Metadata | None:
     if not names.is_file_name(domain.findtext("name", "")):
         install = None
     disks = root.iterfind("{*}disk")
-    volumes = ((e.get("pool", ""), e.get("name", "")) for e in root.iterfind("{*}volume"))
+    volumes = (
+        (e.get("pool", ""), e.get("name", ""), e.get("pending") or "no")
+        for e in root.iterfind("{*}volume")
+    )
     return Metadata(
         created=_time(root, "created") or "",
         complete=root.get("complete") != "no",
-        volumes=tuple(OwnedVolume(pool, name) for pool, name in _sane(volumes)),
+        volumes=tuple(
+            OwnedVolume(pool, name, word == "yes") for pool, name, word in _sane(volumes)
+        ),
         paths=tuple(path for (path,) in _sane((e.get("path", ""),) for e in disks)),
         install=_read_install(install) if install is not None else None,
         uuid=root.get("uuid"),

@@ -50,6 +50,8 @@ def test_hosts_networks_bridges_and_pools(hosts: None) -> None:
     assert complete("shctl networks show vlan1") == ["vlan10"]
     assert complete("shctl networks create x --bridge b") == ["br0"]
     assert complete("shctl hosts create x --pool s") == ["shctl"]
+    assert complete("shctl hosts disks remove tab-a ") == ["sda"]
+    assert complete("shctl hosts disks resize missing s") == []
 
 
 @pytest.mark.hypervisor

@@ -50,7 +50,7 @@ class CommandLine:
             words += ["--no-autostart"]
         end = ["--", *names] if names else []
         # REST asks for no confirmation.
-        words += ["--yes"] if command.endswith(" delete") else []
+        words += ["--yes"] if command.endswith((" delete", " disks remove")) else []
         done = run("-o", "json", *command.split(), *words, *end)
         if done.code == 0:
             return Answer(json.loads(done.out) if done.out else None)
@@ -76,6 +76,11 @@ class Rest:
         "hosts create": "POST /hosts/{}",
         "hosts set": "PATCH /hosts/{}",
         "hosts delete": "DELETE /hosts/{}",
+        "hosts disks list": "GET /hosts/{}/disks",
+        "hosts disks show": "GET /hosts/{}/disks/{}",
+        "hosts disks add": "POST /hosts/{}/disks",
+        "hosts disks resize": "PATCH /hosts/{}/disks/{}",
+        "hosts disks remove": "DELETE /hosts/{}/disks/{}",
         "hosts start": "PUT /hosts/{}/start",
         "hosts stop": "PUT /hosts/{}/stop",
         "hosts reboot": "PUT /hosts/{}/reboot",

@@ -318,9 +318,12 @@ def routed() -> Iterator[tuple[Route, list[click.Parameter]]]:
 
 def leaves(path: str, command: click.Command) -> list[str]:
     """Return the paths of the commands below a group, or that of the command itself."""
-    members: dict[str, click.Command] = getattr(command, "commands", {})
-    below = [leaves(f"{path} {name}", member) for name, member in members.items()]
-    return list(chain(*below)) or [path]
+    if not isinstance(command, click.Group):
+        return [path]
+    ctx = click.Context(command)
+    members = {name: command.get_command(ctx, name) for name in command.list_commands(ctx)}
+    below = [leaves(f"{path} {name}", member) for name, member in members.items() if member]
+    return list(chain(*below))
 
 
 def test_every_command_has_a_route_or_is_for_terminals() -> None:

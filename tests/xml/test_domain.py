@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
+from shctl.common import names
 from shctl.common.states import Phase
 from shctl.xml import domain
 from shctl.xml.disk_device import Ceph, Source
@@ -93,7 +94,10 @@ def test_libvirt_accepts_it_and_reads_the_same(name: str) -> None:
 def test_read_returns_what_build_wrote() -> None:
     info = domain.read(domain.build(SPECS["host-large"]))
     assert (info.cpus, info.firmware) == (4, "uefi")
-    assert info.disks == (DiskRow("sda", "/v/web1-sda"), DiskRow("sdb", "/dev/vg/web1-sdb"))
+    assert info.disks == tuple(
+        DiskRow(target, path, format="raw", serial=names.serial("web1", target))
+        for target, path in [("sda", "/v/web1-sda"), ("sdb", "/dev/vg/web1-sdb")]
+    )
     assert [row.network for row in info.interfaces] == ["vlan10", "vlan20"]
     assert info.console == BASE.console
     assert info.metadata == SPECS["host-large"].metadata

@@ -33,6 +33,14 @@ def test_round_trip(data: Metadata) -> None:
     assert metadata.read(in_domain(metadata.build(data))) == data
 
 
+def test_a_pending_volume() -> None:
+    """It is equal to the same volume without the mark."""
+    data = Metadata(TIME, volumes=(OwnedVolume("p", "a-sda"), OwnedVolume("p", "a-sdb", True)))
+    again = metadata.read(in_domain(metadata.build(data)))
+    assert again == data
+    assert [volume.pending for volume in again.volumes] == [False, True]
+
+
 @given(TEXT, TEXT, TEXT, st.booleans())
 def test_round_trip_of_any_text(pool: str, name: str, path: str, complete: bool) -> None:
     data = Metadata(TIME, complete, (OwnedVolume(pool, name),), (path,))

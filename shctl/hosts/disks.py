@@ -1,0 +1,67 @@
+"""List, add, resize and remove disks of hosts."""
+
+from __future__ import annotations
+
+from shctl.common.errors import NotFound
+from shctl.common.model import ChangedDisk, ChangePlan, Disk, RemovedDisk
+from shctl.hosts import change, details
+from shctl.hosts.disk_adding import plan_adding
+from shctl.hosts.disk_removal import plan_removal
+from shctl.hosts.disk_resizing import plan_resizing
+from shctl.hypervisor.connection import Hypervisor
+
+
+def show(hypervisor: Hypervisor, name: str, target: str) -> Disk:
+    """Return a disk of a host; raise NotFound."""
+    disks = details.show(hypervisor, name).disks
+    if found := next((disk for disk in disks if disk.name == target), None):
+        return found
+    known = ", ".join(disk.name for disk in disks) or "none"
+    raise NotFound(f"host {name!r} has no disk {target!r}; its disks are: {known}")
+
+
+def add(hypervisor: Hypervisor, name: str, size: int, pool: str) -> ChangedDisk:
+    """Add a disk of `size` GiB to a host, and to its running QEMU if there is one.
+
+    After a failure nothing of the disk is left. Raises NotFound, InvalidInput for a pool that
+    cannot be used, NoSpace, Conflict, or TimedOut if QEMU hangs.
+    """
+    return change.apply(hypervisor, name, lambda s: plan_adding(hypervisor, s, size, pool)).result
+
+
+def preview_adding(hypervisor: Hypervisor, name: str, size: int, pool: str) -> ChangePlan:
+    """Return the steps of add(); change nothing."""
+    return change.preview(hypervisor, name, lambda s: plan_adding(hypervisor, s, size, pool))
+
+
+def resize(hypervisor: Hypervisor, name: str, target: str, size: int) -> ChangedDisk:
+    """Enlarge a disk that a host owns to `size` GiB, also while the host runs.
+
+    Raises NotFound, InvalidInput for a smaller size, NoSpace, Conflict, or TimedOut.
+    """
+    return change.apply(
+        hypervisor, name, lambda s: plan_resizing(hypervisor, s, target, size)
+    ).result
+
+
+def preview_resizing(hypervisor: Hypervisor, name: str, target: str, size: int) -> ChangePlan:
+    """Return the steps of resize(); change nothing."""
+    return change.preview(hypervisor, name, lambda s: plan_resizing(hypervisor, s, target, size))
+
+
+def remove(hypervisor: Hypervisor, name: str, target: str, *, keep: bool) -> RemovedDisk:
+    """Remove a disk from a host, and delete its image if the host owns it, unless `keep` is set.
+
+    Raises NotFound, TimedOut, or Conflict if something else uses the image or the guest does not
+    release the disk; then nothing has changed.
+    """
+    return change.apply(
+        hypervisor, name, lambda s: plan_removal(hypervisor, s, target, keep=keep)
+    ).result
+
+
+def preview_removal(hypervisor: Hypervisor, name: str, target: str, *, keep: bool) -> ChangePlan:
+    """Return the steps of remove(); change nothing."""
+    return change.preview(
+        hypervisor, name, lambda s: plan_removal(hypervisor, s, target, keep=keep)
+    )
