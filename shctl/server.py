@@ -27,7 +27,10 @@ DISKS = f"{HOST}/disks"
 READ, CHANGE, CREATE = 8, 60, 900
 WAIT = 300  # the maximum of a parameter `timeout`
 ROUTES = (
-    Route("GET", "/hosts", "hosts list", 200, "read", READ, cpu_bound=True, limit="read"),
+    Route(
+        "GET", "/hosts", "hosts list", 200, "read", READ, cpu_bound=True, limit="read",
+        renamed={"pattern": "patterns", "state": "states"},
+    ),
     Route("GET", HOST, "hosts show", 200, "read", READ, limit="read"),
     Route("POST", HOST, "hosts create", 201, "admin", CREATE, failures=(502,), limit="create"),
     Route("PATCH", HOST, "hosts set", 200, "admin", CHANGE),

@@ -204,8 +204,9 @@ def test_list_of_hosts_imports_only_its_own_modules() -> None:
     found = modules_after("--connect", "test:///default", "hosts", "list")
     assert own_modules(found) == {
         *CLI, "commands.batch", "commands.confirmation", "commands.hosts",
-        "commands.host_creation", "common.debug_log", "common.defaults", "common.output",
-        "common.rows",
+        "commands.host_creation", "commands.host_list", "common.debug_log", "common.defaults",
+        "common.layout", "common.output", "common.rows", "hosts", "hosts.arp", "hosts.listing",
+        "hypervisor.stored_xml", "networks", "networks.listing", "xml", "xml.summary",
         "common.states", "common.timeout", "hypervisor", "hypervisor.binding",
         "hypervisor.connection", "hypervisor.domain", "hypervisor.network", "hypervisor.pools",
         "hypervisor.reconnecting", "hypervisor.state_names",

@@ -115,7 +115,7 @@ def _report_interrupt(session: Session) -> int:
 def _render(data: Any, session: Session) -> str:
     from shctl.common.output import render
 
-    return render(data, session.output)
+    return render(data, session.output, streams.width())
 
 
 @click.group(
@@ -162,8 +162,15 @@ def root(
     if config:
         raise config
     session.local = True
+    session.note = lambda text: _note(text, session)
     if sys.stderr.isatty():
         _use_terminal(session)
+
+
+def _note(text: str, session: Session) -> None:
+    """Print a remark for people on stderr."""
+    if session.output == "table":
+        click.echo(text, err=True)
 
 
 def _use_terminal(session: Session) -> None:
@@ -201,6 +208,11 @@ def _print(session: Session, data: Any) -> None:
         return
     if isinstance(data, bytes):
         streams.write_bytes(data)
+        return
+    if hasattr(data, "wake"):
+        from shctl.cli import watch
+
+        watch.show(data, session)
         return
     if isinstance(data, Iterator) and session.output != "json":
         for piece in data:

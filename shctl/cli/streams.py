@@ -53,6 +53,15 @@ def is_dumb() -> bool:
     return os.environ.get("TERM", "dumb") in ("", "dumb", "unknown")
 
 
+def width() -> int | None:
+    """Return the width of the terminal that standard output is, None if it is none."""
+    try:
+        columns = os.get_terminal_size(1).columns
+    except OSError:
+        return None
+    return columns or None  # a serial line may say 0
+
+
 def use_colour() -> bool:
     """Return whether a terminal may get colours (https://no-color.org)."""
     return not os.environ.get("NO_COLOR") and not is_dumb()

@@ -26,4 +26,7 @@ def doctor(session: Session, fix: bool = False) -> list[Finding]:
     """
     from shctl.doctor import examine
 
-    return examine(session.hypervisor, fix=fix)
+    found = examine(session.hypervisor, fix=fix)
+    if not found:
+        session.note("no problems found")
+    return found

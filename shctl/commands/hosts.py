@@ -16,6 +16,7 @@ from shctl.commands.base import (
 from shctl.commands.batch import check_each, for_each
 from shctl.commands.confirmation import confirmed, count
 from shctl.commands.host_creation import MAX_CPUS, MAX_MEMORY, create_host
+from shctl.commands.host_list import list_hosts
 from shctl.commands.session import Session
 from shctl.commands.types import HOST, Duration, Number
 from shctl.common import defaults
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shctl.common.model import Changed, ChangePlan, DeletionPlan, HostDetail, Outcome
-    from shctl.common.rows import Host
     from shctl.hosts.vnc import VncAddress
 
 HOSTS = click.argument("names", type=HOST, nargs=-1, required=True, metavar="NAME...")
@@ -36,11 +36,7 @@ def hosts() -> None:
     """Create, start, stop, watch and delete hosts."""
 
 
-@hosts.command("list", examples=["shctl hosts list", "shctl -o name hosts list"])
-@click.pass_obj
-def list_hosts(session: Session) -> list[Host]:
-    """List all hosts on the hypervisor, including those that shctl does not manage."""
-    return session.hypervisor.hosts()
+hosts.add_command(list_hosts)
 
 
 @hosts.command("show", examples=["shctl hosts show web1", "shctl -o json hosts show web1"])

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.commands.base import Group
+from shctl.commands.base import Group, LocalCommand
 from shctl.commands.batch import check_each, for_each
 from shctl.commands.confirmation import confirmed, count
 from shctl.commands.session import Session
-from shctl.commands.types import BRIDGE, NETWORK, NEW_NETWORK, Number
+from shctl.commands.types import BRIDGE, NETWORK, NEW_NETWORK, TAG, ColumnList
+from shctl.common.rows import NETWORK_COLUMNS
 
 if TYPE_CHECKING:
     from shctl.common.model import NetworkDetail, Outcome
-    from shctl.common.rows import Network
-
-TAG = Number(1, 4094)  # IEEE 802.1Q reserves 0 and 4095
+    from shctl.common.rows import NetworkRow
+    from shctl.networks.mapping import BridgeMap
 
 
 @click.group(cls=Group)
@@ -24,11 +24,44 @@ def networks() -> None:
     """Create, show and remove VLAN networks."""
 
 
-@networks.command("list", examples=["shctl networks list", "shctl -o name networks list"])
+@networks.command(
+    "list",
+    examples=["shctl networks list", "shctl -o json networks list --columns all"],
+)
+@click.option(
+    "--columns",
+    type=ColumnList(NETWORK_COLUMNS),
+    metavar="LIST",
+    help="Columns to show, joined by commas, or all.",
+)
 @click.pass_obj
-def list_networks(session: Session) -> list[Network]:
-    """List all networks on the hypervisor."""
-    return session.hypervisor.networks()
+def list_networks(session: Session, columns: tuple[str, ...] | None) -> list[NetworkRow]:
+    """List all networks on the hypervisor.
+
+    Columns are name, state, autostart, persistent, bridge, vlan, trunk and hosts: those with an
+    interface on the network. JSON has the first four unless columns are given.
+    """
+    from shctl.networks import listing
+
+    shown = columns or (listing.TABLE if session.shows_table else listing.SHORT)
+    found = listing.list_networks(session.hypervisor, shown)
+    if not found:
+        session.note("no networks; 'shctl networks create' makes one")
+    return found
+
+
+@networks.command(
+    "map", cls=LocalCommand, examples=["shctl networks map", "shctl -o json networks map"]
+)
+@click.pass_obj
+def map_networks(session: Session) -> list[BridgeMap]:
+    """Draw bridges, the networks on them with their VLANs, and the hosts on these."""
+    from shctl.networks.mapping import draw
+
+    found = draw(session.hypervisor)
+    if not found:
+        session.note("no bridges and no networks")
+    return found
 
 
 @networks.command("show", examples=["shctl networks show vlan10"])

@@ -16,6 +16,7 @@ class Session:
     """One call of shctl; commands get it with click's pass_obj.
 
     ask: asks the user a yes-or-no question; None without a terminal.
+    note: called with a remark for the user, such as that a list is empty.
     progress: called with a download's name, the bytes received and the size in bytes.
     local: the caller is a local user, who may name files on this machine.
     kept: --if-not-exists found the object, so nothing was created.
@@ -33,6 +34,7 @@ class Session:
         self.undo_unprinted: Callable[[], str] | None = None
         self.ask: Callable[[str], bool] | None = None
         self.progress: Callable[[str, int, int | None], None] = _no_progress
+        self.note: Callable[[str], None] = _no_note
 
     @cached_property
     def hypervisor(self) -> Hypervisor:
@@ -40,6 +42,11 @@ class Session:
         from shctl.hypervisor.connection import Hypervisor
 
         return Hypervisor(self.uri)
+
+    @property
+    def shows_table(self) -> bool:
+        """Return whether a person reads the result as a table."""
+        return self.local and self.output == "table"
 
     def note_kept(self) -> None:
         """Record that the object to create already exists."""
@@ -50,6 +57,10 @@ class Session:
         # cached_property stores its value there; the attribute itself would load libvirt.
         if "hypervisor" in self.__dict__:
             self.hypervisor.close()
+
+
+def _no_note(_text: str) -> None:
+    pass
 
 
 def _no_progress(_name: str, _done: int, _size: int | None) -> None:

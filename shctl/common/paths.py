@@ -96,20 +96,22 @@ def nvram() -> Path:
     return _path("/var/lib/libvirt/qemu/nvram")
 
 
-def stored_hosts() -> Path:
+def stored_hosts() -> str:
     """Return the directory where libvirt stores the XML of persistent hosts.
+
+    A string, since lists read it.
 
     From virDomainConfigFile in libvirt's src/conf/domain_conf.c.
     """
-    return _path("/etc/libvirt/qemu")
+    return f"{_Root.directory}/etc/libvirt/qemu"
 
 
-def running_hosts() -> Path:
-    """Return the directory where libvirt keeps the XML of running hosts.
+def running_hosts() -> str:
+    """Return the directory where libvirt keeps the XML of running hosts, as a string.
 
     From virDomainObjSave in libvirt's src/conf/domain_conf.c.
     """
-    return _path("/run/libvirt/qemu")
+    return f"{_Root.directory}/run/libvirt/qemu"
 
 
 def network_namespaces() -> Path:

@@ -4,12 +4,20 @@ Not in shctl.common.model, which takes 8 ms to import, and not dataclasses, whic
 to the 50 ms of a list.
 """
 
+HOST_COLUMNS = (
+    "id", "name", "state", "install", "memory", "cpus", "vlans", "networks", "addresses", "created",
+    "age", "managed", "autostart",
+)  # fmt: skip
+NETWORK_COLUMNS = (
+    "name", "state", "autostart", "persistent", "bridge", "vlan", "trunk", "hosts",
+)  # fmt: skip
+
 
 class Host:
     """A row of the list of hosts; `state` is one of virsh's states."""
 
     __slots__ = ("id", "name", "state")
-    columns = ("name", "state", "id")
+    columns: tuple[str, ...] = ("name", "state", "id")
 
     def __init__(self, id: str, name: str, state: str) -> None:
         self.id = id
@@ -17,14 +25,99 @@ class Host:
         self.state = state
 
 
+class HostRow:
+    """A row of the list of hosts with the columns that were asked for.
+
+    `memory` in MiB, `created` in RFC 3339 format, `age` in seconds since then; `install` is the
+    state of the installation, null without one. `vlans` are the tags of all interfaces, `networks`
+    their names.
+    """
+
+    __slots__ = (*HOST_COLUMNS, "shown")
+    required = ()
+
+    def __init__(
+        self,
+        id: str,
+        name: str,
+        state: str,
+        install: str | None = None,
+        memory: int | None = None,
+        cpus: int | None = None,
+        vlans: tuple[int, ...] = (),
+        networks: tuple[str, ...] = (),
+        addresses: tuple[str, ...] = (),
+        created: str | None = None,
+        age: int | None = None,
+        managed: bool = False,
+        autostart: bool = False,
+    ) -> None:
+        self.id = id
+        self.name = name
+        self.state = state
+        self.install = install
+        self.memory = memory
+        self.cpus = cpus
+        self.vlans = vlans
+        self.networks = networks
+        self.addresses = addresses
+        self.created = created
+        self.age = age
+        self.managed = managed
+        self.autostart = autostart
+        self.shown: tuple[str, ...] = HOST_COLUMNS
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns of a table."""
+        return self.shown
+
+
 class Network:
     """A row of the list of networks; `autostart` and `persistent` are "yes" or "no"."""
 
     __slots__ = ("name", "state", "autostart", "persistent")  # noqa: RUF023 - as JSON has them
-    columns = __slots__
+    columns: tuple[str, ...] = __slots__
 
     def __init__(self, name: str, state: str, autostart: str, persistent: str) -> None:
         self.name = name
         self.state = state
         self.autostart = autostart
         self.persistent = persistent
+
+
+class NetworkRow:
+    """A row of the list of networks with the columns that were asked for.
+
+    `vlan` is the tag of its access ports, or the native tag of trunks; `hosts` have an interface
+    on it.
+    """
+
+    __slots__ = (*NETWORK_COLUMNS, "shown")
+    required = ()
+
+    def __init__(
+        self,
+        name: str,
+        state: str,
+        autostart: str,
+        persistent: str,
+        bridge: str | None = None,
+        vlan: int | None = None,
+        trunk: tuple[int, ...] = (),
+        hosts: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.state = state
+        self.autostart = autostart
+        self.persistent = persistent
+        self.bridge = bridge
+        self.vlan = vlan
+        self.trunk = trunk
+        self.hosts = hosts
+        self.shown: tuple[str, ...] = NETWORK_COLUMNS
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns of a table."""
+        return self.shown

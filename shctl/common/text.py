@@ -1,4 +1,6 @@
-"""Make text from guests, trees, other tools and clients safe to display on a terminal."""
+"""Make text from guests, trees, other tools and clients safe to display; sort names."""
+
+import re
 
 REPLACEMENT = 0xFFFD  # U+FFFD REPLACEMENT CHARACTER
 
@@ -27,3 +29,9 @@ def clean(text: str) -> str:
 def clean_lines(text: str) -> str:
     """Return text of several lines as clean does; line feeds and tabs stay."""
     return text.translate(_LINES)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a sort key by which web2 comes before web10."""
+    parts = re.split("([0-9]{1,18})", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -3,10 +3,8 @@
 libvirt could read it too, but libvirt 9.0 fails ("wrong nlmsg len").
 """
 
-from pathlib import Path
-
 # Not /proc/net/arp: that path is missing for a service with ProcSubset=pid.
-TABLE = Path("/proc/self/net/arp")
+TABLE = "/proc/self/net/arp"
 _COMPLETE = 0x2  # ATF_COM in linux/if_arp.h: the address was resolved
 
 
@@ -14,7 +12,8 @@ def addresses() -> dict[str, tuple[str, ...]]:
     """Return IPv4 addresses by MAC address."""
     found: dict[str, tuple[str, ...]] = {}
     try:
-        lines = TABLE.read_text().splitlines()[1:]
+        with open(TABLE, encoding="ascii") as table:  # noqa: PTH123 - importing pathlib is slow
+            lines = table.read().splitlines()[1:]
     except FileNotFoundError:  # a kernel without IPv4
         return found
     for line in lines:

@@ -53,9 +53,9 @@ def _may_log_while_hung(host: str, file: str) -> bool:
     """
     try:
         name = f"{names.file_name(host)}.xml"
-        contents = [_read_xml(paths.running_hosts() / name)]
+        contents = [_read_xml(Path(paths.running_hosts(), name))]
         with suppress(FileNotFoundError):  # a transient host is not stored
-            contents.append(_read_xml(paths.stored_hosts() / name))
+            contents.append(_read_xml(Path(paths.stored_hosts(), name)))
     except (OSError, InvalidInput):
         return True
     return any(len(content) > _MAX_XML or file.encode() in content for content in contents)

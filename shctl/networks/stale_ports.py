@@ -36,7 +36,7 @@ def inactive_hosts() -> set[str]:
     return _readable(paths.stored_hosts()) - running
 
 
-def _readable(directory: Path) -> set[str]:
+def _readable(directory: str) -> set[str]:
     found = set()
     with suppress(OSError):
         for file in _files(directory):
@@ -45,7 +45,7 @@ def _readable(directory: Path) -> set[str]:
     return found
 
 
-def _files(directory: Path) -> Iterator[Path]:
+def _files(directory: str) -> Iterator[Path]:
     """Yield the XML files in a directory, none if it does not exist; raise OSError."""
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:

@@ -10,6 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import click
 
 from shctl import __version__
+from shctl.commands.updates import Updates
 from shctl.common import model, rows, status
 from shctl.rest import examples, parameters
 from shctl.rest.access import PUBLIC
@@ -190,7 +191,7 @@ def _query(route: Route, name: str, param: click.Parameter, keys: Mapping[str, s
 
 def _returned(command: click.Command) -> Any:
     """Return a command's return type; its module imports it for type checkers only."""
-    names = {**vars(model), **vars(rows), **vars(status), "Iterator": Iterator}
+    names = {**vars(model), **vars(rows), **vars(status), "Iterator": Iterator, "Updates": Updates}
     annotation = getattr(command.callback, "__annotations__", {}).get("return")
     holder = types.SimpleNamespace(__annotations__={"return": annotation})
     return get_type_hints(holder, globalns=names)["return"]

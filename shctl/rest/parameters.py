@@ -97,10 +97,19 @@ def schema(param: click.Parameter) -> Schema:
     if isinstance(param.type, NamedText):
         part = _CONTENT if isinstance(param.type, NamedContent) else _TEXT
         return {"type": "object", "additionalProperties": part, "maxProperties": MAX_VALUES}
-    if not param.multiple:
+    if not _is_list(param):
         return _scalar(param.type)
     least = {"minItems": 1} if param.required else {}
     return {"type": "array", "items": _scalar(param.type), "maxItems": MAX_VALUES, **least}
+
+
+def lists(params: Mapping[str, click.Parameter]) -> set[str]:
+    """Return the names of the parameters that have several values."""
+    return {name for name, param in params.items() if _is_list(param)}
+
+
+def _is_list(param: click.Parameter) -> bool:
+    return param.multiple or param.nargs == -1
 
 
 def _scalar(kind: click.ParamType) -> Schema:
@@ -163,7 +172,16 @@ def _kind(value: Any) -> str:
     return _ARTICLES.get(found, f"a {found}")
 
 
-def from_text(field: str, text: str, schema: Schema) -> Any:
+def from_query(field: str, value: str | list[str], schema: Schema) -> Any:
+    """Return the value of a parameter in a query; each text must be written as in JSON."""
+    if isinstance(value, str):
+        return _from_text(field, value, schema)
+    parts = [_from_text(field, text, schema["items"]) for text in value]
+    check(field, parts, {"type": "array", "items": {"type": ["string", "number", "boolean"]}})
+    return parts
+
+
+def _from_text(field: str, text: str, schema: Schema) -> Any:
     """Return the value of a text in a query, which must be written as in JSON."""
     if schema["type"] == "boolean":
         if text not in ("true", "false"):
@@ -190,7 +208,7 @@ def argv_words(param: click.Parameter, value: Any) -> Iterable[str]:
     Option and value are one word, so that a value that starts with -- is no option.
     """
     if isinstance(param, click.Argument):
-        return [_text(value)]
+        return [_text(part) for part in (value if isinstance(value, list) else [value])]
     if isinstance(value, bool):
         return (param.opts if value else param.secondary_opts)[:1]
     if isinstance(value, dict):

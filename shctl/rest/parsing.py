@@ -4,6 +4,7 @@ Every function raises InvalidInput, with the field where there is one.
 """
 
 import json
+from collections.abc import Collection
 from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
@@ -88,18 +89,21 @@ def printable(text: str) -> str:
     return clean(text[:80])
 
 
-def read_query(query: str) -> dict[str, str]:
-    """Return the parameters of a query string."""
-    found: dict[str, str] = {}
+def read_query(query: str, lists: Collection[str] = ()) -> dict[str, str | list[str]]:
+    """Return the parameters of a query string; those in `lists` may occur several times."""
+    found: dict[str, str | list[str]] = {}
     for part in query.split("&") if query else ():
         # Not parse_qsl, which drops parameters without a value and decodes with replacements.
         name, sign, value = (_decoded(text) for text in part.partition("="))
         if not sign or not name:
             raise InvalidInput(f"{printable(part)!r} in the query is not NAME=VALUE")
-        if name in found:
-            raise InvalidInput(f"{printable(name)}: must not occur twice", field=printable(name))
         _check_texts([name, value], name)
-        found[name] = value
+        if name in lists:
+            found[name] = [*found.get(name, []), value]
+        elif name in found:
+            raise InvalidInput(f"{printable(name)}: must not occur twice", field=printable(name))
+        else:
+            found[name] = value
     return found
 
 

@@ -173,10 +173,10 @@ def read_parameters(
     if not in_query:
         _check_none(query, "the query", "pass parameters in the body")
     given: dict[str, Any] = {
-        field: parameters.from_text(
-            field, text, parameters.schema(parameters.find(field, in_query))
+        field: parameters.from_query(
+            field, value, parameters.schema(parameters.find(field, in_query))
         )
-        for field, text in parsing.read_query(query).items()
+        for field, value in parsing.read_query(query, parameters.lists(in_query)).items()
     }
     return given | _read_body(route, in_body, content_type, body)
 

@@ -40,11 +40,11 @@ def _object(kind: Any, schemas: dict[str, Schema]) -> Schema:
     if name not in schemas:
         # From __init__, because the classes in common/rows.py have no annotations themselves.
         hints = get_type_hints(kind.__init__)
-        fields = list(kind.__slots__)
+        fields = [name for name in kind.__slots__ if name in hints]
         schemas[name] = {
             "type": "object",
             "description": inspect.cleandoc(kind.__doc__ or ""),
             "properties": {field: schema_of(hints[field], schemas) for field in fields},
-            "required": fields,
+            "required": list(getattr(kind, "required", fields)),
         }
     return {"$ref": f"#/components/schemas/{name}"}

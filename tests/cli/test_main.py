@@ -134,7 +134,7 @@ MISTAKES = {
     "hosts lsit": "did you mean 'list'?",
     "hosst list": "did you mean 'hosts'?",
     "networks crate x": "did you mean 'create'?",
-    "hosts list extra": "unexpected extra argument",
+    "networks list extra": "unexpected extra argument",
     "hosts show": "Missing argument 'NAME'",
     "hosts create a --disk 1 --network n": "Missing option '--memory'",
     "hosts create a --memory 64 --network n": "Missing option '--disk'",

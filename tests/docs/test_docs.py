@@ -24,7 +24,7 @@ SOCKET = Path("/run/shctl/shctl.sock")
 TOKENS = Path("/var/lib/shctl/tokens.json")
 PATIENCE = 120  # seconds
 # UUIDs, times and MAC addresses differ in each run.
-CHANGING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\dT[\d:]+Z")
+CHANGING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\dT[\d:]+Z|(?<= )\d+s$", re.M)
 
 
 class Block(NamedTuple):

@@ -44,6 +44,8 @@ class CommandLine:
 
     def run(self, command: str, /, *names: str, **given: Any) -> Answer:
         """Run a process."""
+        patterns = given.pop("pattern", [])
+        names = (*names, *(patterns if isinstance(patterns, list) else [patterns]))
         words = [word for key, value in given.items() for word in self._words(key, value)]
         # False means the option's opposite, where the command has one.
         if command == "hosts set" and given.get("autostart") is False:
@@ -106,7 +108,7 @@ class Rest:
             path += "?dry_run=true" if given.pop("dry_run", False) else ""
             body = given
         elif given:
-            path += "?" + urlencode({key: _text(value) for key, value in given.items()})
+            path += "?" + urlencode({key: _text(value) for key, value in given.items()}, doseq=True)
         reply = self._client.ask(method, path, body)
         if reply.status >= 400:
             assert reply.is_problem
@@ -116,5 +118,7 @@ class Rest:
         return Answer(reply.json if reply.body else None)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_text(part) for part in value]
     return json.dumps(value) if isinstance(value, bool) else str(value)

@@ -69,7 +69,7 @@ def test_argv_words(param: click.Parameter, value: object, words: list[str]) -> 
 @pytest.mark.parametrize("text", [" 1", "1_0", "0x1", "1e3", "", "\u0661", "9" * 19])
 def test_numbers_in_a_query_are_written_as_in_json(text: str) -> None:
     with pytest.raises(InvalidInput, match="memory: must be a number"):
-        parameters.from_text("memory", text, parameters.schema(MEMORY))
+        parameters.from_query("memory", text, parameters.schema(MEMORY))
 
 
 def test_messages_name_json_keys() -> None:
