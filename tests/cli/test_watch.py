@@ -27,20 +27,20 @@ def delete(*names: str) -> None:
 
 
 def test_pipe(watched: None) -> None:
-    process = subprocess.Popen(
-        [*WATCH[:3], "-o", "json", *WATCH[3:]], env=environment(), stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout
-    assert [row["state"] for row in json.loads(process.stdout.readline())] == ["shut off"]
-    # By another program.
-    call("virsh", "start", "w1")
-    assert [row["state"] for row in json.loads(process.stdout.readline())] == ["running"]
-    delete("w1")
-    while rows := json.loads(process.stdout.readline()):
-        assert rows[0]["name"] == "w1"
-    process.send_signal(signal.SIGINT)
-    assert process.wait(HANG) == 0
+    argv = [*WATCH[:3], "-o", "json", *WATCH[3:]]
+    with subprocess.Popen(
+        argv, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert [row["state"] for row in json.loads(process.stdout.readline())] == ["shut off"]
+        # By another program.
+        call("virsh", "start", "w1")
+        assert [row["state"] for row in json.loads(process.stdout.readline())] == ["running"]
+        delete("w1")
+        while rows := json.loads(process.stdout.readline()):
+            assert rows[0]["name"] == "w1"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(HANG) == 0
 
 
 class Screen:
