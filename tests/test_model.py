@@ -50,6 +50,7 @@ class Host:
     stored: Hardware = field(default_factory=Hardware)
     running: Hardware = field(default_factory=Hardware)
     autostart: bool = False
+    disks: dict[str, int] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -104,7 +105,7 @@ class Machine:
         code = self.expected_creation(name, network)
         self.run(creation(name, network, start), code)
         if not code:
-            self.hosts[name] = Host("running" if start else "shut off", network=network)
+            self.hosts[name] = created(network, start)
 
     def define_foreign(self, name: str) -> None:
         if name not in self.hosts:
@@ -148,6 +149,47 @@ class Machine:
             assert ("autostart" in changed) == (host.autostart != autostart)
             host.stored, host.autostart = replace(host.stored, memory=memory), autostart
             host.set_cpus(cpus)
+
+    def is_adopted(self, name: str) -> bool:
+        """Return whether a host is one of another program, whose devices are not modelled."""
+        host = self.hosts.get(name)
+        return host is not None and host.managed and not host.network
+
+    def add_disk(self, name: str, size: int) -> None:
+        """Add a disk with the first free name, also while the host runs."""
+        if self.is_adopted(name):
+            return
+        added = self.run(f"hosts disks add {name} --size {size}", self.expected_change(name))
+        if added:
+            free = next(f"sd{x}" for x in "abcdefgh" if f"sd{x}" not in self.hosts[name].disks)
+            applied = "now" if self.hosts[name].active else "next start"
+            assert (added["name"], added["applied"]) == (free, applied)
+            self.hosts[name].disks[free] = size
+
+    def expected_disk(self, name: str, disk: str) -> int:
+        code = self.expected_change(name)
+        return code or (0 if disk in self.hosts[name].disks else 3)
+
+    def resize_disk(self, name: str, disk: str, size: int) -> None:
+        if self.is_adopted(name):
+            return
+        code = self.expected_disk(name, disk)
+        if not code and size < self.hosts[name].disks[disk]:
+            code = 2
+        self.run(f"hosts disks resize {name} {disk} --size {size}", code)
+        if not code:
+            self.hosts[name].disks[disk] = size
+
+    def remove_disk(self, name: str, disk: str) -> None:
+        """Remove a disk; the first one of a running host stays."""
+        if self.is_adopted(name):
+            return
+        code = self.expected_disk(name, disk)
+        if not code and self.hosts[name].active and disk == min(self.hosts[name].disks):
+            code = 4
+        self.run(f"hosts disks remove --yes {name} {disk}", code)
+        if not code:
+            del self.hosts[name].disks[disk]
 
     def kill_change(self, name: str, memory: int, point: int) -> None:
         """The definition is the old or the new one, and nothing is left behind."""
@@ -211,7 +253,7 @@ class Machine:
         self.run("doctor --fix")
         assert self.run("doctor") == []
         if not code and (not died or name in self.states()):
-            self.hosts[name] = Host("running" if start else "shut off", network=network)
+            self.hosts[name] = created(network, start)
 
     def kill_deletion(self, name: str, point: int) -> None:
         died = self.killer.run("hosts", "delete", "--yes", name, kill_at=point) == -signal.SIGKILL
@@ -237,6 +279,7 @@ class Machine:
             assert {key: shown[key] for key in asdict(hardware)} == asdict(hardware)
             assert {row["key"]: row["value"] for row in shown["pending"]} == host.pending()
             assert shown["autostart"] == host.autostart
+            assert {disk["name"]: disk["size"] for disk in shown["disks"]} == host.disks
 
     def check(self) -> None:
         """Compare the hypervisor with the model."""
@@ -261,6 +304,10 @@ class Machine:
             self.run(f"networks delete --yes {network}")
 
 
+def created(network: str, start: bool) -> Host:
+    return Host("running" if start else "shut off", network=network, disks={"sda": 1})
+
+
 def scrub() -> None:
     """Remove a failure's leftovers, or its repetition would fail for another reason."""
     verbs = ["hosts adopt {}", "hosts delete --yes {}"]
@@ -275,6 +322,7 @@ def creation(name: str, network: str, start: bool) -> str:
 
 
 STARTS = st.booleans()
+SIZES, DISKS = st.integers(1, 3), st.sampled_from(["sda", "sdb", "sdc"])
 MEMORY, CPUS = st.sampled_from([64, 80, 96]), st.integers(1, 3)
 # The operations and their parameters; hypothesis's state machines end most sequences early.
 ACTIONS = st.one_of(
@@ -286,6 +334,9 @@ ACTIONS = st.one_of(
     st.tuples(st.just(Machine.stop), HOSTS),
     st.tuples(st.just(Machine.reboot), HOSTS),
     st.tuples(st.just(Machine.set_values), HOSTS, MEMORY, CPUS, STARTS),
+    st.tuples(st.just(Machine.add_disk), HOSTS, SIZES),
+    st.tuples(st.just(Machine.resize_disk), HOSTS, DISKS, SIZES),
+    st.tuples(st.just(Machine.remove_disk), HOSTS, DISKS),
     st.tuples(st.just(Machine.kill_change), HOSTS, MEMORY, st.integers(1, 3)),
     st.tuples(st.just(Machine.delete), HOSTS),
     st.tuples(st.just(Machine.pause), HOSTS),
