@@ -23,6 +23,7 @@ from shctl.rest.route import Page, Route
 __all__ = ["PAGES", "ROUTES", "Options", "Server", "describe", "run"]
 HOST, NETWORK = "/hosts/<name>", "/networks/<name>"
 DISKS = f"{HOST}/disks"
+INTERFACES = f"{HOST}/interfaces"
 # Time limits in seconds. Changes may wait for locks and QEMU, creations for a tree's download.
 READ, CHANGE, CREATE = 8, 60, 900
 WAIT = 300  # the maximum of a parameter `timeout`
@@ -40,6 +41,13 @@ ROUTES = (
     Route("GET", f"{DISKS}/<disk>", "hosts disks show", 200, "read", READ, limit="read"),
     Route("PATCH", f"{DISKS}/<disk>", "hosts disks resize", 200, "admin", CHANGE),
     Route("DELETE", f"{DISKS}/<disk>", "hosts disks remove", 204, "admin", CHANGE),
+    Route("GET", INTERFACES, "hosts interfaces list", 200, "read", READ, limit="read"),
+    Route("POST", INTERFACES, "hosts interfaces add", 201, "admin", CHANGE),
+    Route(
+        "GET", f"{INTERFACES}/<index>", "hosts interfaces show", 200, "read", READ, limit="read"
+    ),
+    Route("PATCH", f"{INTERFACES}/<index>", "hosts interfaces set", 200, "admin", CHANGE),
+    Route("DELETE", f"{INTERFACES}/<index>", "hosts interfaces remove", 204, "admin", CHANGE),
     Route("PUT", f"{HOST}/start", "hosts start", 204, "power", CHANGE),
     Route(
         "PUT", f"{HOST}/stop", "hosts stop", 204, "power", WAIT + CHANGE, max_timeout=WAIT,

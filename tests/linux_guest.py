@@ -4,9 +4,11 @@ import lzma
 from functools import cache
 from pathlib import Path
 
+import libvirt
+
 from tests.guests import boot_sector
 from tests.installations import FROM_DISK, Trees
-from tests.support import ROOT
+from tests.support import ROOT, connected
 
 UNPACKED = ROOT / ".venv" / "linux"
 BUSYBOX = Path("/usr/bin/busybox")
@@ -43,12 +45,12 @@ def kernel() -> bytes:
 
 
 @cache
-def _initrd() -> bytes:
+def _initrd(script: str = "") -> bytes:
     modules = dict(filter(None, map(_module, MODULES)))
     files = {f"lib/{name}": content for name, content in modules.items()}
     files |= {"modules": " ".join(modules).encode(), "init": INIT.encode()}
     files |= {"busybox": BUSYBOX.read_bytes(), "sector": boot_sector(FROM_DISK)}
-    return archive(files)
+    return archive(files | ({"installer": script.encode()} if script else {}))
 
 
 def initrd(more: dict[str, bytes]) -> bytes:
@@ -83,3 +85,17 @@ def _entry(name: str, mode: int, content: bytes = b"") -> bytes:
     fields = (0, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, size, 0)
     head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
     return b"".join(part + b"\0" * (-len(part) % 4) for part in (head, content))
+
+
+def boot_stored(name: str, directory: Path, script: str) -> None:
+    """Have a host's stored definition boot this Linux, which runs a script.
+
+    Its kernel supports PCI hot-plug, which the test guests of a few hundred bytes do not.
+    """
+    for file, content in {"linux": kernel(), "initrd": _initrd(script)}.items():
+        (directory / file).write_bytes(content)
+    with connected() as connection:
+        xml = connection.lookupByName(name).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        boot = f"<kernel>{directory}/linux</kernel><initrd>{directory}/initrd</initrd>"
+        boot += "<cmdline>console=ttyS0 quiet</cmdline></os>"
+        connection.defineXML(xml.replace("</os>", boot))

@@ -59,6 +59,18 @@ def _disks(hypervisor: Hypervisor, host: str) -> list[str]:
     return [row.target for row in domain.read(hypervisor.domain(host).xml(stored=True)).disks]
 
 
+def interfaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the matching indexes of the interfaces of the host that was typed."""
+
+    def query(hypervisor: Hypervisor) -> list[str]:
+        from shctl.hosts.details import interface_indexes
+
+        found = interface_indexes(hypervisor.domain(str(ctx.params.get("name"))))
+        return [str(index) for index in sorted(found.values())]
+
+    return _names(ctx, param, incomplete, query)
+
+
 def tokens(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the matching tokens; none for users other than root."""
     from shctl.common import token_file

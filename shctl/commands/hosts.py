@@ -116,6 +116,21 @@ def disks() -> None:
     """List, add, resize and remove the disks of a host."""
 
 
+@hosts.group(
+    "interfaces",
+    cls=LazyGroup,
+    members={
+        "list": ("shctl.commands.interfaces:list_interfaces", "List the interfaces of a host."),
+        "show": ("shctl.commands.interfaces:show_interface", "Show an interface of a host."),
+        "add": ("shctl.commands.interfaces:add_interface", "Add an interface to a host."),
+        "set": ("shctl.commands.interfaces:set_interface", "Move an interface, or set its link."),
+        "remove": ("shctl.commands.interfaces:remove_interface", "Remove an interface."),
+    },
+)
+def interfaces() -> None:
+    """List, add, change and remove the network interfaces of a host."""
+
+
 @hosts.command("start", examples=["shctl hosts start web1 web2"])
 @HOSTS
 @click.pass_obj

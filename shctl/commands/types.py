@@ -227,9 +227,23 @@ class SortKey(click.ParamType):
         return [item(name) for name in self.known if name.startswith(incomplete)]
 
 
+class Index(Number):
+    """The index of an interface of the host that the argument before it names."""
+
+    def __init__(self) -> None:
+        super().__init__(0, names.MAX_INTERFACES - 1)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the indexes of the host's interfaces."""
+        return [item(index) for index in completion.interfaces(ctx, param, incomplete)]
+
+
 NEW_HOST = CheckedName("host", names.check_host)
 NEW_NETWORK = CheckedName("network", names.check_network)
 # Other programs give names that shctl would not; their objects can be listed and used.
+INDEX = Index()
 HOST = CheckedName("host", names.check_text, completion.hosts)
 NETWORK = CheckedName("network", names.check_text, completion.networks)
 DISK = CheckedName("disk", names.check_text, completion.disks)

@@ -20,15 +20,22 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A network interface of a host; `port` is the Open vSwitch port while the host runs."""
+    """A network interface of a host; `port` is the Open vSwitch port while the host runs.
 
-    columns: ClassVar[tuple[str, ...]] = ("network", "mac", "vlan", "trunk", "port", "addresses")
+    `index` identifies it in commands; `link` is up, or down: the guest sees no carrier.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "index", "network", "mac", "vlan", "trunk", "port", "link", "addresses",
+    )  # fmt: skip
     network: str | None
     mac: str
     vlan: int | None
     trunk: tuple[int, ...]
     port: str | None
     addresses: tuple[str, ...]
+    index: int
+    link: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,32 @@ class Change:
     key: str
     value: str | int | bool | None
     applied: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddedInterface(Part):
+    """An interface that was added to a host; `applied` as in a Change."""
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "index", "network", "mac", "vlan", "trunk", "link", "applied",
+    )  # fmt: skip
+    index: int
+    network: str
+    mac: str
+    vlan: int | None
+    trunk: tuple[int, ...]
+    link: str
+    applied: str
+
+    @property
+    def key(self) -> str:
+        """Return the index."""
+        return str(self.index)
+
+    @property
+    def name(self) -> str:
+        """Return what `-o name` prints."""
+        return self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +214,13 @@ class PlannedDisk:
 class PlannedInterface:
     """A network interface that a new host would have."""
 
-    columns: ClassVar[tuple[str, ...]] = ("network", "mac", "vlan", "trunk")
+    columns: ClassVar[tuple[str, ...]] = ("index", "network", "mac", "vlan", "trunk")
     network: str
     mac: str
     vlan: int | None
     trunk: tuple[int, ...]
+    index: int
+    link: str
 
 
 @dataclass(frozen=True, slots=True)

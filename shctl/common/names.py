@@ -1,11 +1,14 @@
 """Rules for names, and what is derived from a name, so that a rebuilt host keeps it."""
 
 import re
+from collections.abc import Iterable
+from itertools import count
 
 from shctl.common.errors import InvalidInput
 
 # 200 leaves room in 255-byte file names for what libvirt and shctl add to a name.
 MAX_LENGTH = 200
+MAX_INTERFACES = 256  # of a host
 # A label as in RFC 1123, section 2.1, but without upper case.
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = rf"{_LABEL}(?:\.{_LABEL})*"
@@ -97,6 +100,19 @@ def mac(host: str, index: int) -> str:
     """
     digest = _digest(f"mac/{host}/{index}")[:10]
     return ":".join(["52", *(digest[i : i + 2] for i in range(0, 10, 2))])
+
+
+def interface_indexes(host: str, macs: Iterable[str]) -> dict[str, int]:
+    """Return the index of each of a host's interfaces, by MAC address.
+
+    That from which shctl derived the MAC. Any other MAC, such as an adopted host's, gets the lowest
+    index that is free, in the order of `macs`.
+    """
+    addresses = tuple(dict.fromkeys(macs))
+    derived = {mac(host, index): index for index in range(MAX_INTERFACES)}
+    own = {address: derived[address] for address in addresses if address in derived}
+    free = (index for index in count() if index not in own.values())
+    return {address: own[address] if address in own else next(free) for address in addresses}
 
 
 def wwn(host: str, target: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from shctl.common.errors import NotFound, ShctlError
 from shctl.common.model import Finding
-from shctl.doctor import files, hosts, switch
+from shctl.doctor import files, hosts, interfaces, switch
 from shctl.doctor.snapshot import Fix
 from shctl.hypervisor.connection import Hypervisor
 
@@ -22,6 +22,7 @@ _CHECKS = {
     "stale ports": switch.stale_ports,
     "possibly stale ports": switch.possibly_stale_ports,
     "ports of running hosts": switch.wrong_ports,
+    "interfaces without a link": interfaces.without_link,
     "networks": switch.networks,
     "files without a host": files.orphaned_files,
     "file modes": files.wrong_modes,

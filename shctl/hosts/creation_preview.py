@@ -10,6 +10,7 @@ from shctl.hypervisor.connection import Hypervisor
 from shctl.networks.choice import switch_of
 from shctl.xml import network
 from shctl.xml.domain import Spec
+from shctl.xml.interfaces import LINK_UP
 
 
 def preview(hypervisor: Hypervisor, request: Request) -> CreationPlan:
@@ -52,6 +53,6 @@ def _interfaces(hypervisor: Hypervisor, request: Request) -> tuple[PlannedInterf
         name: network.read_tags(hypervisor.network(name).xml(), None) for name in request.networks
     }
     return tuple(
-        PlannedInterface(name, names.mac(request.name, index), *tags[name])
+        PlannedInterface(name, names.mac(request.name, index), *tags[name], index, LINK_UP)
         for index, name in enumerate(request.networks)
     )

@@ -13,6 +13,7 @@ from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Volume
 from shctl.xml import domain, network
 from shctl.xml.disks import DiskRow
+from shctl.xml.interfaces import InterfaceRow
 from shctl.xml.metadata import Metadata
 
 
@@ -39,6 +40,8 @@ def detail(hypervisor: Hypervisor, host: Domain) -> HostDetail:
 def _detail(hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo) -> HostDetail:
     data = info.metadata
     state, reason = host.state_and_reason
+    # A host that is off has one definition.
+    stored = domain.read(host.xml(stored=True)) if info.active else info
     return HostDetail(
         id=host.uuid,
         name=host.name,
@@ -60,12 +63,18 @@ def _detail(hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo) -> Ho
             hypervisor,
             info,
             _addresses(host, agent=info.agent) if info.active else {},
+            pending.interface_indexes(host.name, info, stored),
         ),
         virt_type=info.virt_type,
-        # A host that is off has one definition.
-        pending=pending.find(info, domain.read(host.xml(stored=True))) if info.active else (),
+        pending=pending.find(host.name, info, stored) if info.active else (),
         vnc=info.vnc,
     )
+
+
+def interface_indexes(host: Domain) -> dict[str, int]:
+    """Return the index of each interface of a host by its MAC address."""
+    texts = dict.fromkeys((host.xml(), host.xml(stored=True)))
+    return pending.interface_indexes(host.name, *map(domain.read, texts))
 
 
 def _addresses(host: Domain, *, agent: bool) -> dict[str, tuple[str, ...]]:
@@ -123,7 +132,10 @@ def _is_listed(data: Metadata, volume: Volume, default_name: str) -> bool:
 
 
 def _interfaces(
-    hypervisor: Hypervisor, info: domain.DomainInfo, addresses: dict[str, tuple[str, ...]]
+    hypervisor: Hypervisor,
+    info: domain.DomainInfo,
+    addresses: dict[str, tuple[str, ...]],
+    indexes: dict[str, int],
 ) -> tuple[Interface, ...]:
     @lru_cache
     def tags(name: str, portgroup: str | None) -> network.Tags:
@@ -131,7 +143,7 @@ def _interfaces(
             return network.read_tags(hypervisor.network(name).xml(), portgroup)
         return None, ()
 
-    def of(row: domain.InterfaceRow) -> network.Tags:
+    def of(row: InterfaceRow) -> network.Tags:
         own = row.vlan, row.trunk
         # A running domain's XML contains the tags that its ports were started with. Otherwise an
         # interface's tags take precedence over its port group's, and those over its network's.
@@ -140,6 +152,14 @@ def _interfaces(
         return own
 
     return tuple(
-        Interface(row.network, row.mac, *of(row), row.port, addresses.get(row.mac, ()))
+        Interface(
+            row.network,
+            row.mac,
+            *of(row),
+            row.port,
+            addresses.get(row.mac, ()),
+            indexes[row.mac],
+            row.link,
+        )
         for row in info.interfaces
     )

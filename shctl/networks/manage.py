@@ -13,6 +13,7 @@ from shctl.hypervisor.network import Network
 from shctl.networks.choice import switch_of
 from shctl.networks.switch import Switch
 from shctl.xml import domain, network
+from shctl.xml.interfaces import InterfaceRow
 
 
 def create(
@@ -152,7 +153,7 @@ def _ports(switch: Switch, users: list[Domain], name: str) -> tuple[Port, ...]:
     )
 
 
-def _live_interfaces(host: Domain) -> tuple[domain.InterfaceRow, ...]:
+def _live_interfaces(host: Domain) -> tuple[InterfaceRow, ...]:
     """Return the interfaces that have a port now."""
     with suppress(NotFound):  # deleted meanwhile
         return tuple(row for row in domain.read(host.xml()).interfaces if row.port)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shctl.networks.switch import PortRow
-    from shctl.xml.domain import InterfaceRow
+    from shctl.xml.interfaces import InterfaceRow
     from shctl.xml.network import NetworkInfo
 
 VIRTUALPORT: str | None = "openvswitch"  # the same XML as on a real hypervisor

@@ -15,7 +15,7 @@ from shctl.common.errors import NotFound, ShctlError, Unreachable
 from shctl.networks.switch import PortRow
 
 if TYPE_CHECKING:
-    from shctl.xml.domain import InterfaceRow
+    from shctl.xml.interfaces import InterfaceRow
     from shctl.xml.network import NetworkInfo
 
 VIRTUALPORT: str | None = "openvswitch"

@@ -1,11 +1,13 @@
 """Check the ports of hosts, and find stale ones.
 
 Before a start, stale ports are removed. After QEMU was started paused, each port of the host must
-have the bridge, tag and trunk of its interface: only then may the guest run.
+have the bridge, tag and trunk of its interface: only then may the guest run. An interface that a
+running host gets has no link until then.
 
 Open vSwitch does not record who created a row: OVN, container engines and DPDK write vm-id too. So
-a row is stale only if libvirt knows its host or shctl deleted that host, the host does not run, the
-Interface has no type, and no network namespace has a device of its name. Other rows are left alone.
+a row is stale only if libvirt knows its host or shctl deleted that host, the host does not run (or
+is about to get another interface, and has no such port), the Interface has no type, and no network
+namespace has a device of its name. Other rows are left alone.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from shctl.xml import domain
 if TYPE_CHECKING:
     from shctl.hypervisor.connection import Hypervisor
     from shctl.hypervisor.domain import Domain
-    from shctl.xml.domain import InterfaceRow
+    from shctl.xml.interfaces import InterfaceRow
 
 _GENERATED = re.compile(r"vnet\d+", re.ASCII)  # names that libvirt generates
 _MAX_DELETED = 1000  # UUIDs of deleted hosts that are kept
@@ -42,12 +44,17 @@ def check(hypervisor: Hypervisor, host: Domain, xml: str | None = None) -> None:
         raise Conflict(f"host {host.name!r} must not run: {wrong}, then start the host again")
 
 
-def find_wrong(hypervisor: Hypervisor, host: Domain, xml: str | None = None) -> str | None:
-    """Describe what is wrong with the ports of a running host; None for nothing."""
+def find_wrong(
+    hypervisor: Hypervisor, host: Domain, xml: str | None = None, *, mac: str | None = None
+) -> str | None:
+    """Describe what is wrong with the ports of a running host; None for nothing.
+
+    With `mac` only the port of this interface is read.
+    """
     switch = switch_of(hypervisor)
     # In the running XML, libvirt has copied bridge and tags from the network.
     interfaces = domain.read(xml or host.xml()).interfaces
-    interfaces = tuple(row for row in interfaces if switch.carries(row))
+    interfaces = tuple(row for row in interfaces if switch.carries(row) and mac in (None, row.mac))
     return find_mismatch(interfaces, switch.ports()) if interfaces else None
 
 
@@ -88,7 +95,10 @@ def _modes(row: PortRow) -> tuple[str | None, ...]:
 
 
 def check_free(host: Domain, rows: Iterable[PortRow]) -> None:
-    """Raise Conflict if libvirt may reuse a port of another owner for a host to start."""
+    """Raise Conflict if libvirt may reuse a port of another owner for a host.
+
+    The host is about to start, or to get another interface while it runs.
+    """
     # A bridge's own port has the name of the bridge.
     others = [row for row in rows if row.name != row.bridge]
     if not others:
@@ -96,9 +106,9 @@ def check_free(host: Domain, rows: Iterable[PortRow]) -> None:
     names = {row.port for row in domain.read(host.xml(stored=True)).interfaces if row.port}
     if row := find_conflict(others, names, host.uuid):
         raise Conflict(
-            f"host {host.name!r} was not started: libvirt might reuse port {row.name} on bridge"
-            f" {row.bridge}, which has another owner, and remove it when the host stops;"
-            " rename one of the two ports"
+            f"host {host.name!r} was not {'changed' if host.active else 'started'}: libvirt might"
+            f" reuse port {row.name} on bridge {row.bridge}, which has another owner, and remove it"
+            " when the host stops; rename one of the two ports"
         )
 
 
@@ -122,14 +132,17 @@ def find_conflict(rows: Iterable[PortRow], names: Collection[str], host: str) ->
     return next((row for row in rows if row.type or row.name in used), None)
 
 
-def remove_stale(hypervisor: Hypervisor) -> list[PortRow]:
+def remove_stale(hypervisor: Hypervisor, plugging: Domain | None = None) -> list[PortRow]:
     """Remove stale rows from the switch; return the other rows.
 
-    libvirt would reuse such a row, with its old tag, for a new port of the same name.
+    libvirt would reuse such a row, with its old tag, for a new port of the same name. `plugging` is
+    a running host that gets another interface: its rows are stale too, except for those in its XML.
     """
     switch = switch_of(hypervisor)
     rows = switch.ports()
     found = find_stale(rows, lambda: inactive_hosts(hypervisor))
+    if plugging:
+        found += _find_left(rows, plugging)
     switch.remove_stale_ports(found)
     return [row for row in rows if row not in found]
 
@@ -151,6 +164,12 @@ def find_stale(rows: Iterable[PortRow], inactive: Callable[[], Collection[str]])
         return []
     found = devices.everywhere()
     return [row for row in suspects if found.complete and row.name not in found.names]
+
+
+def _find_left(rows: Iterable[PortRow], host: Domain) -> list[PortRow]:
+    """Return the rows that a running host has left, as when ovs-vswitchd died at a hot-plug."""
+    own = {row.port for row in domain.read(host.xml()).interfaces}
+    return find_stale([row for row in rows if row.name not in own], lambda: {host.uuid})
 
 
 def possibly_stale(hypervisor: Hypervisor) -> list[PortRow]:

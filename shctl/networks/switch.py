@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from shctl.xml.domain import InterfaceRow
+    from shctl.xml.interfaces import InterfaceRow
     from shctl.xml.network import NetworkInfo
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from lxml import etree
 
 from shctl.common import names
-from shctl.xml import disk_device, disks, hardware, metadata
+from shctl.xml import disk_device, disks, hardware, interfaces, metadata
 from shctl.xml.disk_device import Place, Source
 from shctl.xml.disks import DiskRow
+from shctl.xml.interfaces import InterfaceRow
 from shctl.xml.metadata import Metadata
 from shctl.xml.parsing import parse
 
@@ -53,23 +54,6 @@ class Spec:
     metadata: Metadata
     uuid: str | None = None
     installer: Installer | None = None
-
-
-@dataclass(frozen=True)
-class InterfaceRow:
-    """An interface in a domain's XML; `bridge`, `vlan`, `trunk` and `port` only while it runs.
-
-    `switched` says that the interface is a port of Open vSwitch.
-    """
-
-    network: str | None
-    portgroup: str | None
-    mac: str
-    bridge: str | None
-    switched: bool
-    vlan: int | None
-    trunk: tuple[int, ...]
-    port: str | None
 
 
 @dataclass(frozen=True)
@@ -208,7 +192,7 @@ def read(xml: str) -> DomainInfo:
         firmware=_firmware(root),
         virt_type=root.get("type", ""),
         disks=disks.read(root),
-        interfaces=tuple(_interface(e) for e in root.iterfind("devices/interface")),
+        interfaces=interfaces.read(root),
         console=hardware.console_log(root),
         # A domain that is off may have the port of its next start.
         vnc=hardware.vnc(root) if active else None,
@@ -225,30 +209,6 @@ def _firmware(root: etree._Element) -> str:
     loader = root.find("os/loader")
     flash = loader is not None and loader.get("type") == "pflash"
     return "uefi" if flash or root.find("os[@firmware='efi']") is not None else "bios"
-
-
-def _interface(element: etree._Element) -> InterfaceRow:
-    mac, source, target = (element.find(tag) for tag in ("mac", "source", "target"))
-    vlan, trunk = read_vlan(element)
-    return InterfaceRow(
-        network=source.get("network") if source is not None else None,
-        portgroup=source.get("portgroup") if source is not None else None,
-        mac=mac.get("address", "") if mac is not None else "",
-        bridge=source.get("bridge") if source is not None else None,
-        switched=element.find("virtualport[@type='openvswitch']") is not None,
-        vlan=vlan,
-        trunk=trunk,
-        port=target.get("dev") if target is not None else None,
-    )
-
-
-def read_vlan(element: etree._Element) -> tuple[int | None, tuple[int, ...]]:
-    """Return the access or native tag and the trunk's other tags of an interface or a network."""
-    tags = [(int(e.get("id", "0")), e.get("nativeMode")) for e in element.iterfind("vlan/tag")]
-    if len(tags) == 1 and element.find("vlan[@trunk='yes']") is None:
-        return tags[0][0], ()
-    native = next((tag for tag, mode in tags if mode), None)
-    return native, tuple(sorted(tag for tag, _ in tags if tag != native))
 
 
 def _add(

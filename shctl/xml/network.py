@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from shctl.xml.domain import read_vlan
+from shctl.xml.interfaces import read_vlan
 from shctl.xml.parsing import parse
 
 

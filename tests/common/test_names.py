@@ -106,3 +106,14 @@ def test_valid_names_are_plain(name: str) -> None:
             continue
         assert re.fullmatch(alphabet, name, re.ASCII)
         assert ".." not in name
+
+
+def test_indexes_of_interfaces() -> None:
+    """An index follows from the MAC address; other addresses get what is free, in order."""
+    zero, two, foreign = names.mac("web1", 0), names.mac("web1", 2), "52:54:00:00:00:01"
+    assert names.interface_indexes("web1", [zero, two]) == {zero: 0, two: 2}
+    assert names.interface_indexes("web1", [foreign, zero, "", two]) == {
+        foreign: 1, zero: 0, "": 3, two: 2,
+    }  # fmt: skip
+    assert names.interface_indexes("web1", [foreign, foreign]) == {foreign: 0}
+    assert names.interface_indexes("web1", []) == {}

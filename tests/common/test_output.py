@@ -11,7 +11,7 @@ from shctl.common.rows import Host, Network
 
 HOSTS = [Host("1", "a", "running"), Host("22", "longer-name", "shut off")]
 DISK = Disk("sda", 1.5, "/v/a-sda", owned=True)
-PORT = Interface("vlan10", "52:00:00:00:00:01", 10, (), "vnet0", ("192.0.2.1",))
+PORT = Interface("vlan10", "52:00:00:00:00:01", 10, (), "vnet0", ("192.0.2.1",), 0, "up")
 DETAIL = HostDetail(
     id="1", name="a", state="running", reason="booted", managed=True, memory=512, max_memory=1024,
     cpus=1, max_cpus=2, firmware="bios", autostart=False, created=None, console=None, install=None,
@@ -61,8 +61,8 @@ def test_sheet_with_nested_tables() -> None:
         "  NAME  SIZE     OWNED  PATH",
         "  sda   1.5 GiB  yes    /v/a-sda",
         "INTERFACES",
-        "  NETWORK  MAC                VLAN  PORT   ADDRESSES",
-        "  vlan10   52:00:00:00:00:01  10    vnet0  192.0.2.1",
+        "  INDEX  NETWORK  MAC                VLAN  PORT   LINK  ADDRESSES",
+        "  0      vlan10   52:00:00:00:00:01  10    vnet0  up    192.0.2.1",
     ]
 
 

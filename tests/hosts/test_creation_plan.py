@@ -54,7 +54,8 @@ EXISTING = HostDetail(
     install=None,
     disks=(Disk("sda", 8.0, "/v/a", owned=True), Disk("sdb", 100.0, "/v/b", owned=True)),
     interfaces=tuple(
-        Interface(name, "52:54:00:00:00:01", None, (), None, ()) for name in REQUEST.networks
+        Interface(name, "52:54:00:00:00:01", None, (), None, (), 0, "up")
+        for name in REQUEST.networks
     ),
     virt_type="qemu",
 )

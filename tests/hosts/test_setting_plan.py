@@ -145,10 +145,10 @@ def test_harmless_values() -> None:
 
 def test_what_the_next_start_changes() -> None:
     more = XML.replace("65536", "131072").replace("<vcpu>2", "<vcpu>4").replace("qemu", "kvm")
-    found = pending.find(domain.read(XML), domain.read(more))
+    found = pending.find("web1", domain.read(XML), domain.read(more))
     assert [(change.key, change.value) for change in found] == [
         ("memory", 128), ("cpus", 4), ("virt_type", "kvm"),
     ]  # fmt: skip
     assert {change.applied for change in found} == {"next start"}
     ballooned = XML.replace('"KiB">65536</c', '"KiB">32768</c')
-    assert pending.find(domain.read(ballooned), domain.read(XML)) == ()
+    assert pending.find("web1", domain.read(ballooned), domain.read(XML)) == ()

@@ -18,7 +18,7 @@ from shctl.networks import devices, openvswitch, ports, stale_ports
 from shctl.networks.choice import switch_of
 from shctl.networks.devices import Devices
 from shctl.networks.switch import PortRow
-from shctl.xml.domain import InterfaceRow
+from shctl.xml.interfaces import InterfaceRow
 from tests.support import call
 from tests.systemd_unit import as_service
 
