@@ -25,10 +25,10 @@ _SIZE = Number(1, MAX_DISK, "GiB")
 @NAME
 @click.pass_obj
 def list_disks(session: Session, name: str) -> list[Disk]:
-    """List the disks of a host: of its QEMU while it runs."""
-    from shctl.hosts.details import show
+    """List the disks of a host, also those that it gets at its next start."""
+    from shctl.hosts import disks
 
-    return list(show(session.hypervisor, name).disks)
+    return disks.disks_of(session.hypervisor, name)
 
 
 @click.command("show", cls=Command, examples=["shctl hosts disks show web1 sdb"])
@@ -104,13 +104,13 @@ def _what(name: str, disk: str, **_: object) -> str:
 def _ask(session: Session, name: str, disk: str, keep: bool, **_: object) -> str:
     from shctl.hosts import disks
 
-    # Raises what would prevent the removal.
-    disks.preview_removal(session.hypervisor, name, disk, keep=keep)
-    found = disks.show(session.hypervisor, name, disk)
-    size = "" if found.size is None else f" ({found.size:g} GiB)"
-    if keep or not found.owned:
-        return f"Remove disk {disk}{size} from host {name}, and keep {found.path}?"
-    return f"Remove disk {disk}{size} of host {name} with all data on it for good?"
+    removal = disks.plan_removing(session.hypervisor, name, disk, keep=keep)
+    if removal.deletes is None:
+        kept = ", ".join(removal.result.kept) or "its image"
+        return f"Remove disk {disk} from host {name}, and keep {kept}?"
+    size = removal.deletes.size
+    shown = "" if size is None else f" ({size:g} GiB)"
+    return f"Remove disk {disk}{shown} of host {name} with all data on it for good?"
 
 
 @click.command(

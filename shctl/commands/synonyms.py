@@ -18,6 +18,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "rm": ("delete", "remove"),
     "del": ("delete", "remove"),
     "remove": ("delete",),
+    "disk": ("disks",),
     "host": ("hosts",),
     "net": ("networks",),
     "network": ("networks",),
@@ -34,6 +35,8 @@ EXPLAINED = {
     ("hosts", "poweroff"): _POWER_OFF,
     ("hosts", "reset"): "'shctl hosts reboot --force' resets hosts",
     ("hosts", "undefine"): _DELETE,
+    ("disks", "delete"): "'shctl hosts disks remove' removes disks with their data",
+    ("disks", "set"): "'shctl hosts disks resize' enlarges disks",
     ("networks", "destroy"): "'shctl networks delete' deletes networks for good",
     ("networks", "undefine"): "'shctl networks delete' deletes networks for good",
 }

@@ -18,6 +18,7 @@ _CHECKS = {
     "stalled hosts": hosts.stalled,
     "pools": hosts.inactive_pools,
     "volumes of hosts": hosts.missing_volumes,
+    "files of adopted hosts": hosts.lost_files,
     "volumes without a host": hosts.orphaned_volumes,
     "stale ports": switch.stale_ports,
     "possibly stale ports": switch.possibly_stale_ports,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
-from shctl.common import defaults
+from shctl.common import defaults, files
 from shctl.common.errors import NotFound
 from shctl.common.model import Finding
 from shctl.common.states import Phase
@@ -130,6 +130,28 @@ def _is_missing(hypervisor: Hypervisor, host: Domain, volume: OwnedVolume) -> bo
         return True
     # libvirt lists no volumes of an inactive pool, which `inactive_pools` reports.
     return pool is not None and not pool.has_volume(volume.name)
+
+
+def lost_files(hypervisor: Hypervisor) -> Found:
+    """Find files that an adopted host owns, and that are none of its disks any more."""
+    for host, _, data in take_snapshot(hypervisor).managed:
+        for path in data.paths if data.complete else ():
+            if recheck_locked(host.name, partial(_is_lost, hypervisor, host, path)):
+                problem = f"it owns {path}, which is none of its disks any more"
+                # No automatic fix: only the definition of a host proves that a file is its own.
+                remedy = "check that file, then remove it, or attach it to the host again"
+                yield Finding("host", host.name, problem, remedy), None
+
+
+def _is_lost(hypervisor: Hypervisor, host: Domain, path: str) -> bool:
+    info = read_info(host)
+    if not info.metadata or path not in info.metadata.paths or not host.persistent:
+        return False
+    # A file that cannot be seen is not certainly there.
+    with suppress(files.Unreadable):
+        own = {usage.identity(hypervisor, row.path) for row in info.disks if row.path}
+        return files.exists(path) and usage.identity(hypervisor, path) not in own
+    return False
 
 
 def orphaned_volumes(hypervisor: Hypervisor) -> Found:

@@ -58,7 +58,7 @@ def _detail(hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo) -> Ho
         created=data.created if data else None,
         console=info.console,
         install=_install(data),
-        disks=tuple(_disk(hypervisor, host.name, row, data) for row in info.disks),
+        disks=tuple(disk(hypervisor, host.name, row, data) for row in info.disks),
         interfaces=_interfaces(
             hypervisor,
             info,
@@ -101,7 +101,8 @@ def _install(data: Metadata | None) -> Install | None:
     )
 
 
-def _disk(hypervisor: Hypervisor, host: str, row: DiskRow, data: Metadata | None) -> Disk:
+def disk(hypervisor: Hypervisor, host: str, row: DiskRow, data: Metadata | None) -> Disk:
+    """Return the details of a disk in a host's XML."""
     path, size = row.path, None
     owned = data is not None and path in data.paths
     # The size of a disk outside of pools stays unknown: libvirt would ask QEMU, which may hang.

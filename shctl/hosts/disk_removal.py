@@ -36,7 +36,7 @@ def plan_removal(
     """
     disk_state.check_changeable(state)
     disk = disk_state.read_disk(hypervisor, state, target)
-    _check_not_first(state, target)
+    _check_not_first(state, disk)
     deletes = disk.owned if not keep else None
     if deletes:
         verdict = f"disk {target!r} of host {state.name!r} is kept"
@@ -49,9 +49,10 @@ def plan_removal(
     return Plan(removal, tuple(_steps(removal, keep=keep)))
 
 
-def _check_not_first(state: HostState, target: str) -> None:
+def _check_not_first(state: HostState, disk: HostDisk) -> None:
     """Raise Conflict for the disk that a running host has booted from."""
-    if state.active and state.stored.disks[0].target == target:
+    target = disk.row.target
+    if state.running and disk.live and state.running.disks[0].target == target:
         raise Conflict(
             f"host {state.name!r} runs from disk {target!r}, its first one; run"
             f" 'shctl hosts stop {state.name}', then remove the disk"

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from shctl.common.errors import NotFound
 from shctl.common.model import ChangedDisk, ChangePlan, Disk, RemovedDisk
-from shctl.hosts import change, details
+from shctl.hosts import change, change_state, details
 from shctl.hosts.disk_adding import plan_adding
-from shctl.hosts.disk_removal import plan_removal
+from shctl.hosts.disk_removal import Removal, plan_removal
 from shctl.hosts.disk_resizing import plan_resizing
 from shctl.hypervisor.connection import Hypervisor
+from shctl.xml import domain
+
+
+def disks_of(hypervisor: Hypervisor, name: str) -> list[Disk]:
+    """Return the disks of a host, also those that it gets at its next start; raise NotFound."""
+    host = hypervisor.domain(name)
+    both = (False, True) if host.active and host.persistent else (False,)
+    infos = [domain.read(host.xml(stored=stored)) for stored in both]
+    # Each name once, as QEMU has it.
+    rows = {row.target: (row, info.metadata) for info in reversed(infos) for row in info.disks}
+    return [details.disk(hypervisor, name, *rows[target]) for target in sorted(rows, key=_order)]
+
+
+def _order(target: str) -> tuple[int, str]:
+    return len(target), target
 
 
 def show(hypervisor: Hypervisor, name: str, target: str) -> Disk:
     """Return a disk of a host; raise NotFound."""
-    disks = details.show(hypervisor, name).disks
+    disks = disks_of(hypervisor, name)
     if found := next((disk for disk in disks if disk.name == target), None):
         return found
     known = ", ".join(disk.name for disk in disks) or "none"
@@ -65,3 +80,10 @@ def preview_removal(hypervisor: Hypervisor, name: str, target: str, *, keep: boo
     return change.preview(
         hypervisor, name, lambda s: plan_removal(hypervisor, s, target, keep=keep)
     )
+
+
+def plan_removing(hypervisor: Hypervisor, name: str, target: str, *, keep: bool) -> Removal:
+    """Return what remove() would do; raise as it does."""
+    hypervisor.check_writable()
+    state = change_state.read(hypervisor, name)
+    return plan_removal(hypervisor, state, target, keep=keep).target

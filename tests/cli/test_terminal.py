@@ -28,6 +28,7 @@ from tests.support import (
     ok,
     qemu_pid,
     run,
+    show,
     spawn,
     state,
 )
@@ -127,6 +128,25 @@ def test_r51_question_names_hosts_and_disks() -> None:
     assert "Delete 2 hosts (one, two; running: two) with 4 disks (6 GiB) for good?" in screen
     assert (state("one"), state("two")) == ("shut off", "running")
     ok("hosts", "delete", "--yes", "one", "two")
+
+
+def test_r51_question_about_a_disk() -> None:
+    create("one", "--disk", "2")
+    remove = ("hosts", "disks", "remove", "one", "sdb")
+    code, screen = at_terminal(*remove, typed=b"n\n", columns=200)
+    assert (code, "disk sdb (2 GiB) of host one with all data on it for good?" in screen) == (
+        1,
+        True,
+    )
+    code, screen = at_terminal(*remove, "--keep", typed=b"n\n", columns=200)
+    kept = "Remove disk sdb from host one, and keep /var/lib/shctl/volumes/one-sdb?"
+    assert (code, kept in screen) == (1, True)
+    refused = run(*remove)
+    assert (refused.code, "refusing to remove disk sdb of host one" in refused.err) == (2, True)
+    assert at_terminal(*remove[:-1], "sdz")[0] == 3
+    code, _ = at_terminal(*remove, typed=b"y\n", columns=200)
+    assert [disk["name"] for disk in show("one")["disks"]] == ["sda"]
+    ok("hosts", "delete", "--yes", "one")
 
 
 def test_r51_no_question_about_a_refused_deletion() -> None:

@@ -95,6 +95,8 @@ HINTS = {
     "hosts delte": "did you mean 'delete'?",
     "hosts stpo": "did you mean 'stop'?",
     "hosst list": "did you mean 'hosts'?",
+    "hosts disks delete": "'shctl hosts disks remove' removes disks with their data",
+    "hosts disk set": "'shctl hosts disks resize' enlarges disks",
     "hosts reset": "'shctl hosts reboot --force' resets hosts",
     "networks destroy": "'shctl networks delete' deletes networks for good",
     "ls": "did you mean 'hosts list', 'networks list' or 'tokens list'?",

@@ -289,3 +289,22 @@ def test_locked_host_is_left_alone() -> None:
     assert findings("--fix") == []
     assert qemu_pid("busy") == pid
     delete("busy")
+
+
+def test_file_of_an_adopted_host_that_is_none_of_its_disks() -> None:
+    """As after a removal of the disk that was interrupted before the file was removed."""
+    image = Path("/var/lib/libvirt/images/own.img")
+    image.parent.mkdir(exist_ok=True)
+    call("truncate", "-s", "1M", str(image))
+    create("old")
+    virsh("metadata", "old", "urn:shctl:host:1", "--remove")
+    virsh("attach-disk", "old", str(image), "sdb", "--config", "--targetbus", "scsi")
+    ok("hosts", "adopt", "old", "--own-disk", str(image), "--own-disk", f"{VOLUMES}/old-sda")
+    assert findings() == []
+    virsh("detach-disk", "old", "sdb", "--config")
+    found = the_one("host", "old")
+    assert (str(image) in found["problem"], found["result"]) == (True, None)
+    assert [row["result"] for row in findings("--fix")] == [None]
+    image.unlink()
+    assert findings() == []
+    delete("old")

@@ -132,6 +132,15 @@ def test_r50_changes(client: Client) -> None:
     assert not variables.exists()
 
 
+def test_r50_changes_of_disks(client: Client) -> None:
+    create("x", "--start")
+    assert client.ok("POST", "/hosts/x/disks", {"size": 1})["applied"] == "now"
+    assert client.ok("PATCH", "/hosts/x/disks/sdb", {"size": 2})["size"] == 2
+    client.ok("DELETE", "/hosts/x/disks/sdb")
+    assert [disk["name"] for disk in client.ok("GET", "/hosts/x/disks")] == ["sda"]
+    client.ok("DELETE", "/hosts/x")
+
+
 def test_r50_adopted_host_is_deleted_with_its_owned_disk(client: Client) -> None:
     """The service may write to libvirt's image directory; elsewhere it reports an error."""
     image = Path("/var/lib/libvirt/images/old.img")
