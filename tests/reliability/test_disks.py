@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from shctl.common import steps
-from shctl.common.errors import Conflict
+from shctl.common.errors import Conflict, TimedOut
 from shctl.common.steps import Step
 from shctl.doctor import examine
-from shctl.hosts import change_state
+from shctl.hosts import change_state, power
 from shctl.hosts.change_steps import ChangeSteps
 from shctl.hosts.disk_adding import plan_adding
 from shctl.hosts.disk_removal import plan_removal
 from shctl.hypervisor.connection import Hypervisor
 from tests.kill_points import Forker
 from tests.scoreboard import SURVIVED, Figures, rounds
-from tests.support import URI, VOLUMES, call, create, finish, ok, show, spawn
+from tests.support import URI, VOLUMES, call, create, eventually, finish, ok, qemu_pid, show, spawn
 
 pytestmark = pytest.mark.usefixtures("vlan10")
 
@@ -117,6 +117,39 @@ def test_a_failure_after_each_step(words: str, start: bool, k: str, snapshot: Sn
         assert ((dumpxml(), show(k)), snapshot()) == (before, things)
     else:
         assert (words, start) == (ADD, True)
+
+
+@pytest.mark.parametrize("words", [ADD, REMOVE])
+def test_r16_qemu_that_hangs_meanwhile(
+    words: str, k: str, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What QEMU may still do is not undone; the rest is named, and doctor finishes it."""
+    monkeypatch.setattr(power, "_QEMU_TIMEOUT", 1.0)
+    prepare(words, start=True)
+    things, hypervisor = snapshot(), Hypervisor(URI)
+    state = change_state.read(hypervisor, k)
+    made: Any = (
+        plan_adding(hypervisor, state, 1, "shctl")
+        if words == ADD
+        else plan_removal(hypervisor, state, "sdb", keep=False)
+    )
+    call("kill", "-STOP", str(qemu_pid(k)))
+    with pytest.raises(TimedOut, match="did not answer within 1 s.*left behind: ") as caught:
+        steps.run(made.steps, ChangeSteps(hypervisor, state))
+    call("kill", "-CONT", str(qemu_pid(k)))
+    assert ("volume k-sdb in pool shctl" in str(caught.value)) == (words == ADD)
+    assert SDB.exists()
+    # The calls that were abandoned end now, the last of which removes the disk.
+    eventually(lambda: disks() == ["sda"])
+    assert "k-sdb" in " ".join(dumpxml())
+    eventually(lambda: examine(Hypervisor(URI), fix=True) == [])
+    assert "pending" not in " ".join(dumpxml())
+    ok("hosts", "stop", "--force", k)
+    ok("hosts", "start", k)
+    assert disks() == ["sda", "sdb"]
+    ok("hosts", "stop", "--force", k)
+    ok("hosts", "disks", "remove", k, "sdb", "--yes")
+    assert snapshot() <= things
 
 
 def test_r09_additions_at_once(k: str) -> None:
