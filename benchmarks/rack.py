@@ -12,7 +12,7 @@ from shctl.hosts import console_log
 from shctl.hypervisor.connection import Hypervisor
 from shctl.networks import manage
 from shctl.storage import volumes
-from shctl.xml import domain, network
+from shctl.xml import domain
 from shctl.xml.disk_device import Source
 from shctl.xml.metadata import Metadata, OwnedVolume
 
@@ -38,7 +38,7 @@ class Rack:
     def add_networks(self, count: int) -> None:
         """Make networks with tags of their own on the bridge br0."""
         for tag in range(_FIRST_TAG, _FIRST_TAG + count):
-            manage.create(self.hypervisor, network.Spec(f"net{tag}", "br0", tag))
+            manage.create(self.hypervisor, manage.Wanted(f"net{tag}", "br0", (tag,)))
 
     def fill(self, count: int) -> None:
         """Define hosts with one disk each until this number is reached."""

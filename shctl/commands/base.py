@@ -71,7 +71,10 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; raise InvalidInput for bytes that are not valid text."""
         original = list(args)  # the parser consumes args
-        rest = super().parse_args(ctx, args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            raise MissingParameters.all_of(self, ctx, original, error) from None
         _check_text(original)
         return rest
 
@@ -91,6 +94,41 @@ class Command(click.Command):
         if self.examples:
             with formatter.section("Examples"):
                 formatter.write("".join(f"  {example}\n" for example in self.examples))
+
+
+class MissingParameters(click.MissingParameter):
+    """All arguments and options that are missing, not only the first; in `missing`."""
+
+    def __init__(self, ctx: click.Context, missing: list[click.Parameter]) -> None:
+        super().__init__(ctx=ctx, param=missing[0])
+        self.missing = missing
+        self._hints = [(param, param.get_error_hint(ctx)) for param in missing]
+
+    @classmethod
+    def all_of(
+        cls,
+        command: click.Command,
+        ctx: click.Context,
+        args: list[str],
+        error: click.MissingParameter,
+    ) -> click.MissingParameter:
+        """Return the error for a command line; `error` is the one for the first of them."""
+        given, _, _ = command.make_parser(ctx).parse_args(list(args))
+        missing = [
+            param
+            for param in command.get_params(ctx)
+            if param.required and param.value_is_missing(param.consume_value(ctx, given)[0])
+        ]
+        return cls(ctx, missing) if len(missing) > 1 else error
+
+    def format_message(self) -> str:
+        """Return the message, such as Missing options '--memory', '--disk'."""
+        parts = []
+        for kind, word in ((click.Argument, "argument"), (click.Option, "option")):
+            names = [hint for param, hint in self._hints if isinstance(param, kind)]
+            if names:
+                parts.append(f"{word}{'s' * (len(names) > 1)} {', '.join(names)}")
+        return f"Missing {' and '.join(parts)}"
 
 
 def _check_text(arguments: Iterable[str]) -> None:

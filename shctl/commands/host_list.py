@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from shctl.commands.base import Command, LocalOption
+from shctl.commands.list_types import ColumnList, SortKey
 from shctl.commands.session import Session
-from shctl.commands.types import NETWORK, PATTERN, TAG, ColumnList, SortKey
+from shctl.commands.types import NETWORK, PATTERN
+from shctl.commands.vlan_types import TAG
 from shctl.common.rows import HOST_COLUMNS
 from shctl.common.states import DomainState
 

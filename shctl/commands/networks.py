@@ -9,8 +9,11 @@ import click
 from shctl.commands.base import Group, LocalCommand
 from shctl.commands.batch import check_each, for_each
 from shctl.commands.confirmation import confirmed, count
+from shctl.commands.list_types import ColumnList
 from shctl.commands.session import Session
-from shctl.commands.types import BRIDGE, NETWORK, NEW_NETWORK, TAG, ColumnList
+from shctl.commands.types import BRIDGE, NETWORK, NEW_NETWORK
+from shctl.commands.vlan_types import AUTO, TAG, TagOrAuto, TagRange
+from shctl.common.errors import InvalidInput
 from shctl.common.rows import NETWORK_COLUMNS
 
 if TYPE_CHECKING:
@@ -79,14 +82,30 @@ def show_network(session: Session, name: str) -> NetworkDetail:
     examples=[
         "shctl networks create vlan10 --bridge br0 --vlan 10",
         "shctl networks create uplink --bridge br0 --vlan 1 --trunk 10 --trunk 20",
+        "shctl networks create staging --vlan auto --vlan-range 100-199",
     ],
 )
 @click.argument("name", type=NEW_NETWORK)
 @click.option(
-    "--bridge", required=True, type=BRIDGE, metavar="BR", help="Open vSwitch bridge to attach to."
+    "--bridge",
+    type=BRIDGE,
+    metavar="BR",
+    help="Open vSwitch bridge to attach to. Without it, the only bridge that there is.",
 )
 # Required: in Open vSwitch a port without a tag is a trunk of all VLANs.
-@click.option("--vlan", required=True, type=TAG, metavar="TAG", help="VLAN tag of the ports.")
+@click.option(
+    "--vlan",
+    required=True,
+    type=TagOrAuto(1, 4094),
+    metavar="TAG|auto",
+    help="VLAN tag of the ports; auto takes the lowest free tag of --vlan-range.",
+)
+@click.option(
+    "--vlan-range",
+    type=TagRange(),
+    metavar="LOW-HIGH",
+    help="Tags that --vlan auto may take, such as 100-199.",
+)
 @click.option(
     "--trunk",
     multiple=True,
@@ -101,18 +120,26 @@ def show_network(session: Session, name: str) -> NetworkDetail:
 def create_network(
     session: Session,
     name: str,
-    bridge: str,
-    vlan: int,
+    bridge: str | None,
+    vlan: int | str,
+    vlan_range: range | None,
     trunk: tuple[int, ...],
     if_not_exists: bool,
 ) -> NetworkDetail:
-    """Create a network of tagged ports, active now and after each boot."""
-    from shctl.networks.manage import create
-    from shctl.xml.network import Spec
+    """Create a network of tagged ports, active now and after each boot.
 
-    spec = Spec(name, bridge, vlan, trunk)
+    A tag is free if no network and no port has it, alone or in a trunk, on the same bridge.
+    """
+    from shctl.networks import manage
+
+    if vlan == AUTO and vlan_range is None:
+        raise InvalidInput("vlan: auto requires a vlan_range", field="vlan")
+    tags = vlan_range if isinstance(vlan, str) else range(vlan, vlan + 1)
+    wanted = manage.Wanted(name, bridge, tags or range(0), trunk)
     # REST returns 200 instead of 201 for a network that was kept.
-    return create(session.hypervisor, spec, if_not_exists=if_not_exists, keep=session.note_kept)
+    return manage.create(
+        session.hypervisor, wanted, if_not_exists=if_not_exists, keep=session.note_kept
+    )
 
 
 def _ask_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> str:

@@ -27,6 +27,8 @@ KEYS: dict[str, tuple[tuple[type, ...], tuple[str, ...]]] = {
     "cpus": ((int,), ("hosts", "create", "cpus")),
     "pool": ((str,), ("hosts", "create", "pool")),
     "install_timeout": ((int, str), ("hosts", "create", "install_timeout")),
+    "bridge": ((str,), ("networks", "create", "bridge")),
+    "vlan_range": ((str,), ("networks", "create", "vlan_range")),
     "wait_timeout": ((int, str), ("hosts", "wait", "timeout")),
     "server.listen": ((str,), ("serve", "listen")),
     "server.socket": ((str,), ("serve", "path")),

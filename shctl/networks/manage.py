@@ -1,7 +1,8 @@
 """Create, show and delete tagged networks on Open vSwitch bridges."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from shctl.common import locks, names
 from shctl.common.errors import Conflict, InvalidInput, NotFound
@@ -10,15 +11,26 @@ from shctl.common.rollback import Rollback
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.network import Network
+from shctl.networks import vlans
 from shctl.networks.choice import switch_of
 from shctl.networks.switch import Switch
 from shctl.xml import domain, network
 from shctl.xml.interfaces import InterfaceRow
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A network to create: without a bridge on the only one, with the lowest free of its tags."""
+
+    name: str
+    bridge: str | None
+    tags: Sequence[int]
+    trunk: tuple[int, ...] = ()
+
+
 def create(
     hypervisor: Hypervisor,
-    spec: network.Spec,
+    wanted: Wanted,
     *,
     if_not_exists: bool = False,
     keep: Callable[[], object] = lambda: None,
@@ -26,15 +38,20 @@ def create(
     """Create a network, persistent, autostarted and active, and return it.
 
     With `if_not_exists`, `keep` is called if the same network exists; it is returned unchanged.
-    Raises Conflict if the name is taken, InvalidInput for an unknown bridge or an invalid trunk.
+    Raises Conflict if the name is taken or no tag is free, InvalidInput for an unknown bridge or
+    an invalid trunk.
     """
-    names.check_network(spec.name)
+    names.check_network(wanted.name)
     hypervisor.check_writable()
     switch = switch_of(hypervisor)
-    with locks.hold("network", spec.name):
-        if existing := _find_existing(hypervisor, spec, if_not_exists=if_not_exists):
+    bridge = wanted.bridge or vlans.only_bridge(switch)
+    # The second lock: no other creation chooses a tag meanwhile.
+    with locks.hold("network", wanted.name), locks.hold("vlans", bridge):
+        if existing := _find_existing(hypervisor, wanted, bridge, if_not_exists=if_not_exists):
             keep()
             return existing
+        tag = vlans.choose_tag(hypervisor, switch, bridge, wanted.tags)
+        spec = network.Spec(wanted.name, bridge, tag, wanted.trunk)
         xml = network.build(spec, switch.VIRTUALPORT)
         _check_trunk(spec)
         _check_bridge(switch, network.read(xml))
@@ -43,26 +60,26 @@ def create(
 
 
 def _find_existing(
-    hypervisor: Hypervisor, spec: network.Spec, *, if_not_exists: bool
+    hypervisor: Hypervisor, wanted: Wanted, bridge: str, *, if_not_exists: bool
 ) -> NetworkDetail | None:
     try:
-        existing = detail(hypervisor, hypervisor.network(spec.name))
+        existing = detail(hypervisor, hypervisor.network(wanted.name))
     except NotFound:
         return None
     if not if_not_exists:
-        raise Conflict(f"network {spec.name!r} already exists; --if-not-exists keeps it")
-    _check_same(existing, spec)
+        raise Conflict(f"network {wanted.name!r} already exists; --if-not-exists keeps it")
+    _check_same(existing, wanted, bridge)
     return existing
 
 
-def _check_same(existing: NetworkDetail, spec: network.Spec) -> None:
+def _check_same(existing: NetworkDetail, wanted: Wanted, bridge: str) -> None:
     """Raise Conflict unless the networks are the same: hosts would start on a wrong VLAN."""
     # Sets: the order of the tags in a trunk has no effect.
-    found = (existing.bridge, existing.vlan, set(existing.trunk))
-    if found != (spec.bridge, spec.vlan, set(spec.trunk)):
+    is_same = existing.bridge == bridge and set(existing.trunk) == set(wanted.trunk)
+    if not is_same or existing.vlan not in wanted.tags:
         trunk = f", trunk {','.join(map(str, existing.trunk))}" if existing.trunk else ""
         raise Conflict(
-            f"network {spec.name!r} already exists and differs: bridge {existing.bridge},"
+            f"network {wanted.name!r} already exists and differs: bridge {existing.bridge},"
             f" vlan {existing.vlan}{trunk}"
         )
 

@@ -1,12 +1,12 @@
-"""Find the VLANs in use."""
+"""Find the VLANs in use, and choose a free one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from shctl.common.errors import NotFound
+from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.common.status import VlanUse
 from shctl.hypervisor.connection import Hypervisor
-from shctl.networks.switch import PortRow
+from shctl.networks.switch import PortRow, Switch
 from shctl.xml import network
 
 
@@ -29,3 +29,28 @@ def in_use(hypervisor: Hypervisor, ports: Iterable[PortRow]) -> tuple[VlanUse, .
         VlanUse(tag, bridge or None, tuple(sorted(names)))
         for (bridge, tag), names in sorted(found.items())
     )
+
+
+def only_bridge(switch: Switch) -> str:
+    """Return the only bridge of a switch; raise InvalidInput if there are several, or none."""
+    found = switch.bridges()
+    if len(found) != 1:
+        known = ", ".join(found)
+        hint = f"required, since there are several: {known}" if found else "there is none"
+        raise InvalidInput(f"bridge: {hint}", field="bridge")
+    return found[0]
+
+
+def choose_tag(hypervisor: Hypervisor, switch: Switch, bridge: str, tags: Sequence[int]) -> int:
+    """Return the only tag, or the lowest that is free on a bridge; raise Conflict.
+
+    A tag is free if no network and no port has it, alone or in a trunk.
+    """
+    if len(tags) == 1:
+        return tags[0]
+    ports = switch.ports()
+    used = {use.tag for use in in_use(hypervisor, ports) if use.bridge == bridge}
+    used |= {tag for port in ports if port.bridge == bridge for tag in port.trunk}
+    if free := [tag for tag in tags if tag not in used]:
+        return min(free)
+    raise Conflict(f"no VLAN tag from {tags[0]} to {tags[-1]} is free on bridge {bridge!r}")

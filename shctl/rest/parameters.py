@@ -12,6 +12,7 @@ import click
 
 from shctl.commands.base import LocalOption, QueryOption
 from shctl.commands.types import Duration, NamedContent, NamedText
+from shctl.commands.vlan_types import AUTO, TagOrAuto
 from shctl.common.errors import InvalidInput
 from shctl.rest.parsing import printable
 from shctl.rest.route import Route
@@ -115,6 +116,9 @@ def _is_list(param: click.Parameter) -> bool:
 def _scalar(kind: click.ParamType) -> Schema:
     if isinstance(kind, Duration):
         return {"type": ["number", "string"]}
+    if isinstance(kind, TagOrAuto):
+        bounds = {"type": "integer", "minimum": kind.min, "maximum": kind.max}
+        return {"anyOf": [bounds, {"type": "string", "enum": [AUTO]}]}
     if isinstance(kind, click.Choice):
         return {"type": "string", "enum": list(kind.choices)}
     if isinstance(kind, click.IntRange | click.FloatRange):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from shctl.commands.base import MissingParameters
 from shctl.commands.session import Session
 from shctl.common.errors import InvalidInput, ShctlError, TimedOut
 from shctl.hypervisor.connection import Hypervisor
@@ -238,5 +239,8 @@ def _as_invalid_input(error: click.UsageError, route: Route) -> InvalidInput:
         return InvalidInput(error.format_message())
     outside = {inside: name for name, inside in route.renamed.items()}
     field = parameters.placeholder(route, param) or outside.get(param.name, param.name)
+    if isinstance(error, MissingParameters):
+        names = (outside.get(p.name or "", p.name) for p in error.missing)
+        return InvalidInput(f"{', '.join(map(str, names))}: required", field=field)
     message = "required" if isinstance(error, click.MissingParameter) else error.message
     return InvalidInput(f"{field}: {message}", field=field)
