@@ -82,9 +82,10 @@ def _steps(removal: Removal, *, keep: bool) -> Iterator[Step[ChangeSteps]]:
             "detach", f"disk {target} of running host {name}",
             f"Remove {disk} from running {host}.", removal.detach, removal.attach,
         )  # fmt: skip
+    kept = "".join(f", and keep {path}" for path in removal.result.kept)
     yield Step(
         "define", f"definition of host {name}",
-        f"Store the definition of {host} without {disk}.", removal.store, removal.restore,
+        f"Store the definition of {host} without {disk}{kept}.", removal.store, removal.restore,
     )  # fmt: skip
     if removal.deletes:
         size = "" if removal.deletes.size is None else f", {removal.deletes.size:g} GiB"
@@ -95,7 +96,7 @@ def _steps(removal: Removal, *, keep: bool) -> Iterator[Step[ChangeSteps]]:
     elif removal.disk.owned and keep:
         yield Step(
             "unlist", f"metadata of host {name}",
-            f"Keep {removal.disk.owned.what}, and remove it from the metadata of {host}.",
+            f"Remove {removal.disk.owned.what} from the metadata of {host}.",
             removal.unlist,
         )  # fmt: skip
 

@@ -248,6 +248,8 @@ def test_a_disk_that_the_host_does_not_own(
         assert frontend.run("hosts start", "web1").ok
     answer = frontend.run("hosts disks resize", "web1", "vdb", size=2)
     assert (answer.status, "does not own it" in answer.detail) == (409, True)
+    planned = frontend.run("hosts disks remove", "web1", "vdb", dry_run=True).data["steps"]
+    assert planned[-1]["description"].endswith(f"without disk 'vdb', and keep {image}.")
     removed = frontend.run("hosts disks remove", "web1", "vdb")
     assert removed.ok, removed
     assert removed.data is None or removed.data["kept"] == [str(image)]
