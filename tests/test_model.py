@@ -51,6 +51,7 @@ class Host:
     running: Hardware = field(default_factory=Hardware)
     autostart: bool = False
     disks: dict[str, int] = field(default_factory=dict)
+    interfaces: dict[int, str] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -191,6 +192,36 @@ class Machine:
         if not code:
             del self.hosts[name].disks[disk]
 
+    def add_interface(self, name: str, network: str) -> None:
+        """Add an interface with the lowest free index, also while the host runs."""
+        if self.is_adopted(name):
+            return
+        code = self.expected_change(name) or (0 if network in self.networks else 2)
+        added = self.run(f"hosts interfaces add {name} --network {network}", code)
+        if added:
+            interfaces = self.hosts[name].interfaces
+            assert added["index"] == next(n for n in range(9) if n not in interfaces)
+            interfaces[added["index"]] = network
+
+    def move_interface(self, name: str, index: int, network: str) -> None:
+        """Move an interface of a host that is off; no guest of this test releases a device."""
+        if self.is_adopted(name) or (name in self.hosts and self.hosts[name].active):
+            return
+        code = self.expected_change(name) or (0 if network in self.networks else 2)
+        code = code or (0 if index in self.hosts[name].interfaces else 3)
+        self.run(f"hosts interfaces set {name} {index} --network {network}", code)
+        if not code:
+            self.hosts[name].interfaces[index] = network
+
+    def remove_interface(self, name: str, index: int) -> None:
+        if self.is_adopted(name) or (name in self.hosts and self.hosts[name].active):
+            return
+        code = self.expected_change(name)
+        code = code or (0 if index in self.hosts[name].interfaces else 3)
+        self.run(f"hosts interfaces remove {name} {index}", code)
+        if not code:
+            del self.hosts[name].interfaces[index]
+
     def kill_change(self, name: str, memory: int, point: int) -> None:
         """The definition is the old or the new one, and nothing is left behind."""
         died = self.killer.run(*f"hosts set {name} --memory {memory}".split(), kill_at=point) < 0
@@ -226,7 +257,7 @@ class Machine:
         self.networks.add(network)
 
     def delete_network(self, network: str) -> None:
-        used = any(host.network == network for host in self.hosts.values())
+        used = any(network in host.interfaces.values() for host in self.hosts.values())
         self.run(
             f"networks delete --yes {network}", 3 if network not in self.networks else 4 * used
         )
@@ -280,6 +311,8 @@ class Machine:
             assert {row["key"]: row["value"] for row in shown["pending"]} == host.pending()
             assert shown["autostart"] == host.autostart
             assert {disk["name"]: disk["size"] for disk in shown["disks"]} == host.disks
+            interfaces = {row["index"]: row["network"] for row in shown["interfaces"]}
+            assert interfaces == host.interfaces
 
     def check(self) -> None:
         """Compare the hypervisor with the model."""
@@ -305,7 +338,12 @@ class Machine:
 
 
 def created(network: str, start: bool) -> Host:
-    return Host("running" if start else "shut off", network=network, disks={"sda": 1})
+    return Host(
+        "running" if start else "shut off",
+        network=network,
+        disks={"sda": 1},
+        interfaces={0: network},
+    )
 
 
 def scrub() -> None:
@@ -323,6 +361,7 @@ def creation(name: str, network: str, start: bool) -> str:
 
 STARTS = st.booleans()
 SIZES, DISKS = st.integers(1, 3), st.sampled_from(["sda", "sdb", "sdc"])
+INDEXES = st.integers(0, 2)
 MEMORY, CPUS = st.sampled_from([64, 80, 96]), st.integers(1, 3)
 # The operations and their parameters; hypothesis's state machines end most sequences early.
 ACTIONS = st.one_of(
@@ -337,6 +376,9 @@ ACTIONS = st.one_of(
     st.tuples(st.just(Machine.add_disk), HOSTS, SIZES),
     st.tuples(st.just(Machine.resize_disk), HOSTS, DISKS, SIZES),
     st.tuples(st.just(Machine.remove_disk), HOSTS, DISKS),
+    st.tuples(st.just(Machine.add_interface), HOSTS, NETWORKS),
+    st.tuples(st.just(Machine.move_interface), HOSTS, INDEXES, NETWORKS),
+    st.tuples(st.just(Machine.remove_interface), HOSTS, INDEXES),
     st.tuples(st.just(Machine.kill_change), HOSTS, MEMORY, st.integers(1, 3)),
     st.tuples(st.just(Machine.delete), HOSTS),
     st.tuples(st.just(Machine.pause), HOSTS),
