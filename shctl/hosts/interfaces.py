@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shctl.common.errors import Conflict, InvalidInput
+from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.common.model import AddedInterface, Changed, ChangePlan, Interface
 from shctl.common.steps import Plan
 from shctl.hosts import change, details, interface_plan, interface_state
@@ -29,7 +29,7 @@ def add(
     """Add an interface to a host, now if its QEMU has a free port, and return it.
 
     With `dry_run` return the steps, as the other functions do. Raises NotFound, Conflict,
-    InvalidInput for a network that is not on Open vSwitch, Unreachable without Open vSwitch.
+    InvalidInput for a network that is missing or not on Open vSwitch, Unreachable without it.
     """
 
     def plan(state: HostState) -> Plan[AddedInterface, ChangeSteps]:
@@ -88,7 +88,11 @@ def remove(
 
 
 def _target(hypervisor: Hypervisor, name: str) -> Target:
-    handle = hypervisor.network(name)
+    try:
+        handle = hypervisor.network(name)
+    except NotFound as error:
+        # The host exists; a value of the request is wrong.
+        raise InvalidInput(f"network: {error}", field="network") from None
     xml = handle.xml()
     if not network.read(xml).switched:
         raise InvalidInput(
