@@ -131,11 +131,11 @@ quick := --ignore=tests/reliability --ignore=tests/test_throwaway.py --ignore=te
 		--editable '.[server,test]'
 	@touch $@
 
-test-newest: setup .venv-newest/.ready ## Run the quick tests on the newest libraries from PyPI
+test-newest: setup .venv-newest/.ready .venv/linux ## Run the quick tests on the newest libraries from PyPI
 	tools/throwaway .venv-newest/bin/python -m pytest $(quick)
 
 # Only the kernel is this machine's own.
-test-debian13: setup ## Run the quick tests in a clean Debian 13, on its own libraries
+test-debian13: setup .venv/linux ## Run the quick tests in a clean Debian 13, on its own libraries
 	$(sudo) .venv/bin/python -m tests.package.quick trixie \
 		$(subst installer-$(release)-,installer-13-,$(tested)) -- $(quick)
 

@@ -1,14 +1,17 @@
 """A small Linux for guests: Debian's cloud kernel with busybox, and a script as its installer."""
 
 import lzma
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import libvirt
 
 from tests.guests import boot_sector
-from tests.installations import FROM_DISK, Trees
-from tests.support import ROOT, connected
+from tests.installations import FROM_DISK, Trees, log_of
+from tests.support import ROOT, connected, eventually, ok
 
 UNPACKED = ROOT / ".venv" / "linux"
 BUSYBOX = Path("/usr/bin/busybox")
@@ -28,6 +31,18 @@ dmesg -n 1 # kernel messages would split other lines
 sh /installer
 echo "the installer ended with $?"
 poweroff -f
+"""
+RUNS = "it runs"
+LOOP = f"""
+echo {RUNS}
+while :; do
+    for device in /sys/class/net/eth*; do
+        name=${{device##*/}}
+        ip link set $name up
+        ip address add 10.9.0.1/24 dev $name 2> /dev/null
+    done
+    ping -c 1 -W 1 10.9.0.2 > /dev/null
+done
 """
 
 
@@ -87,12 +102,23 @@ def _entry(name: str, mode: int, content: bytes = b"") -> bytes:
     return b"".join(part + b"\0" * (-len(part) % 4) for part in (head, content))
 
 
-def boot_stored(name: str, directory: Path, script: str) -> None:
-    """Have a host's stored definition boot this Linux, which runs a script.
+@contextmanager
+def booted(name: str) -> Iterator[None]:
+    """Start a host that is off with this Linux, which releases what is unplugged.
 
-    Its kernel supports PCI hot-plug, which the test guests of a few hundred bytes do not.
+    The test guests of a few hundred bytes do not. It sends a frame each second.
     """
-    for file, content in {"linux": kernel(), "initrd": _initrd(script)}.items():
+    # QEMU's user cannot read pytest's temporary directories.
+    with tempfile.TemporaryDirectory(dir="/run") as directory:
+        Path(directory).chmod(0o755)
+        _boot(name, Path(directory))
+        ok("hosts", "start", name)
+        eventually(lambda: RUNS in log_of(name), 60)
+        yield
+
+
+def _boot(name: str, directory: Path) -> None:
+    for file, content in {"linux": kernel(), "initrd": _initrd(LOOP)}.items():
         (directory / file).write_bytes(content)
     with connected() as connection:
         xml = connection.lookupByName(name).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)

@@ -56,10 +56,14 @@ def not_found(host: str, index: int, known: Iterable[int]) -> NotFound:
 def check_answers(state: HostState) -> None:
     """Raise TimedOut for a running host whose QEMU hangs."""
     if state.active and state.running is None:
-        raise TimedOut(
-            f"QEMU of host {state.name!r} does not answer;"
-            f" 'shctl hosts stop {state.name} --force' kills it"
-        )
+        raise hung(state.name)
+
+
+def hung(host: str) -> TimedOut:
+    """Return the error for a host whose QEMU hangs."""
+    return TimedOut(
+        f"QEMU of host {host!r} does not answer; 'shctl hosts stop {host} --force' kills it"
+    )
 
 
 def _indexes(state: HostState) -> dict[str, int]:

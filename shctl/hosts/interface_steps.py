@@ -15,7 +15,7 @@ from shctl.hosts.change_steps import ChangeSteps
 from shctl.hosts.interface_state import Found
 from shctl.networks import ports
 from shctl.xml import domain, interface_edits
-from shctl.xml.interfaces import LINK_DOWN, LINK_UP, InterfaceRow
+from shctl.xml.interfaces import LINK_DOWN, InterfaceRow
 
 # Seconds after the five that libvirt itself waits; Linux needs less than one.
 UNPLUG_TIMEOUT = 5.0
@@ -57,9 +57,19 @@ def check(change: ChangeSteps, interface: Found) -> None:
 
 def set_link(change: ChangeSteps, interface: Found, link: str) -> None:
     """Set the link of a plugged interface; raise Conflict if it must not be up."""
-    host = change.host
-    if link == LINK_UP:
+    if link == LINK_DOWN:
+        _update(change, interface, link)
+        return
+    check(change, interface)
+    with Rollback() as undo:
+        undo.push(f"link of {interface}", lambda: _update(change, interface, LINK_DOWN))
+        _update(change, interface, link)
+        # Again: libvirt 11 clears the tag of a port in some updates of its interface.
         check(change, interface)
+
+
+def _update(change: ChangeSteps, interface: Found, link: str) -> None:
+    host = change.host
     device = interface_edits.device(host.xml(), interface.mac, link)
     power.ask_qemu(host, lambda: host.update(device))
 

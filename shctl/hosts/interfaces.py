@@ -5,6 +5,7 @@ from __future__ import annotations
 from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.common.model import AddedInterface, Changed, ChangePlan, Interface
 from shctl.common.steps import Plan
+from shctl.common.timeout import run_with_timeout
 from shctl.hosts import change, details, interface_plan, interface_state
 from shctl.hosts.change_state import HostState
 from shctl.hosts.change_steps import ChangeSteps
@@ -12,6 +13,8 @@ from shctl.hosts.interface_plan import Running, Target
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.definitions import Definitions
 from shctl.xml import domain, network
+
+_READ_TIMEOUT = 5.0  # seconds; libvirt answers within milliseconds
 
 
 def show(hypervisor: Hypervisor, name: str, index: int) -> Interface:
@@ -31,6 +34,7 @@ def add(
     With `dry_run` return the steps, as the other functions do. Raises NotFound, Conflict,
     InvalidInput for a network that is missing or not on Open vSwitch, Unreachable without it.
     """
+    _read(hypervisor, name)
 
     def plan(state: HostState) -> Plan[AddedInterface, ChangeSteps]:
         target = _target(hypervisor, network_name)
@@ -78,6 +82,7 @@ def remove(
 
     Raises NotFound, and Conflict if the guest does not.
     """
+    _read(hypervisor, name)
 
     def plan(state: HostState) -> Plan[Changed, ChangeSteps]:
         return interface_plan.plan_removal(state, _running(state), index)
@@ -107,10 +112,20 @@ def _running(state: HostState) -> Running | None:
     return Running(state.host.xml(), state.host.state) if state.running else None
 
 
+def _read(hypervisor: Hypervisor, name: str) -> tuple[str, ...]:
+    """Return the definitions of a host, stored and running; raise TimedOut if QEMU hangs."""
+    host = hypervisor.domain(name)
+
+    def read() -> tuple[str, ...]:
+        return host.xml(), host.xml(stored=True)
+
+    # libvirt 11 asks QEMU for them.
+    return run_with_timeout(_READ_TIMEOUT, read, interface_state.hung(name))
+
+
 def _networks(hypervisor: Hypervisor, name: str) -> set[str]:
     """Return the networks of a host's interfaces, stored and running."""
-    host = hypervisor.domain(name)
-    texts = [host.xml(stored=True), *([host.xml()] if host.active and not host.hung else [])]
+    texts = _read(hypervisor, name)
     rows = [row for text in texts for row in domain.read(text).interfaces]
     return {row.network for row in rows if row.network}
 

@@ -48,6 +48,8 @@ def test_hosts_networks_bridges_and_pools(hosts: None) -> None:
     assert complete("shctl hosts stop tab-a tab") == ["tab-b"]
     assert complete("shctl hosts create x --network vlan1") == ["vlan10"]
     assert complete("shctl networks show vlan1") == ["vlan10"]
+    assert complete("shctl hosts interfaces set tab-a ") == ["0"]
+    assert complete("shctl hosts interfaces remove nobody ") == []
     assert complete("shctl networks create x --bridge b") == ["br0"]
     assert complete("shctl hosts create x --pool s") == ["shctl"]
     assert complete("shctl hosts disks remove tab-a ") == ["sda"]

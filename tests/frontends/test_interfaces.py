@@ -1,7 +1,6 @@
 """Add, change and remove the interfaces of hosts, tested through the command line and REST."""
 
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,6 @@ import pytest
 from shctl.common import names
 from tests import linux_guest
 from tests.frontends.frontend import Answer, Frontend
-from tests.installations import log_of
 from tests.support import SHCTL, call, daemon, define, eventually, port_rows, qemu_pid, stopped
 
 pytestmark = pytest.mark.hypervisor
@@ -27,18 +25,6 @@ FOREIGN = (
     "<interface type='network'><mac address='{}'/><source network='vlan10'/></interface></devices>"
     "</domain>"
 )
-# It takes what is plugged in, and sends a frame each second on each interface.
-GUEST = """
-echo "it runs"
-while :; do
-    for device in /sys/class/net/eth*; do
-        name=${device##*/}
-        ip link set $name up
-        ip address add 10.9.0.1/24 dev $name 2> /dev/null
-    done
-    ping -c 1 -W 1 10.9.0.2 > /dev/null
-done
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -67,13 +53,8 @@ def running(frontend: Frontend, web1: str) -> str:
 @pytest.fixture
 def linux(frontend: Frontend) -> Iterator[str]:
     """Return a running host whose guest supports hot-plug."""
-    # QEMU's user cannot read pytest's temporary directories.
-    with tempfile.TemporaryDirectory(dir="/run") as directory:
-        Path(directory).chmod(0o755)
-        for name in host(frontend, {**HOST, "memory": 256}):
-            linux_guest.boot_stored(name, Path(directory), GUEST)
-            assert frontend.run("hosts start", name).ok
-            eventually(lambda: "it runs" in log_of("web1"), 60)
+    for name in host(frontend, {**HOST, "memory": 256}):
+        with linux_guest.booted(name):
             yield name
 
 
@@ -170,7 +151,7 @@ def test_the_link_of_a_running_host(frontend: Frontend, running: str) -> None:
         answer = frontend.run("hosts interfaces set", running, "0", link=link)
         assert changes(answer) == [("link", link, "now")]
         assert interfaces(frontend) == [(0, "vlan10", link)]
-        assert pending(frontend) == []
+        assert (tags(), pending(frontend)) == ([10], [])
         assert changes(frontend.run("hosts interfaces set", running, "0", link=link)) == []
 
 
@@ -240,6 +221,7 @@ def test_a_linux_guest_moves_to_another_vlan_and_back(frontend: Frontend, linux:
             assert changes(answer) == [("network", network, "now")]
             eventually(partial(ends_with, seen, [port] * 3), 60)
             assert interfaces(frontend) == [(0, network, "up")]
+            assert tags() == [int(network[4:])]
             assert (stored(), pending(frontend)) == ([network], [])
     assert runs(seen) == ["in10", "in20", "in10"]
 
@@ -283,32 +265,17 @@ def test_stale_ports_are_removed_first(frontend: Frontend, running: str) -> None
     assert tags() == [10, 20]
 
 
-@pytest.fixture
-def foreign_rows(running: str) -> Iterator[None]:
-    """Add rows of an unknown owner with another tag, which libvirt reuses."""
-    del running
-    planted = next_ports()
-    for port in planted:
-        plant(port, "11111111-2222-3333-4444-555555555555", 99)
-    yield
-    for port in planted:
-        call("ovs-vsctl", "--if-exists", "del-port", port)
-
-
-@pytest.mark.usefixtures("foreign_rows")
-def test_a_port_with_another_tag(frontend: Frontend, running: str) -> None:
-    """The interface never gets a link, and the definition is as it was before."""
-    before = (interfaces(frontend), stored())
-    refused = frontend.run("hosts interfaces add", running, network="vlan20")
-    assert (refused.status, "instead of" in refused.detail) == (409, True)
-    # This guest does not release it: it stays, without a link.
-    assert "left behind: interface 1 of host web1, without a link" in refused.detail
-    assert interfaces(frontend) == [*before[0], (1, "vlan20", "down")]
-    assert stored() == before[1]
-    (finding,) = [row for row in frontend.run("doctor").data if "no link" in row["problem"]]
-    assert (finding["name"], "interfaces remove web1 1" in finding["remedy"]) == ("web1", True)
+def test_a_port_that_another_program_changed(frontend: Frontend, running: str) -> None:
+    """The interface gets no link, and the definition is as it was before."""
+    assert frontend.run("hosts interfaces add", running, network="vlan20", link="down").ok
+    port = frontend.run("hosts interfaces show", running, "1").data["port"]
+    call("ovs-vsctl", "set", "Port", port, "tag=99")
     refused = frontend.run("hosts interfaces set", running, "1", link="up")
-    assert (refused.status, "not in its definition" in refused.detail) == (409, True)
+    assert (refused.status, "must not have a link" in refused.detail) == (409, True)
+    assert interfaces(frontend)[1] == (1, "vlan20", "down")
+    assert pending(frontend) == []
+    call("ovs-vsctl", "set", "Port", port, "tag=20")
+    assert frontend.run("hosts interfaces set", running, "1", link="up").ok
 
 
 def test_without_open_vswitch(frontend: Frontend, running: str) -> None:
@@ -420,3 +387,13 @@ def test_two_at_the_same_time(frontend: Frontend, web1: str) -> None:
     assert both in ((200, 409), (400, 200))
     if both[1] == 200:
         assert frontend.run("networks create", "tr", bridge="br0", vlan=5, trunk=[6, 7]).ok
+
+
+def test_a_stop_at_the_same_time(frontend: Frontend, running: str) -> None:
+    with ThreadPoolExecutor() as pool:
+        adding = pool.submit(frontend.run, "hosts interfaces add", running, network="vlan20")
+        stopping = pool.submit(frontend.run, "hosts stop", running, force=True)
+    assert stopping.result().ok
+    added = adding.result()
+    assert added.ok or "stopped meanwhile" in added.detail or "not running" in added.detail
+    assert stored() == (["vlan10", "vlan20"] if added.ok else ["vlan10"])

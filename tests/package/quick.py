@@ -17,6 +17,7 @@ from tests.package import roots
 from tests.package.roots import PROJECT, Root
 
 COPY = "root/shctl"
+LINUX = ".venv/linux"
 # Slow tests that may differ between releases; the quick tests exclude them.
 ROWS = ["tests/reliability", "-k", "r01 or r20 or r41"]
 PYTEST = 'cd /root/shctl && exec tools/throwaway python3 -m pytest "$@"'
@@ -40,6 +41,8 @@ def made(suite: str, packages: tuple[str, ...]) -> Iterator[Root]:
         root = roots.bootstrap(suite, Path(directory) / suite, packages)
         (root.path / "root").chmod(0o700)
         shutil.copytree(PROJECT, root.path / COPY, ignore=KEEP_OUT, symlinks=True)
+        # The kernel of the guests, which are the same on every release.
+        shutil.copytree(PROJECT / LINUX, root.path / COPY / LINUX, symlinks=True)
         yield root
 
 
