@@ -70,6 +70,10 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; raise InvalidInput for bytes that are not valid text."""
+        if ctx.default_map and "[defaults]" in ctx.default_map:
+            from shctl.commands import option_defaults
+
+            option_defaults.apply(ctx)
         original = list(args)  # the parser consumes args
         try:
             rest = super().parse_args(ctx, args)

@@ -31,6 +31,6 @@ def show_settings(ctx: click.Context, session: Session) -> list[Setting]:
     Options override environment variables, which override the settings file, which overrides the
     defaults.
     """
-    from shctl.commands.settings import show
+    from shctl.commands import option_defaults, settings
 
-    return show(ctx, session)
+    return [*settings.show(ctx, session), *option_defaults.show(ctx.find_root())]

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from shctl.commands import option_defaults
 from shctl.commands.base import DRY_RUN, Command, LocalOption
+from shctl.commands.install_options import INSTALL
+from shctl.commands.option_groups import grouped
 from shctl.commands.session import Session
-from shctl.commands.types import (
-    NETWORK,
-    NEW_HOST,
-    POOL,
-    Duration,
-    InjectedFile,
-    NamedContent,
-    NamedText,
-    Number,
-)
+from shctl.commands.types import NETWORK, NEW_HOST, POOL, Number
 from shctl.common import defaults
 from shctl.common.errors import InvalidInput
 
@@ -28,32 +20,9 @@ if TYPE_CHECKING:
     from shctl.install.media import InstallOptions
     from shctl.xml.domain import Hardware
 
-Function = Callable[..., Any]
 MAX_MEMORY = 16 * 2**20  # MiB; no x86 server has more
 MAX_CPUS = 255  # libvirt requires a special IOMMU for more
 MAX_DISK = 2**16  # GiB
-
-
-def _grouped(
-    name: str, make: Callable[..., object], *options: Callable[[Function], Function]
-) -> Callable[[Function], Function]:
-    """Add options whose values a command gets as one argument `name`: make(**values)."""
-
-    def decorate(function: Function) -> Function:
-        @wraps(function)
-        def run(*args: Any, **given: Any) -> Any:
-            values = {option: given.pop(option) for option in added}
-            return function(*args, **{name: make(**values)}, **given)
-
-        # click collects a command's parameters in this list, last decorator first.
-        params: list[click.Parameter] = run.__dict__.setdefault("__click_params__", [])
-        others = len(params)
-        for option in reversed(options):
-            option(run)
-        added = [param.name or "" for param in params[others:]]
-        return run
-
-    return decorate
 
 
 def _hardware(**options: Any) -> Hardware:
@@ -62,7 +31,7 @@ def _hardware(**options: Any) -> Hardware:
     return Hardware(**options)
 
 
-HARDWARE = _grouped(
+HARDWARE = grouped(
     "hardware",
     _hardware,
     click.option(
@@ -94,113 +63,6 @@ HARDWARE = _grouped(
         envvar="SHCTL_VIRT_TYPE",
         type=click.Choice(["auto", "kvm", "qemu"]),
         help="KVM, or QEMU's slow emulation (TCG); auto uses KVM where it works.",
-    ),
-)
-
-
-def _install_options(
-    *,
-    install: bool,
-    inject_files: tuple[str, ...],
-    inject: tuple[tuple[str, bytes], ...],
-    values: tuple[tuple[str, str], ...],
-    install_timeout: float,
-    **options: Any,
-) -> InstallOptions | None:
-    """Return the options of an installation; refuse them without --install."""
-    if not install:
-        timeout = _is_typed("install_timeout")  # a setting is for all hosts
-        _check_none(
-            **options, inject=inject_files or inject, values=values, install_timeout=timeout
-        )
-        return None
-    from shctl.install.answers import read_answers
-    from shctl.install.media import InstallOptions
-
-    return InstallOptions(
-        **options,
-        inject=_unique([*read_answers(inject_files).items(), *inject]),
-        values=dict(values),
-        timeout=install_timeout,
-        # Only a local user may name a directory of this machine as the location.
-        local=click.get_current_context().ensure_object(Session).local,
-    )
-
-
-def _unique(answers: list[tuple[str, bytes]]) -> dict[str, bytes]:
-    found = dict(answers)
-    if len(found) < len(answers):
-        raise InvalidInput("inject: two files have the same name", field="inject")
-    return found
-
-
-def _is_typed(name: str) -> bool:
-    """Return whether an option was given on the command line, not by the settings."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source is click.core.ParameterSource.COMMANDLINE
-
-
-def _check_none(**options: object) -> None:
-    for name, value in options.items():
-        if value:
-            raise InvalidInput(f"{name}: requires --install", field=name)
-
-
-INSTALL = _grouped(
-    "install",
-    _install_options,
-    click.option(
-        "--install",
-        is_flag=True,
-        help="Install an operating system: from --location, else by network boot.",
-    ),
-    click.option("--location", metavar="URL", help="URL of the installation tree."),
-    click.option(
-        "--cmdline", metavar="STR", default="", help="Command line of the installer's kernel."
-    ),
-    click.option(
-        "--kernel",
-        metavar="PATH",
-        help="Path of the kernel below --location, instead of the one found.",
-    ),
-    click.option(
-        "--initrd", metavar="PATH", help="Path of the initrd below --location; requires --kernel."
-    ),
-    click.option(
-        "--inject",
-        "inject_files",
-        cls=LocalOption,  # over REST a path would be one of the server's
-        multiple=True,
-        metavar="[NAME=]FILE",
-        type=InjectedFile(),
-        help="Add this file to the initrd, such as a preseed.cfg or a kickstart; NAME is its"
-        " path there, such as nocloud/user-data. A FILE of - is standard input; write ./a=b for a"
-        " name with an equals sign. Repeatable.",
-    ),
-    click.option(
-        "--inject-text",  # what REST has instead: `inject` in JSON
-        "inject",
-        multiple=True,
-        type=NamedContent(),
-        hidden=True,
-        help="Files to add to the initrd, by their paths there: text, or bytes in base64.",
-    ),
-    click.option(
-        "--value",
-        "values",
-        multiple=True,
-        type=NamedText(),
-        metavar="NAME=TEXT",
-        help="Replace @SHCTL_NAME@ in injected files that are UTF-8. HOSTNAME, MAC, DISK and"
-        " LOCATION are predefined. Repeatable.",
-    ),
-    click.option(
-        "--install-timeout",
-        default=f"{defaults.INSTALL_TIMEOUT / 3600:g}h",
-        show_default=True,
-        type=Duration(1, 7 * 86400),  # seconds
-        metavar="TIME",
-        help="Time after which the installation has failed: seconds, or 90m, 2h.",
     ),
 )
 
@@ -256,6 +118,15 @@ INSTALL = _grouped(
 @INSTALL
 @click.option(
     "--wait", cls=LocalOption, is_flag=True, help="Wait until the host is installed, or running."
+)
+@click.option(
+    "--profile",
+    metavar="NAME",
+    is_eager=True,  # the other options have its values as their defaults
+    expose_value=False,
+    callback=option_defaults.apply_profile,
+    shell_complete=option_defaults.complete_profiles,
+    help="Use the options of a profile in the settings, unless they are given.",
 )
 @DRY_RUN
 @click.pass_obj

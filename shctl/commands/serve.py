@@ -79,7 +79,7 @@ def serve(
     SIGHUP reloads the TLS files for new connections. SIGTERM gives running requests 8 seconds to
     finish.
     """
-    from shctl.commands.settings import show
+    from shctl.commands import option_defaults, settings
 
     # Optional dependencies, and the slowest import of the command line.
     try:
@@ -91,6 +91,7 @@ def serve(
         raise ShctlError(f"{error}; {hint}") from None
     session = ctx.ensure_object(Session)
     # Stop here on an invalid setting; otherwise each request would fail, and no client can fix it.
-    show(ctx, session)
+    settings.show(ctx, session)
+    option_defaults.show(ctx.find_root())
     options = server.Options(listen, path, tls_cert, tls_key, client_ca, names)
     server.run(ctx.find_root(), session.uri, options)

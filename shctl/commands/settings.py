@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from shctl.common import paths
@@ -37,6 +37,12 @@ KEYS: dict[str, tuple[tuple[type, ...], tuple[str, ...]]] = {
     "server.client_ca": ((str,), ("serve", "client_ca")),
     "server.allow_host": ((list,), ("serve", "names")),
 }
+# Commands whose options may have defaults in [defaults.GROUP.VERB], and the keys of these tables in
+# their default_map; no option has such a name.
+COMMANDS = (("hosts", "create"), ("networks", "create"))
+DEFAULTS, PROFILES, FILE = "[defaults]", "[profiles]", "[file]"
+# Key in a context's meta: keys in these tables, by the names of the parameters that they set.
+KEYS_IN_USE = "shctl.commands.option_defaults"
 _TYPE_NAMES = {str: "a string", int: "an integer", bool: "a boolean", list: "an array of strings"}
 _GLOBALS = {"connect": "uri", "output": "output"}  # global options: attributes of the session
 _SOURCES = {
@@ -57,10 +63,36 @@ def load(path: str | None) -> dict[str, Any]:
     if path is None and not _may_exist(file):
         return {}
     defaults: dict[str, Any] = {}
-    for key, value in _flat(_parse(file)):
+    tree = _parse(file)
+    _put_tables(defaults, tree, file)
+    for key, value in _flat(tree):
         _check(file, key, value)
         _put(defaults, KEYS[key][1], value)
     return defaults
+
+
+def _put_tables(defaults: dict[str, Any], tree: dict[str, Any], file: str) -> None:
+    """Move tables of defaults and profiles below their commands, see option_defaults."""
+    for group, verbs in _table(file, "defaults", tree.pop("defaults", {})).items():
+        for verb, table in _table(file, f"defaults.{group}", verbs).items():
+            if (group, verb) not in COMMANDS:
+                known = ", ".join(f"defaults.{'.'.join(command)}" for command in COMMANDS)
+                raise InvalidInput(
+                    f"{file}: unknown table [defaults.{group}.{verb}]; possible: {known}"
+                )
+            found = _table(file, f"defaults.{group}.{verb}", table)
+            _put(defaults, (group, verb, DEFAULTS), found)
+            _put(defaults, (group, verb, FILE), file)
+    if profiles := _table(file, "profiles", tree.pop("profiles", {})):
+        found = {name: _table(file, f"profiles.{name}", table) for name, table in profiles.items()}
+        _put(defaults, ("hosts", "create", PROFILES), found)
+        _put(defaults, ("hosts", "create", FILE), file)
+
+
+def _table(file: str, name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{file}: {name} must be a table ([{name}]), not {value!r:.60}")
+    return value
 
 
 def _may_exist(file: str) -> bool:
@@ -127,9 +159,14 @@ def origin(error: click.BadParameter) -> str | None:
     kind = _SOURCES.get(source.name) if source else None
     if kind == "file":
         path = (*_path(error.ctx), error.param.name)
-        key = next(key for key, (_, option) in KEYS.items() if option == path)
+        used: dict[str, str] = error.ctx.meta.get(KEYS_IN_USE, {})
+        key = used.get(error.param.name) or _key_of(path)
         return f"{error.ctx.meta[META]}: {key}"
     return str(error.param.envvar) if kind == "environment" else None
+
+
+def _key_of(path: tuple[str, ...]) -> str:
+    return next(key for key, (_, option) in KEYS.items() if option == path)
 
 
 def _find_source(error: click.BadParameter) -> Any:
@@ -155,6 +192,18 @@ def show(ctx: click.Context, session: Session) -> list[Setting]:
     return [_setting(ctx, session, key) for key in KEYS]
 
 
+def command_context(root: click.Context, words: Iterable[str]) -> click.Context:
+    """Return the context of a command, with the file's defaults for it."""
+    import click
+
+    ctx = root
+    for word in words:
+        assert isinstance(ctx.command, click.Group)  # noqa: S101 - KEYS names commands only
+        command = ctx.command.get_command(ctx, word)
+        ctx = click.Context(command, info_name=word, parent=ctx)  # type: ignore[arg-type]
+    return ctx
+
+
 def _setting(ctx: click.Context, session: Session, key: str) -> Setting:
     from shctl.common.model import Setting
 
@@ -175,14 +224,8 @@ def _setting(ctx: click.Context, session: Session, key: str) -> Setting:
 
 def _resolve(root: click.Context, path: tuple[str, ...]) -> tuple[click.Context, click.Parameter]:
     """Return the option at a path of KEYS, and a context with the file's default for it."""
-    import click
-
-    *groups, name = path
-    ctx = root
-    for group in groups:
-        assert isinstance(ctx.command, click.Group)  # noqa: S101 - KEYS names commands only
-        command = ctx.command.get_command(ctx, group)
-        ctx = click.Context(command, info_name=group, parent=ctx)  # type: ignore[arg-type]
+    *words, name = path
+    ctx = command_context(root, words)
     return ctx, next(option for option in ctx.command.params if option.name == name)
 
 

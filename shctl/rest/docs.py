@@ -139,8 +139,8 @@ def _curl(method: str, path: str, operation: Schema) -> str:
     """Return a command line that sends the example of an operation over the Unix socket."""
     given: dict[str, dict[str, Any]] = {"path": {}, "query": {}}
     for row in operation.get("parameters", ()):
-        if "example" in row:
-            given[row["in"]][row["name"]] = row["example"]
+        for key in {"example", "x-example"} & row.keys():
+            given[row["in"]][row["name"]] = row[key]
     # "any" for a part that the old agent's API had, and that is ignored.
     path = re.sub("{([a-z]+)}", lambda found: str(given["path"].get(found[1], "any")), path)
     query = urlencode(given["query"], doseq=True)

@@ -142,7 +142,11 @@ def _placeholders(route: Route, command: click.Command) -> dict[str, Schema]:
 
 
 def _example(values: Mapping[str, Any], name: str) -> Schema:
-    return {"example": values[name]} if name in values else {}
+    if name not in values:
+        return {}
+    # Programs that send every example must not have the server ask other machines.
+    is_url = str(values[name]).startswith("http")
+    return {"x-example" if is_url else "example": values[name]}
 
 
 def _identifier(method: str, path: str) -> str:
