@@ -6,7 +6,7 @@ from shctl.common.errors import Conflict, InvalidInput, NotFound
 from shctl.common.model import AddedInterface, Changed, ChangePlan, Interface
 from shctl.common.steps import Plan
 from shctl.common.timeout import run_with_timeout
-from shctl.hosts import change, details, interface_plan, interface_state
+from shctl.hosts import change, details, interface_plan, interface_state, power
 from shctl.hosts.change_state import HostState
 from shctl.hosts.change_steps import ChangeSteps
 from shctl.hosts.interface_plan import Running, Target
@@ -108,8 +108,13 @@ def _target(hypervisor: Hypervisor, name: str) -> Target:
 
 
 def _running(state: HostState) -> Running | None:
+    """Return how a host runs, None if it is off; raise TimedOut if its QEMU hangs."""
     interface_state.check_answers(state)
-    return Running(state.host.xml(), state.host.state) if state.running else None
+    if not state.running:
+        return None
+    # Before anything is stored: with libvirt 11 it could not be restored while QEMU hangs.
+    power.ask_qemu(state.host, state.host.disk_errors, _READ_TIMEOUT)
+    return Running(state.host.xml(), state.host.state)
 
 
 def _read(hypervisor: Hypervisor, name: str) -> tuple[str, ...]:
