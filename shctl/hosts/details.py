@@ -71,6 +71,13 @@ def _detail(hypervisor: Hypervisor, host: Domain, info: domain.DomainInfo) -> Ho
     )
 
 
+def stored_interfaces(hypervisor: Hypervisor, host: Domain) -> tuple[Interface, ...]:
+    """Return the interfaces that a host has from its next start on."""
+    stored = domain.read(host.xml(stored=True))
+    infos = (domain.read(host.xml()), stored) if host.active else (stored,)
+    return _interfaces(hypervisor, stored, {}, pending.interface_indexes(host.name, *infos))
+
+
 def interface_indexes(host: Domain) -> dict[str, int]:
     """Return the index of each interface of a host by its MAC address."""
     texts = dict.fromkeys((host.xml(), host.xml(stored=True)))

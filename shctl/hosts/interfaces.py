@@ -18,12 +18,19 @@ _READ_TIMEOUT = 5.0  # seconds; libvirt answers within milliseconds
 
 
 def show(hypervisor: Hypervisor, name: str, index: int) -> Interface:
-    """Return an interface of a host, of its QEMU while it runs; raise NotFound."""
-    found = details.show(hypervisor, name).interfaces
+    """Return an interface of a host; raise NotFound.
+
+    That of its QEMU while it runs, or else the one that QEMU gets at its next start.
+    """
+    host = hypervisor.domain(name)
+    found = (
+        *details.show(hypervisor, name).interfaces,
+        *details.stored_interfaces(hypervisor, host),
+    )
     for row in found:
         if row.index == index:
             return row
-    raise interface_state.not_found(name, index, [row.index for row in found])
+    raise interface_state.not_found(name, index, {row.index for row in found})
 
 
 def add(

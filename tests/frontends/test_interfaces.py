@@ -139,6 +139,8 @@ def test_a_running_host_gets_one_at_once_and_another_at_its_next_start(
         "next start"
     )
     assert tags() == [10, 20]
+    waiting = frontend.run("hosts interfaces show", running, "2").data
+    assert (waiting["network"], waiting["vlan"], waiting["port"]) == ("tr", 5, None)
     assert pending(frontend) == [("interfaces.2.network", "tr"), ("interfaces.2.link", "up")]
     assert frontend.run("hosts interfaces remove", running, "2").ok
     assert (pending(frontend), stored()) == ([], ["vlan10", "vlan20"])
