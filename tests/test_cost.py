@@ -204,7 +204,9 @@ def test_list_of_hosts_imports_only_its_own_modules() -> None:
     found = modules_after("--connect", "test:///default", "hosts", "list")
     assert own_modules(found) == {
         *CLI, "commands.batch", "commands.confirmation", "commands.hosts",
-        "commands.host_creation", "commands.host_list", "commands.install_options",
+        "commands.host_creation", "commands.host_console", "commands.host_list",
+        "commands.host_power",
+        "commands.install_options",
         "commands.list_types", "commands.option_defaults", "commands.option_groups",
         "commands.vlan_types", "common.debug_log", "common.defaults",
         "common.layout", "common.output", "common.rows", "hosts", "hosts.arp", "hosts.listing",

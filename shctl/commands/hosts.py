@@ -10,25 +10,18 @@ from shctl.commands.base import (
     DRY_RUN,
     Group,
     LazyGroup,
-    LocalCommand,
-    LocalOption,
 )
 from shctl.commands.batch import check_each, for_each
 from shctl.commands.confirmation import confirmed, count
+from shctl.commands.host_console import open_console, show_log, show_vnc, take_screenshot
 from shctl.commands.host_creation import MAX_CPUS, MAX_MEMORY, create_host
 from shctl.commands.host_list import list_hosts
+from shctl.commands.host_power import reboot_hosts, start_hosts, stop_hosts, wait_for_host
 from shctl.commands.session import Session
-from shctl.commands.types import HOST, Duration, Number
-from shctl.common import defaults
-from shctl.common.errors import InvalidInput
+from shctl.commands.types import HOST, HOSTS, Number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from shctl.common.model import Changed, ChangePlan, DeletionPlan, HostDetail, Outcome
-    from shctl.hosts.vnc import VncAddress
-
-HOSTS = click.argument("names", type=HOST, nargs=-1, required=True, metavar="NAME...")
 
 
 @click.group(cls=Group)
@@ -131,208 +124,11 @@ def interfaces() -> None:
     """List, add, change and remove the network interfaces of a host."""
 
 
-@hosts.command("start", examples=["shctl hosts start web1 web2"])
-@HOSTS
-@click.pass_obj
-def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
-    """Start hosts, or resume paused ones."""
-    from shctl.hosts.installation import advance
-    from shctl.hosts.power import start
-
-    # Refuse before any of them has started.
-    session.hypervisor.check_writable()
-
-    def act(name: str) -> Outcome:
-        # The installer may have ended: then the host must start from its disk.
-        advance(session.hypervisor, name)
-        return start(session.hypervisor, name)
-
-    return for_each(names, act)
-
-
-@hosts.command(
-    "stop", examples=["shctl hosts stop web1 --timeout 120", "shctl hosts stop web1 web2 --force"]
-)
-@HOSTS
-@click.option(
-    "--force", is_flag=True, help="Power off at once, or once --timeout has passed if it is given."
-)
-@click.option(
-    "--timeout",
-    # No default here: with --force, no timeout means at once.
-    type=Duration(0, 86400),  # seconds
-    metavar="TIME",
-    help=f"Time for a clean shutdown: seconds, or 2m.  [default: {defaults.STOP_TIMEOUT:g}]",
-)
-@click.pass_obj
-def stop_hosts(
-    session: Session, names: tuple[str, ...], force: bool, timeout: float | None
-) -> list[Outcome]:
-    """Shut hosts down and wait until they are off."""
-    from shctl.hosts.stopping import stop
-
-    def act(name: str) -> Outcome:
-        return stop(session.hypervisor, name, force=force, timeout=timeout)
-
-    # Each waits for its guest; one after the other, a rack would take minutes.
-    return for_each(names, act, concurrently=True)
-
-
-@hosts.command("reboot", examples=["shctl hosts reboot web1"])
-@HOSTS
-@click.option("--force", is_flag=True, help="Reset at once instead of asking the guest.")
-@click.pass_obj
-def reboot_hosts(session: Session, names: tuple[str, ...], force: bool) -> list[Outcome]:
-    """Reboot running hosts."""
-    from shctl.hosts.stopping import reboot
-
-    return for_each(names, lambda name: reboot(session.hypervisor, name, force=force))
-
-
-@hosts.command(
-    "wait",
-    examples=[
-        "shctl hosts wait web1 --for installed --timeout 90m",
-        "shctl hosts wait web1 --for address --timeout 300",
-    ],
-)
-@click.argument("name", type=HOST)
-@click.option(
-    "--for",
-    "condition",
-    required=True,
-    type=click.Choice(["running", "stopped", "installed", "address"]),
-    help="What to wait for.",
-)
-@click.option(
-    "--timeout",
-    default=f"{defaults.WAIT_TIMEOUT / 3600:g}h",
-    show_default=True,
-    type=Duration(0, 7 * 86400),  # seconds; 0 only checks
-    metavar="TIME",
-    help="Time to wait: seconds, or 90m, 2h.",
-)
-@click.pass_obj
-def wait_for_host(session: Session, name: str, condition: str, timeout: float) -> HostDetail:
-    """Wait until a host is running, stopped, installed, or has an IP address.
-
-    When the installer of the host ends meanwhile, the host boots from its disk.
-    """
-    from shctl.hosts.waiting import wait
-
-    return wait(session.hypervisor, name, condition, timeout)
-
-
-@hosts.command(
-    "log",
-    examples=[
-        "shctl hosts log web1",
-        "shctl hosts log web1 --since-boot",
-        "shctl hosts log web1 -f --tail 20 --plain",
-    ],
-)
-@click.argument("name", type=HOST)
-@click.option(
-    "-f",
-    "--follow",
-    cls=LocalOption,  # a response without an end would occupy a thread of the server
-    is_flag=True,
-    help="Continue with what the host writes later.",
-)
-@click.option(
-    "--tail", type=Number(0, 10**6), metavar="N", help="Print only the last N lines so far."
-)
-@click.option("--since-boot", is_flag=True, help="Leave out what was written before the last boot.")
-@click.option(
-    "--plain",
-    is_flag=True,
-    help="Print the lines that a terminal would show, for programs that draw on the screen.",
-)
-@click.option("--raw", is_flag=True, help="Print control characters as the guest wrote them.")
-@click.pass_obj
-def show_log(
-    session: Session,
-    name: str,
-    tail: int | None,
-    since_boot: bool,
-    plain: bool,
-    raw: bool,
-    follow: bool = False,
-) -> Iterator[str | bytes]:
-    """Print the log of a host's serial console, since its first boot.
-
-    The firmware writes to the console too, so the log begins with the first second of a boot.
-    Control characters and invalid UTF-8 are replaced, since a terminal would interpret them; a
-    carriage return becomes a line feed. Only the last 16 MiB of a longer log are printed, with
-    --plain the last 2 MiB. Logs are read only below /var/log/shctl/console and /var/log/libvirt.
-    """
-    from shctl.hosts.console_log import follow_log, read_log
-    from shctl.hosts.log_view import View
-
-    # A JSON string has an end, and this log has none.
-    if follow and session.output == "json":
-        raise InvalidInput("a log cannot be followed with -o json; use -o table")
-    if raw and plain:
-        raise InvalidInput("raw: not possible with --plain", field="raw")
-    view = View(raw=raw, plain=plain, tail=tail, since_boot=since_boot)
-    return (follow_log if follow else read_log)(session.hypervisor, name, view)
-
-
-@hosts.command("console", cls=LocalCommand, examples=["shctl hosts console web1"])
-@click.argument("name", type=HOST)
-@click.pass_obj
-def open_console(session: Session, name: str) -> None:
-    """Open a host's serial console in this terminal; Ctrl-] closes it.
-
-    The terminal interprets control characters of the guest; 'hosts log -f' replaces them.
-    """
-    from shctl.hosts.terminal import attach
-
-    attach(session.hypervisor.domain(name).console)
-
-
-@hosts.command("screenshot", cls=LocalCommand, examples=["shctl hosts screenshot web1 -w web1.png"])
-@click.argument("name", type=HOST)
-@click.option(
-    "-w",
-    "--write",
-    "file",
-    required=True,
-    type=click.Path(dir_okay=False, allow_dash=True),
-    metavar="FILE",
-    help="File to write, in PNG format; - is standard output.",
-)
-@click.pass_obj
-def take_screenshot(session: Session, name: str, file: str) -> bytes | None:
-    """Save a screenshot of a host."""
-    from shctl.hosts.screenshot import take, write
-
-    png = take(session.hypervisor.domain(name))
-    if file == "-":
-        return png
-    write(png, file)
-    return None
-
-
-@hosts.command(
-    "vnc",
-    cls=LocalCommand,
-    examples=["shctl hosts vnc web1", "shctl -o name hosts vnc web1 | xargs vncviewer"],
-)
-@click.argument("name", type=HOST)
-@click.pass_obj
-def show_vnc(session: Session, name: str) -> VncAddress:
-    """Show the address of a running host's screen, for a VNC viewer.
-
-    The display is the address in the form that viewers take, and what -o name prints. Hosts that
-    shctl created have a VNC server without a password, so it listens only on the hypervisor's
-    loopback address. To see the screen from another machine, forward the port with ssh: if the
-    address is 127.0.0.1:5901, after 'ssh -L 5900:127.0.0.1:5901 HYPERVISOR' the display there is
-    127.0.0.1:0.
-    """
-    from shctl.hosts.vnc import find
-
-    return find(session.hypervisor, name)
+for _command in (
+    start_hosts, stop_hosts, reboot_hosts, wait_for_host, show_log, open_console, take_screenshot,
+    show_vnc,
+):  # fmt: skip
+    hosts.add_command(_command)
 
 
 def _ask_hosts(session: Session, names: tuple[str, ...], if_exists: bool, **_: bool) -> str:
