@@ -108,7 +108,7 @@ def _report_interrupt(session: Session) -> int:
     # The terminal has echoed ^C at the cursor, perhaps in the middle of a line.
     if session.output != "json" and sys.stderr.isatty():
         click.echo(err=True)
-    click.echo(line(Interrupted("interrupted"), session.output), err=True)
+    click.echo(line(Interrupted(session.interrupted), session.output), err=True)
     return Interrupted.exit_code
 
 

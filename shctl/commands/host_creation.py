@@ -164,6 +164,11 @@ def create_host(
     host = creation.create(session.hypervisor, request, session.progress, session.note_kept)
     if not wait:
         return host
+    condition = "installed" if install else "running"
+    session.interrupted = (
+        f"interrupted; host {name!r} goes on, and 'shctl hosts wait {name} --for {condition}'"
+        " waits again"
+    )
     if not install:
         return waiting.wait(session.hypervisor, name, "running")
     # The installation times out before this wait does, and records the reason.

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.commands.base import Command
+from shctl.commands.base import Command, LocalOption
 from shctl.commands.batch import for_each
 from shctl.commands.session import Session
-from shctl.commands.types import HOST, HOSTS, Duration
+from shctl.commands.types import HOSTS, Duration
 from shctl.common import defaults
 
 if TYPE_CHECKING:
@@ -81,10 +81,11 @@ def reboot_hosts(session: Session, names: tuple[str, ...], force: bool) -> list[
     cls=Command,
     examples=[
         "shctl hosts wait web1 --for installed --timeout 90m",
-        "shctl hosts wait web1 --for address --timeout 300",
+        "shctl hosts wait web1 web2 --for address --timeout 300",
+        "shctl hosts wait web1 web2 web3 --for stopped --any",
     ],
 )
-@click.argument("name", type=HOST)
+@HOSTS
 @click.option(
     "--for",
     "condition",
@@ -100,12 +101,34 @@ def reboot_hosts(session: Session, names: tuple[str, ...], force: bool) -> list[
     metavar="TIME",
     help="Time to wait: seconds, or 90m, 2h.",
 )
+@click.option(
+    "--any/--all",
+    "any_host",
+    cls=LocalOption,
+    default=False,
+    help="Wait for the first of several hosts, or for all, which is the default. A host that can"
+    " never get there is an error only if no other is left.",
+)
 @click.pass_obj
-def wait_for_host(session: Session, name: str, condition: str, timeout: float) -> HostDetail:
-    """Wait until a host is running, stopped, installed, or has an IP address.
+def wait_for_hosts(
+    session: Session,
+    names: tuple[str, ...],
+    condition: str,
+    timeout: float,
+    any_host: bool = False,
+) -> HostDetail | list[HostDetail]:
+    """Wait until hosts are running, stopped, installed, or have an IP address.
 
-    When the installer of the host ends meanwhile, the host boots from its disk.
+    When the installer of a host ends meanwhile, the host boots from its disk. The details of one
+    host are an object in JSON, those of several a list.
     """
-    from shctl.hosts.waiting import wait
+    from shctl.hosts.waiting import wait, wait_for_any
 
-    return wait(session.hypervisor, name, condition, timeout)
+    again = f"shctl hosts wait {' '.join(names)} --for {condition}"
+    session.interrupted = f"interrupted; nothing was changed, and '{again}' waits again"
+    if any_host:
+        return wait_for_any(session.hypervisor, names, condition, timeout)
+    found = for_each(
+        names, lambda name: wait(session.hypervisor, name, condition, timeout), concurrently=True
+    )
+    return found[0] if len(found) == 1 else found

@@ -16,7 +16,7 @@ from shctl.commands.confirmation import confirmed, count
 from shctl.commands.host_console import open_console, show_log, show_vnc, take_screenshot
 from shctl.commands.host_creation import MAX_CPUS, MAX_MEMORY, create_host
 from shctl.commands.host_list import list_hosts
-from shctl.commands.host_power import reboot_hosts, start_hosts, stop_hosts, wait_for_host
+from shctl.commands.host_power import reboot_hosts, start_hosts, stop_hosts, wait_for_hosts
 from shctl.commands.session import Session
 from shctl.commands.types import HOST, HOSTS, Number
 
@@ -125,7 +125,7 @@ def interfaces() -> None:
 
 
 for _command in (
-    start_hosts, stop_hosts, reboot_hosts, wait_for_host, show_log, open_console, take_screenshot,
+    start_hosts, stop_hosts, reboot_hosts, wait_for_hosts, show_log, open_console, take_screenshot,
     show_vnc,
 ):  # fmt: skip
     hosts.add_command(_command)

@@ -19,6 +19,7 @@ class Session:
     note: called with a remark for the user, such as that a list is empty.
     progress: called with a download's name, the bytes received and the size in bytes.
     local: the caller is a local user, who may name files on this machine.
+    interrupted: what to report when Ctrl-C ends the command.
     kept: --if-not-exists found the object, so nothing was created.
     undo_unprinted: undoes a command whose result could not be printed; returns a message.
     """
@@ -31,6 +32,7 @@ class Session:
         self.debug = False
         self.local = False
         self.kept = False
+        self.interrupted = "interrupted"
         self.undo_unprinted: Callable[[], str] | None = None
         self.ask: Callable[[str], bool] | None = None
         self.progress: Callable[[str, int, int | None], None] = _no_progress

@@ -3,11 +3,18 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from shctl.common import defaults, locks
-from shctl.common.errors import Conflict, InstallFailed, TimedOut, Unreachable
+from shctl.common.errors import (
+    Conflict,
+    InstallFailed,
+    Several,
+    ShctlError,
+    TimedOut,
+    Unreachable,
+)
 from shctl.common.model import HostDetail
 from shctl.common.states import DomainState, Phase
 from shctl.hosts import details, installation, power, stalls
@@ -30,6 +37,47 @@ def wait(
     TimedOut, Unreachable, InstallFailed, Conflict if the condition can never become true, and
     NoSpace if a full disk has paused the host.
     """
+    if not power.wait_until(_checker(hypervisor, name, condition), timeout):
+        host = hypervisor.domain(name)
+        lacks = "has no address" if condition == "address" else f"is not {condition}"
+        state, reason = host.state_and_reason
+        now = f"{state} ({reason})" if reason else state
+        raise TimedOut(f"host {name!r} {lacks} after {timeout:g} s; it is {now}")
+    return details.show(hypervisor, name)
+
+
+def wait_for_any(
+    hypervisor: Hypervisor, names: Iterable[str], condition: str, timeout: float
+) -> HostDetail:
+    """Wait for the first host that meets a condition, and return it.
+
+    Raise TimedOut, and Several or the error itself once no host can meet it any more.
+    """
+    checks = {name: _checker(hypervisor, name, condition) for name in names}
+    failures: list[ShctlError] = []
+    found: list[str] = []
+
+    def is_met() -> bool:
+        for name, check in list(checks.items()):
+            try:
+                if check():
+                    found.append(name)
+                    return True
+            except ShctlError as error:
+                failures.append(error)
+                del checks[name]
+        if not checks:
+            raise failures[0] if len(failures) == 1 else Several(failures, [])
+        return False
+
+    if not power.wait_until(is_met, timeout):
+        lacks = "has an address" if condition == "address" else f"is {condition}"
+        raise TimedOut(f"none of the hosts {', '.join(checks)} {lacks} after {timeout:g} s")
+    return details.show(hypervisor, found[0])
+
+
+def _checker(hypervisor: Hypervisor, name: str, condition: str) -> Callable[[], bool]:
+    """Return a function that advances a host and returns whether the condition is met."""
 
     def is_met() -> bool:
         try:
@@ -41,13 +89,7 @@ def wait(
         _check_writable(hypervisor, name)
         return False
 
-    if not power.wait_until(_tolerating_restarts(is_met), timeout):
-        host = hypervisor.domain(name)
-        lacks = "has no address" if condition == "address" else f"is not {condition}"
-        state, reason = host.state_and_reason
-        now = f"{state} ({reason})" if reason else state
-        raise TimedOut(f"host {name!r} {lacks} after {timeout:g} s; it is {now}")
-    return details.show(hypervisor, name)
+    return _tolerating_restarts(is_met)
 
 
 def _check_writable(hypervisor: Hypervisor, name: str) -> None:
