@@ -179,8 +179,8 @@ def own_modules(modules: set[str]) -> set[str]:
 
 CLI = {
     "cli", "cli.main", "cli.streams", "commands", "commands.base", "commands.completion",
-    "commands.session", "commands.settings", "commands.types", "common", "common.errors",
-    "common.names", "common.paths", "common.signals", "common.text",
+    "commands.option_kinds", "commands.session", "commands.settings", "commands.types", "common",
+    "common.errors", "common.names", "common.paths", "common.signals", "common.text",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shctl.commands.option_kinds import LocalOption, QueryOption
 from shctl.commands.session import Session
 from shctl.commands.types import item
 from shctl.common.errors import InvalidInput, ShctlError
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 OUTPUTS = ("table", "json", "name")
-
-
-class QueryOption(click.Option):
-    """An option that REST reads from the query string, even if there is a JSON body."""
-
-
-class LocalOption(click.Option):
-    """An option that makes sense only on the command line, so REST does not have it."""
 
 
 def set_output(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:

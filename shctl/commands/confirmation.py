@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from shctl.commands.base import LocalOption
+from shctl.commands.option_kinds import LocalOption
 from shctl.commands.session import Session
 from shctl.common.errors import InvalidInput
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.commands.base import Command, LocalOption
+from shctl.commands.base import Command
+from shctl.commands.option_kinds import LocalOption
 from shctl.commands.session import Session
 
 if TYPE_CHECKING:

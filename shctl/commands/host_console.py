@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.commands.base import Command, LocalCommand, LocalOption
+from shctl.commands.base import Command, LocalCommand
+from shctl.commands.option_kinds import LocalOption
 from shctl.commands.session import Session
 from shctl.commands.types import HOST, Number
 from shctl.common.errors import InvalidInput

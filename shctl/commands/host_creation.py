@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shctl.commands import option_defaults
-from shctl.commands.base import DRY_RUN, Command, LocalOption
+from shctl.commands.base import DRY_RUN, Command
 from shctl.commands.install_options import INSTALL
 from shctl.commands.option_groups import grouped
+from shctl.commands.option_kinds import LocalOption
 from shctl.commands.session import Session
 from shctl.commands.types import NETWORK, NEW_HOST, POOL, Number
 from shctl.common import defaults

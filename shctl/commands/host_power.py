@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.commands.base import Command, LocalOption
+from shctl.commands.base import Command
 from shctl.commands.batch import for_each
+from shctl.commands.option_kinds import LocalOption
 from shctl.commands.session import Session
 from shctl.commands.types import HOSTS, Duration
 from shctl.common import defaults

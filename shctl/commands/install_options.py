@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shctl.commands.base import LocalOption
 from shctl.commands.option_groups import grouped
+from shctl.commands.option_kinds import LocalOption
 from shctl.commands.session import Session
 from shctl.commands.types import Duration, InjectedFile, NamedContent, NamedText
 from shctl.common import defaults

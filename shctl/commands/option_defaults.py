@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shctl.commands.option_kinds import LocalOption
+from shctl.commands.session import Session
 from shctl.commands.settings import (
     COMMANDS,
     DEFAULTS,
@@ -87,7 +89,12 @@ def _profile(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _add(ctx: click.Context, values: Values, keys: dict[str, str]) -> None:
-    ctx.default_map = {**(ctx.default_map or {}), **values}
+    session = ctx.ensure_object(Session)
+    # Options that REST does not have, such as wait, are not for its requests either.
+    local = {param.name or "" for param in ctx.command.params if isinstance(param, LocalOption)}
+    unused = session.emptied if session.local else session.emptied | local
+    used = {name: value for name, value in values.items() if name not in unused}
+    ctx.default_map = {**(ctx.default_map or {}), **used}
     ctx.meta.setdefault(KEYS_IN_USE, {}).update(keys)
 
 

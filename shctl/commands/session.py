@@ -21,6 +21,7 @@ class Session:
     local: the caller is a local user, who may name files on this machine.
     interrupted: what to report when Ctrl-C ends the command.
     kept: --if-not-exists found the object, so nothing was created.
+    emptied: parameters that a request sets to false or to an empty list, over their defaults.
     undo_unprinted: undoes a command whose result could not be printed; returns a message.
     """
 
@@ -33,6 +34,7 @@ class Session:
         self.local = False
         self.kept = False
         self.interrupted = "interrupted"
+        self.emptied: frozenset[str] = frozenset()
         self.undo_unprinted: Callable[[], str] | None = None
         self.ask: Callable[[str], bool] | None = None
         self.progress: Callable[[str, int, int | None], None] = _no_progress

@@ -111,6 +111,8 @@ def _parse(file: str) -> dict[str, Any]:
 
     try:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise InvalidInput(f"{file}: tables and arrays are nested too deeply") from error
     except OSError as error:
         raise InvalidInput(f"cannot read {file}: {error.strerror}") from error
     # Invalid TOML, invalid UTF-8, or a NUL in the path.

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from shctl.commands.base import Command, LocalOption
+from shctl.commands.base import Command
+from shctl.commands.option_kinds import LocalOption
 from shctl.commands.types import Duration, NamedText
 from shctl.rest import parameters
 from shctl.rest.route import Route

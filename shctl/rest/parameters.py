@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from shctl.commands.base import LocalOption, QueryOption
+from shctl.commands.option_kinds import LocalOption, QueryOption
 from shctl.commands.types import Duration, NamedContent, NamedText
 from shctl.commands.vlan_types import AUTO, TagOrAuto
 from shctl.common.errors import InvalidInput

@@ -112,18 +112,22 @@ class CommandRunner:
         """
         limit = self.limits[limit_name(route, given)]
         return limit.run(
-            resource(route, name), caller, route.seconds, lambda: self._invoke(route, argv)
+            resource(route, name), caller, route.seconds, lambda: self._invoke(route, given, argv)
         )
 
     def run_page(self, name: str, function: Callable[[], T]) -> T:
         """Run the function of one of the server's own pages, within the limit of reads."""
         return self.limits["read"].run(name, name, _PAGE_TIMEOUT, function)
 
-    def _invoke(self, route: Route, argv: list[str]) -> Any:
+    def _invoke(self, route: Route, given: dict[str, Any], argv: list[str]) -> Any:
         with self._limit_cpu(route), self._pool.borrow() as hypervisor:
             started = time.monotonic()
+            session = Session(self.uri, hypervisor)
+            # They have no words in argv.
+            empty = [field for field, value in given.items() if value is False or value == []]
+            session.emptied = frozenset(route.renamed.get(field, field) for field in empty)
             try:
-                return self._run_command(route, argv, Session(self.uri, hypervisor))
+                return self._run_command(route, argv, session)
             finally:
                 # Without argv, which may contain passwords.
                 _log.debug("%s: %d ms", route.command, 1000 * (time.monotonic() - started))

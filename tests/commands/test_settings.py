@@ -44,6 +44,7 @@ def test_default_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         (b"\xff", "can't decode"),
         ("[hosts]\n", "unknown key 'hosts'"),
         ("server = 1", "server must be a table ([server]), not 1"),
+        (f"a = {'[' * 20000}", "nested too deeply"),
         ("[[server]]", "server must be a table ([server]), not [{}]"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 import click
 import pytest
 
-from shctl.commands.base import QueryOption
+from shctl.commands.option_kinds import QueryOption
 from shctl.commands.types import Duration
 from shctl.common.errors import InvalidInput
 from shctl.rest import parameters, runner

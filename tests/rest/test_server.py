@@ -12,7 +12,8 @@ import click
 import pytest
 
 from shctl.cli.main import root
-from shctl.commands.base import LocalCommand, LocalOption
+from shctl.commands.base import LocalCommand
+from shctl.commands.option_kinds import LocalOption
 from shctl.common.errors import ShctlError
 from shctl.rest.access import Authenticator
 from shctl.rest.route import Page, Route
