@@ -28,6 +28,7 @@ from shctl.commands.settings import (
     PROFILES,
     command_context,
 )
+from shctl.commands.types import Duration
 from shctl.common.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -43,14 +44,14 @@ Values = dict[str, Any]
 def apply(ctx: click.Context) -> None:
     """Have click use the table of defaults of a command; raise InvalidInput for errors in it."""
     tables = ctx.default_map or {}
-    _add(ctx, *_resolve(ctx.command, tables[DEFAULTS], f"defaults.{_path(ctx)}", tables))
+    _add(ctx, *_resolve(ctx, tables[DEFAULTS], f"defaults.{_path(ctx)}"))
 
 
 def apply_profile(ctx: click.Context, _param: click.Parameter, name: str | None) -> str | None:
     """Have click use a profile, whose values override the defaults (callback of --profile)."""
     if name is not None and not ctx.resilient_parsing:
         tables = ctx.default_map or {}
-        _add(ctx, *_resolve(ctx.command, _profile(tables, name), f"profiles.{name}", tables))
+        _add(ctx, *_resolve(ctx, _profile(tables, name), f"profiles.{name}"))
     return name
 
 
@@ -76,7 +77,7 @@ def _all_values(ctx: click.Context) -> Iterator[tuple[str, Any]]:
     found = {f"defaults.{_path(ctx)}": tables.get(DEFAULTS, {})}
     found |= {f"profiles.{name}": table for name, table in tables.get(PROFILES, {}).items()}
     for prefix, table in found.items():
-        values, keys = _resolve(ctx.command, table, prefix, tables)
+        values, keys = _resolve(ctx, table, prefix)
         yield from ((keys[name], value) for name, value in values.items())
 
 
@@ -99,22 +100,22 @@ def _add(ctx: click.Context, values: Values, keys: dict[str, str]) -> None:
 
 
 def _resolve(
-    command: click.Command,
-    table: Mapping[str, Any],
-    prefix: str,
-    tables: Mapping[str, Any],
+    ctx: click.Context, table: Mapping[str, Any], prefix: str
 ) -> tuple[Values, dict[str, str]]:
     """Return a table's values by parameter, and the keys that they have in the file."""
     values: Values = {}
     keys: dict[str, str] = {}
-    options = {_key(param): param for param in command.params if isinstance(param, click.Option)}
+    tables = ctx.default_map or {}
+    options = {
+        _key(param): param for param in ctx.command.params if isinstance(param, click.Option)
+    }
     for key, value in table.items():
         where = f"{tables[FILE]}: {prefix}.{key}"
         param = _option(options, key.replace("-", "_"), where)
         # A profile overrides defaults; of two defaults, none is the right one.
         if param.name in tables and prefix.startswith("defaults."):
             raise InvalidInput(f"{where} and {param.name} set the same option; keep one of them")
-        values[param.name or ""] = _checked(param, value, where)
+        values[param.name or ""] = _checked(ctx, param, value, where)
         keys[param.name or ""] = f"{prefix}.{key}"
     return values, keys
 
@@ -131,14 +132,15 @@ def _option(options: Mapping[str, click.Option], key: str, where: str) -> click.
     if found is None or found.hidden or found.name in _SINGLE:
         from difflib import get_close_matches
 
-        near = get_close_matches(key, list(options), 1)
+        known = [name for name, option in options.items() if option.name not in _SINGLE]
+        near = get_close_matches(key, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InvalidInput(f"{where}: there is no such option{hint}")
     return found
 
 
-def _checked(option: click.Option, value: Any, where: str) -> Any:
-    """Return a value that has the option's type in TOML; click checks it further."""
+def _checked(ctx: click.Context, option: click.Option, value: Any, where: str) -> Any:
+    """Return a value that the option may have; raise InvalidInput for another."""
     if option.multiple:
         kind, fits = "an array", isinstance(value, list)
         fits = fits and not any(isinstance(part, bool | list | dict) for part in value)
@@ -147,9 +149,14 @@ def _checked(option: click.Option, value: Any, where: str) -> Any:
     elif isinstance(option.type, click.IntRange):
         kind, fits = "an integer or a string", type(value) in (int, str)
     else:
-        kind, fits = "a string", type(value) in (int, str)
+        numbers = (int,) if isinstance(option.type, Duration) else ()
+        kind, fits = "a string", type(value) in (*numbers, str)
     if not fits:
         raise InvalidInput(f"{where} must be {kind}, not {value!r:.60}")
+    try:
+        option.type_cast_value(ctx, value)
+    except click.BadParameter as error:
+        raise InvalidInput(f"{where}: {error.message}") from error
     return value
 
 

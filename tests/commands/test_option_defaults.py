@@ -74,6 +74,9 @@ def test_lists_do_not_check_the_tables(tmp_path: Path) -> None:
     assert not {"shctl.commands.option_defaults", "shctl.commands.host_creation"} & found
     done = run("--config", str(path), "config", "show")
     assert (done.code, f"{path}: defaults.hosts.create.nonsense" in done.err) == (2, True)
+    path.write_text("[profiles.none]\ncpus = 0\n")
+    done = run("--config", str(path), "config", "show")
+    assert (done.code, f"{path}: profiles.none.cpus: must be a whole" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +95,8 @@ def test_lists_do_not_check_the_tables(tmp_path: Path) -> None:
         ("cpus = 2\n[defaults.hosts.create]\ncpus = 3", "create.cpus and cpus set the same option"),
         ("[defaults.hosts.delete]\nyes = true", "unknown table [defaults.hosts.delete]"),
         ("[defaults]\nhosts = 5", "defaults.hosts must be a table ([defaults.hosts]), not 5"),
+        ("[defaults.hosts.create]\nfirmware = 'none'", "firmware: 'none' is not one of"),
+        ("[defaults.hosts.create]\npool = 5", "pool must be a string, not 5"),
         ("[profiles]\nsmall = 5", "profiles.small must be a table"),
         ("[profiles.small]\nprofile = 'large'", "profiles.small.profile: there is no such option"),
     ],
