@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.commands.base import Group, LocalCommand
+from shctl.commands.base import DRY_RUN, Group, LocalCommand
 from shctl.commands.batch import check_each, for_each
 from shctl.commands.confirmation import confirmed, count
 from shctl.commands.list_types import ColumnList
@@ -17,7 +17,7 @@ from shctl.common.errors import InvalidInput
 from shctl.common.rows import NETWORK_COLUMNS
 
 if TYPE_CHECKING:
-    from shctl.common.model import NetworkDetail, Outcome
+    from shctl.common.model import NetworkDetail, NetworkPlan, Outcome
     from shctl.common.rows import NetworkRow
     from shctl.networks.mapping import BridgeMap
 
@@ -116,6 +116,7 @@ def show_network(session: Session, name: str) -> NetworkDetail:
 @click.option(
     "--if-not-exists", is_flag=True, help="Keep an existing network of this name if it is the same."
 )
+@DRY_RUN
 @click.pass_obj
 def create_network(
     session: Session,
@@ -125,7 +126,8 @@ def create_network(
     vlan_range: range | None,
     trunk: tuple[int, ...],
     if_not_exists: bool,
-) -> NetworkDetail:
+    dry_run: bool,
+) -> NetworkDetail | NetworkPlan:
     """Create a network of tagged ports, active now and after each boot.
 
     A tag is free if no network and no port has it, alone or in a trunk, on the same bridge.
@@ -136,26 +138,44 @@ def create_network(
         raise InvalidInput("vlan: auto requires a vlan_range", field="vlan")
     tags = vlan_range if isinstance(vlan, str) else range(vlan, vlan + 1)
     wanted = manage.Wanted(name, bridge, tags or range(0), trunk)
+    if dry_run:
+        return manage.plan_creation(session.hypervisor, wanted, if_not_exists=if_not_exists)
     # REST returns 200 instead of 201 for a network that was kept.
     return manage.create(
         session.hypervisor, wanted, if_not_exists=if_not_exists, keep=session.note_kept
     )
 
 
-def _ask_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> str:
-    from shctl.networks.manage import preview
+def _ask_networks(session: Session, names: tuple[str, ...], if_exists: bool, **_: bool) -> str:
+    from shctl.networks.manage import plan_deletion
 
-    found = check_each(names, lambda name: preview(session.hypervisor, name, if_exists=if_exists))
+    plans = check_each(
+        names, lambda name: plan_deletion(session.hypervisor, name, if_exists=if_exists)
+    )
+    found = [f"{plan.name}: VLAN {plan.vlan} on {plan.bridge}" for plan in plans if plan.steps]
     return f"Delete {count(len(found), 'network')} ({', '.join(found)}) for good?" if found else ""
 
 
-@networks.command("delete", examples=["shctl networks delete vlan10 vlan20 --yes"])
+@networks.command(
+    "delete",
+    examples=[
+        "shctl networks delete vlan10 vlan20 --yes",
+        "shctl networks delete vlan10 --dry-run",
+    ],
+)
 @click.argument("names", type=NETWORK, nargs=-1, required=True, metavar="NAME...")
 @click.option("--if-exists", is_flag=True, help="Succeed if a network does not exist.")
+@DRY_RUN
 @click.pass_obj
 @confirmed(_ask_networks)
-def delete_networks(session: Session, names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
+def delete_networks(
+    session: Session, names: tuple[str, ...], if_exists: bool, dry_run: bool
+) -> list[Outcome] | list[NetworkPlan]:
     """Delete networks that no host uses."""
-    from shctl.networks.manage import delete
+    from shctl.networks.manage import delete, plan_deletion
 
+    if dry_run:
+        return for_each(
+            names, lambda name: plan_deletion(session.hypervisor, name, if_exists=if_exists)
+        )
     return for_each(names, lambda name: delete(session.hypervisor, name, if_exists=if_exists))

@@ -233,6 +233,21 @@ class ChangePlan(Planned):
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkPlan(Planned):
+    """The steps that would create or delete a network, none if nothing would be done.
+
+    `vlan` is the tag that a creation would choose now.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("name", "bridge", "vlan", "trunk", "steps")
+    name: str
+    bridge: str | None
+    vlan: int | None
+    trunk: tuple[int, ...]
+    steps: tuple[PlannedStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CreationPlan(Planned):
     """The steps that would create a host, and what it would have.
 

@@ -1,12 +1,12 @@
 """Create, show and delete tagged networks on Open vSwitch bridges."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from shctl.common import locks, names
 from shctl.common.errors import Conflict, InvalidInput, NotFound
-from shctl.common.model import NetworkDetail, Outcome, Port
+from shctl.common.model import NetworkDetail, NetworkPlan, Outcome, PlannedStep, Port
 from shctl.common.rollback import Rollback
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
@@ -41,6 +41,33 @@ def create(
     Raises Conflict if the name is taken or no tag is free, InvalidInput for an unknown bridge or
     an invalid trunk.
     """
+    with _resolved(hypervisor, wanted, if_not_exists=if_not_exists) as spec:
+        if isinstance(spec, NetworkDetail):
+            keep()
+            return spec
+        xml = network.build(spec, switch_of(hypervisor).VIRTUALPORT)
+        return detail(hypervisor, _define(hypervisor, spec.name, xml))
+
+
+def plan_creation(
+    hypervisor: Hypervisor, wanted: Wanted, *, if_not_exists: bool = False
+) -> NetworkPlan:
+    """Return what create() would do, and raise what it would raise."""
+    with _resolved(hypervisor, wanted, if_not_exists=if_not_exists) as spec:
+        name, target = wanted.name, f"network {wanted.name}"
+        steps = (
+            PlannedStep("define", target, f"Define network {name!r}, started at each boot."),
+            PlannedStep("start", target, f"Start network {name!r}."),
+        )
+        found = () if isinstance(spec, NetworkDetail) else steps
+        return NetworkPlan(name, spec.bridge, spec.vlan, spec.trunk, found)
+
+
+@contextmanager
+def _resolved(
+    hypervisor: Hypervisor, wanted: Wanted, *, if_not_exists: bool
+) -> Iterator[network.Spec | NetworkDetail]:
+    """Yield the network to create, checked, or the same one that exists; others must wait."""
     names.check_network(wanted.name)
     hypervisor.check_writable()
     switch = switch_of(hypervisor)
@@ -48,15 +75,13 @@ def create(
     # The second lock: no other creation chooses a tag meanwhile.
     with locks.hold("network", wanted.name), locks.hold("vlans", bridge):
         if existing := _find_existing(hypervisor, wanted, bridge, if_not_exists=if_not_exists):
-            keep()
-            return existing
+            yield existing
+            return
         tag = vlans.choose_tag(hypervisor, switch, bridge, wanted.tags)
         spec = network.Spec(wanted.name, bridge, tag, wanted.trunk)
-        xml = network.build(spec, switch.VIRTUALPORT)
         _check_trunk(spec)
-        _check_bridge(switch, network.read(xml))
-        handle = _define(hypervisor, spec.name, xml)
-        return detail(hypervisor, handle)
+        _check_bridge(switch, network.read(network.build(spec, switch.VIRTUALPORT)))
+        yield spec
 
 
 def _find_existing(
@@ -193,14 +218,18 @@ def delete(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> Out
     return Outcome(name, "deleted")
 
 
-def preview(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> str | None:
-    """Describe what a deletion would remove; None for nothing. Raises the errors of delete()."""
+def plan_deletion(hypervisor: Hypervisor, name: str, *, if_exists: bool = False) -> NetworkPlan:
+    """Return what delete() would do, and raise what it would raise."""
     hypervisor.check_writable()
     handle = _find_deletable(hypervisor, name, if_exists=if_exists)
     if handle is None:
-        return None
-    info = network.read(handle.xml())
-    return f"{name}: VLAN {info.vlan} on {info.bridge}"
+        return NetworkPlan(name, None, None, (), ())
+    info, target = network.read(handle.xml()), f"network {name}"
+    steps = (
+        PlannedStep("stop", target, f"Stop network {name!r}, if it is active."),
+        PlannedStep("undefine", target, f"Undefine network {name!r}."),
+    )
+    return NetworkPlan(name, info.bridge, info.vlan, info.trunk, steps)
 
 
 def _find_deletable(hypervisor: Hypervisor, name: str, *, if_exists: bool) -> Network | None:

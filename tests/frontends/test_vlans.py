@@ -77,3 +77,28 @@ def test_all_missing_parameters_are_named(frontend: Frontend) -> None:
     answer = frontend.run("hosts create", "web1")
     assert answer.status == 400
     assert all(word in answer.detail for word in ("memory", "disk", "network"))
+
+
+def test_dry_run_of_a_creation(frontend: Frontend, made: list[str]) -> None:
+    given = {"vlan": "auto", "vlan_range": "300-303"}
+    planned = frontend.run("networks create", "lab", **given, dry_run=True)
+    assert planned.ok, planned
+    assert (planned.data["bridge"], planned.data["vlan"]) == ("br0", 300)
+    assert [step["action"] for step in planned.data["steps"]] == ["define", "start"]
+    assert frontend.run("networks show", "lab").status == 404
+    made.append("lab")
+    assert frontend.run("networks create", "lab", **given).data["vlan"] == 300
+    assert frontend.run("networks create", "lab", **given, dry_run=True).status == 409
+    kept = frontend.run("networks create", "lab", **given, dry_run=True, if_not_exists=True)
+    assert kept.data["steps"] == []
+
+
+def test_dry_run_of_a_deletion(frontend: Frontend, made: list[str]) -> None:
+    made.append("lab")
+    assert frontend.run("networks create", "lab", vlan=300).ok
+    planned = frontend.run("networks delete", "lab", dry_run=True)
+    plan = planned.data[0] if isinstance(planned.data, list) else planned.data
+    assert [step["action"] for step in plan["steps"]] == ["stop", "undefine"]
+    assert frontend.run("networks show", "lab").ok
+    assert frontend.run("networks delete", "nobody", dry_run=True).status == 404
+    assert frontend.run("networks delete", "nobody", dry_run=True, if_exists=True).ok
