@@ -136,7 +136,7 @@ def _placeholders(route: Route, command: click.Command) -> dict[str, Schema]:
     """Return the schema of each placeholder; one that is no argument of the command is ignored."""
     arguments = {parameters.placeholder(route, param): param for param in command.params}
     return {
-        name: parameters.schema(arguments[name]) if name in arguments else _TEXT
+        name: parameters.part_schema(arguments[name]) if name in arguments else _TEXT
         for name in route.placeholders
     }
 

@@ -104,6 +104,11 @@ def schema(param: click.Parameter) -> Schema:
     return {"type": "array", "items": _scalar(param.type), "maxItems": MAX_VALUES, **least}
 
 
+def part_schema(param: click.Parameter) -> Schema:
+    """Return the JSON Schema of one value of a parameter, as a part of a path has it."""
+    return _scalar(param.type)
+
+
 def lists(params: Mapping[str, click.Parameter]) -> set[str]:
     """Return the names of the parameters that have several values."""
     return {name for name, param in params.items() if _is_list(param)}
@@ -138,9 +143,11 @@ def check(field: str, value: Any, schema: Schema) -> None:
     """Raise InvalidInput unless the value is of the schema's exact type."""
     choices = schema.get("anyOf", [schema])
     fitting = [choice for choice in choices if _is_of(value, choice)]
+    # Of one choice click checks the value, and names all that are allowed.
+    if len(choices) > 1:
+        fitting = [choice for choice in fitting if value in choice.get("enum", [value])]
     if not fitting:
-        names = [name for choice in choices for name in _types(choice)]
-        words = " or ".join(_ARTICLES.get(name, f"a {name}") for name in names)
+        words = " or ".join(word for choice in choices for word in _words(choice, len(choices)))
         raise InvalidInput(f"{field}: must be {words}, not {_kind(value)}", field=field)
     if isinstance(value, list | dict) and len(value) > MAX_VALUES:
         raise InvalidInput(
@@ -150,6 +157,13 @@ def check(field: str, value: Any, schema: Schema) -> None:
         check(field, part, fitting[0]["items"])
     if isinstance(value, dict):
         _check_object(field, value, fitting[0])
+
+
+def _words(choice: Schema, number: int) -> list[str]:
+    """Return the words for one of several choices: an integer, "auto"."""
+    if number > 1 and "enum" in choice:
+        return [f'"{value}"' for value in choice["enum"]]
+    return [_ARTICLES.get(name, f"a {name}") for name in _types(choice)]
 
 
 def _check_object(field: str, value: dict[str, Any], schema: Schema) -> None:
