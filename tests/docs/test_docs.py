@@ -94,7 +94,11 @@ def test_script_succeeds(block: Block, env: dict[str, str], tmp_path: Path, serv
 
 
 @pytest.mark.parametrize("block", blocks("console"), ids=str)
-def test_transcript_matches(block: Block, env: dict[str, str], tmp_path: Path) -> None:
+def test_transcript_matches(
+    block: Block, env: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if "unix-socket" in block.text:
+        request.getfixturevalue("server")
     for part in re.split(r"^# ", block.text, flags=re.MULTILINE)[1:]:
         command, _, shown = part.partition("\n")
         done = run("bash", "-uo", "pipefail", text=command, env=env, cwd=tmp_path)
