@@ -154,14 +154,21 @@ def _filler(hypervisor: Hypervisor, needed: set[str]) -> Callable[[HostRow, Any]
     return fill
 
 
-def _clock() -> Callable[[str], int]:
-    """Return a function that returns the seconds since a time in RFC 3339 format."""
+def _clock() -> Callable[[str], int | None]:
+    """Return a function that returns the seconds since a time, None for one that does not exist."""
     from datetime import datetime
     from time import time
 
     now = time()
-    # A time in the future is the clock's fault.
-    return lambda stamp: max(int(now - datetime.fromisoformat(stamp).timestamp()), 0)
+
+    def age(stamp: str) -> int | None:
+        try:
+            created = datetime.fromisoformat(stamp).timestamp()
+        except ValueError:  # other programs can write metadata with a month 13
+            return None
+        return max(int(now - created), 0)  # a time in the future is the clock's fault
+
+    return age
 
 
 def _addresses() -> dict[str, tuple[str, ...]]:
