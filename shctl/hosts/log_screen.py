@@ -15,6 +15,8 @@ import pyte
 COLUMNS, LINES = 80, 24
 # pyte collects the digits of a parameter one by one, and converts them to a number at the end.
 _TOO_LONG = re.compile("[\x1b\x9b]\\[?[0-9;?]{64,}")
+# What follows an invalid sequence is lost, so lines and sequences are emulated one by one.
+_PARTS = re.compile("(?=[\x1b\x9b\n])")
 _MAX_SAVED = 8  # positions of the cursor
 
 
@@ -24,16 +26,26 @@ def plain(pieces: Iterable[str]) -> Iterator[str]:
     `pieces` are parts of a log with its control characters.
     """
     screen = _Screen()
-    stream = pyte.Stream(_Tolerant(screen))
-    # Otherwise it ignores the line drawing characters of a VT100.
-    stream.use_utf8 = False
+    stream = _stream(screen)
     for piece in pieces:
-        stream.feed(_without_costly(piece))
+        for part in _PARTS.split(_without_costly(piece)):
+            try:
+                stream.feed(part)
+            # ESC [ \u00b2 m, or a parameter of 4,301 digits with blanks between them.
+            except ValueError:
+                stream = _stream(screen)  # the parser of the old one has ended
         if screen.is_drawn:
             screen.leave_lines()
         yield from screen.take()
     screen.leave_lines()
     yield from screen.take()
+
+
+def _stream(screen: pyte.Screen) -> pyte.Stream:
+    stream = pyte.Stream(_Tolerant(screen))
+    # Otherwise it ignores the line drawing characters of a VT100.
+    stream.use_utf8 = False
+    return stream
 
 
 def _without_costly(text: str) -> str:

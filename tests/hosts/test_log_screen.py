@@ -50,3 +50,12 @@ def test_no_text_is_an_error(pieces: list[str]) -> None:
 )  # fmt: skip
 def test_costly_text_ends(text: str) -> None:
     assert len(list(plain([text]))) <= 1
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [["\x1b[\u00b2m lost\r\nnext"], ["\x1b[" + "1 " * 5000 + "m lost\r\n", "next"],
+     ["\x1b[1", "1" * 5000 + "m lost\r\n", "next"]],
+)  # fmt: skip
+def test_parameters_that_are_no_numbers(pieces: list[str]) -> None:
+    assert [line.strip() for line in plain(pieces)][-1] == "next"
