@@ -137,7 +137,7 @@ def create_network(
     if vlan == AUTO and vlan_range is None:
         raise InvalidInput("vlan: auto requires a vlan_range", field="vlan")
     tags = vlan_range if isinstance(vlan, str) else range(vlan, vlan + 1)
-    wanted = manage.Wanted(name, bridge, tags or range(0), trunk)
+    wanted = manage.Wanted(name, bridge, tags or range(0), trunk, is_auto=vlan == AUTO)
     if dry_run:
         return manage.plan_creation(session.hypervisor, wanted, if_not_exists=if_not_exists)
     # REST returns 200 instead of 201 for a network that was kept.

@@ -20,12 +20,16 @@ from shctl.xml.interfaces import InterfaceRow
 
 @dataclass(frozen=True)
 class Wanted:
-    """A network to create: without a bridge on the only one, with the lowest free of its tags."""
+    """A network to create: without a bridge on the only one.
+
+    With `is_auto`, it takes the lowest of `tags` that is free; otherwise it takes the only one.
+    """
 
     name: str
     bridge: str | None
     tags: Sequence[int]
     trunk: tuple[int, ...] = ()
+    is_auto: bool = False
 
 
 def create(
@@ -77,7 +81,9 @@ def _resolved(
         if existing := _find_existing(hypervisor, wanted, bridge, if_not_exists=if_not_exists):
             yield existing
             return
-        tag = vlans.choose_tag(hypervisor, switch, bridge, wanted.tags)
+        tag = wanted.tags[0]
+        if wanted.is_auto:
+            tag = vlans.choose_tag(hypervisor, switch, bridge, wanted.tags, wanted.trunk)
         spec = network.Spec(wanted.name, bridge, tag, wanted.trunk)
         _check_trunk(spec)
         _check_bridge(switch, network.read(network.build(spec, switch.VIRTUALPORT)))

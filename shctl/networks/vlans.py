@@ -41,16 +41,16 @@ def only_bridge(switch: Switch) -> str:
     return found[0]
 
 
-def choose_tag(hypervisor: Hypervisor, switch: Switch, bridge: str, tags: Sequence[int]) -> int:
-    """Return the only tag, or the lowest that is free on a bridge; raise Conflict.
+def choose_tag(
+    hypervisor: Hypervisor, switch: Switch, bridge: str, tags: Sequence[int], trunk: Sequence[int]
+) -> int:
+    """Return the lowest tag that is free on a bridge, and not in a trunk; raise Conflict.
 
     A tag is free if no network and no port has it, alone or in a trunk.
     """
-    if len(tags) == 1:
-        return tags[0]
     ports = switch.ports()
     used = {use.tag for use in in_use(hypervisor, ports) if use.bridge == bridge}
-    used |= {tag for port in ports if port.bridge == bridge for tag in port.trunk}
+    used |= {tag for port in ports if port.bridge == bridge for tag in port.trunk} | {*trunk}
     if free := [tag for tag in tags if tag not in used]:
         return min(free)
     raise Conflict(f"no VLAN tag from {tags[0]} to {tags[-1]} is free on bridge {bridge!r}")

@@ -52,6 +52,19 @@ def test_lowest_free_tag(frontend: Frontend, made: list[str]) -> None:
         call("ovs-vsctl", "del-port", "p302")
 
 
+def test_a_range_of_one_tag_in_use(frontend: Frontend, made: list[str]) -> None:
+    given = {"bridge": "br0", "vlan": "auto", "vlan_range": "300-300"}
+    made += ["a", "b"]
+    assert frontend.run("networks create", "a", **given).data["vlan"] == 300
+    assert frontend.run("networks create", "b", **given).status == 409
+
+
+def test_the_trunk_has_none_of_the_free_tags(frontend: Frontend, made: list[str]) -> None:
+    made.append("a")
+    given = {"bridge": "br0", "vlan": "auto", "vlan_range": "300-303", "trunk": [300]}
+    assert frontend.run("networks create", "a", **given).data["vlan"] == 301
+
+
 def test_several_at_once_get_different_tags(frontend: Frontend, made: list[str]) -> None:
     made += [f"n{number}" for number in range(4)]
     given = {"bridge": "br0", "vlan": "auto", "vlan_range": "300-399"}
