@@ -92,9 +92,12 @@ def _cut(text: str, size: int) -> str:
     """Return a text of at most `size` cells, which ends with ~ if it was cut."""
     if cells(text) <= size:
         return text
-    while cells(text) > size - 1:
-        text = text[:-1]
-    return f"{text}~"
+    room = size - 1
+    for index, character in enumerate(text):
+        room -= cells(character)
+        if room < 0:
+            return f"{text[:index]}~"
+    return text
 
 
 def _wrapped(text: str, size: int) -> list[str]:
