@@ -16,6 +16,8 @@ from shctl.common.output import render, to_json
 # Alternate screen without cursor, as full-screen programs use it, and back.
 _ENTER, _LEAVE = "\033[?1049h\033[?25l", "\033[?25h\033[?1049l"
 
+_COLUMNS, _LINES = 80, 24
+
 
 def show(updates: Updates, session: Session) -> None:
     """Show each result until Ctrl-C."""
@@ -44,9 +46,10 @@ def _in_place(updates: Updates) -> None:
     with _screen(updates):
         for data in updates:
             size = os.get_terminal_size(sys.stdout.fileno())
-            text = render(data, "table", size.columns) or "nothing to list"
+            # Serial consoles and new pseudo-terminals have size 0.
+            text = render(data, "table", size.columns or _COLUMNS) or "nothing to list"
             shown = text if streams.use_colour() else click.unstyle(text)
-            streams.write(_frame(shown.split("\n"), size.lines))
+            streams.write(_frame(shown.split("\n"), size.lines or _LINES))
 
 
 def _frame(lines: list[str], height: int) -> str:
