@@ -67,6 +67,17 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
+def no_networks() -> Iterator[None]:
+    """Remove the network that tests share, which is in no transcript."""
+    has_network = "vlan10" in ok("-o", "name", "networks", "list").split()
+    if has_network:
+        ok("networks", "delete", "--yes", "vlan10")
+    yield
+    if has_network:
+        ok(*"networks create vlan10 --bridge br0 --vlan 10".split())
+
+
+@pytest.fixture
 def server() -> Iterator[None]:
     """Run the server on its socket and on a loopback port, as docs/automation.md says."""
     process = spawn("serve", "--listen", "127.0.0.1:8420")
@@ -93,6 +104,7 @@ def test_script_succeeds(block: Block, env: dict[str, str], tmp_path: Path, serv
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("no_networks")
 @pytest.mark.parametrize("block", blocks("console"), ids=str)
 def test_transcript_matches(
     block: Block, env: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
