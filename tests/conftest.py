@@ -6,6 +6,7 @@ Tests with the marker run only inside tools/throwaway, as `make test` does.
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -111,8 +112,10 @@ def signal_handlers() -> Iterator[None]:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    # pytest-xdist may run tests in another thread, where the command has replaced none.
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")

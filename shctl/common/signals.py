@@ -18,6 +18,10 @@ class _State:
 
 def install() -> None:
     """Turn the signals into KeyboardInterrupt; one that is ignored, as by nohup, stays ignored."""
+    # Python sets handlers in the main thread only; a program that runs shctl in another one keeps
+    # its own.
+    if threading.current_thread() is not threading.main_thread():
+        return
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _arrive)
