@@ -1,7 +1,7 @@
 """Turn the examples in a command's help into examples of requests."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -30,7 +30,8 @@ def find(
         # What precedes are the program and its global options.
         _, _, words = text.partition(route.command)
         given, _, _ = command.make_parser(context).parse_args(shlex.split(words))
-        given = {name: value for name, value in given.items() if value not in (None, ())}
+        # What is not given is None, (), or since click 8.3 the object UNSET.
+        given = {name: v for name, v in given.items() if v and isinstance(v, str | bool | Sequence)}
         values = _options(route, command, params, given)
         if values is not None:
             return _placeholders(route, command, given) | values
