@@ -83,16 +83,16 @@ lint: setup ## Check style and types
 	@touch $@
 
 # Without its capabilities, root is refused what an ordinary user is refused.
-unit := PYTHONDONTWRITEBYTECODE=1 $(if $(sudo),,setpriv --bounding-set=-all --inh-caps=-all) \
-	$(or $(wildcard .venv/bin/python),/usr/bin/python3) -m pytest -n 2 -m 'not hypervisor'
+unit = PYTHONDONTWRITEBYTECODE=1 $(if $(sudo),,setpriv --bounding-set=-all --inh-caps=-all) \
+	$(1) -m pytest -n 2 -m 'not hypervisor'
 # Two hypervisors side by side, since a test mostly waits. Each takes one file at a time.
 split = -m hypervisor --dist loadfile --tx '2*popen//python=tools/throwaway $(1)'
 
 unit: ## Run the tests that need no hypervisor and no root
-	$(unit)
+	$(call unit,$(or $(wildcard .venv/bin/python),/usr/bin/python3))
 
 test: lint compiled .venv/linux .venv/fuzz/.ready ## Check everything on two temporary hypervisors
-	$(unit)
+	$(call unit,.venv/bin/python)
 	.venv/bin/python -m pytest $(call split,.venv/bin/python)
 
 # The programs that shctl is compared with, as far as PyPI has them. One that cannot be installed
@@ -132,7 +132,8 @@ quick := --ignore=tests/reliability --ignore=tests/test_throwaway.py --ignore=te
 	@touch $@
 
 test-newest: setup .venv-newest/.ready .venv/linux ## Run the quick tests on the newest libraries from PyPI
-	tools/throwaway .venv-newest/bin/python -m pytest $(quick)
+	$(call unit,.venv-newest/bin/python) $(quick)
+	.venv-newest/bin/python -m pytest $(call split,.venv-newest/bin/python) $(quick)
 
 # Only the kernel is this machine's own.
 test-debian13: setup .venv/linux ## Run the quick tests in a clean Debian 13, on its own libraries
