@@ -174,3 +174,8 @@ def test_tab_in_an_interactive_bash(tmp_path: Path) -> None:
         terminal.type(f"{KILL_LINE}shctl hosts create x --cmdline 'a b=c' --virt{TAB}", "-type ")
         terminal.type(f"{KILL_LINE}shctl hosts create x --virt-type=q{TAB}", "=qemu ")
         terminal.type(f"{KILL_LINE}shctl --config {tmp_path}/my{TAB}", "/my-settings ")
+        # A state has a blank, which needs quotes or a backslash.
+        state = f"{KILL_LINE}shctl hosts list --state "
+        terminal.type(f"{state}shut{TAB}", "--state shut\\ off ")
+        terminal.type(f"{state}shut\\ o{TAB}", "--state shut\\ off ")
+        terminal.type(f"{state}'shut o{TAB}", "--state 'shut off' ")
