@@ -11,7 +11,7 @@ import click
 from shctl.cli import streams
 from shctl.commands.session import Session
 from shctl.commands.updates import Updates
-from shctl.common.output import render, to_json
+from shctl.common.output import fields, render, to_json
 
 # Alternate screen without cursor, as full-screen programs use it, and back.
 _ENTER, _LEAVE = "\033[?1049h\033[?25l", "\033[?25h\033[?1049l"
@@ -31,15 +31,17 @@ def show(updates: Updates, session: Session) -> None:
 
 
 def _in_a_row(updates: Updates, output: str) -> None:
-    """Print each result that differs from the one before."""
+    """Print each result that differs from the one before in more than ages."""
     before = None
     for data in updates:
+        values = [{**fields(row), "age": None} for row in data]
+        if values == before:
+            continue
         is_json = output == "json"
         text = to_json(data, indent=None) if is_json else click.unstyle(render(data, output))
-        if text != before:
-            gap = "\n" if before is not None and output == "table" else ""
-            streams.write(f"{gap}{text}\n")
-        before = text
+        gap = "\n" if before is not None and output == "table" else ""
+        streams.write(f"{gap}{text}\n")
+        before = values
 
 
 def _in_place(updates: Updates) -> None:

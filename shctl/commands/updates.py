@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+
+from shctl.common.errors import Unreachable
 
 if TYPE_CHECKING:
     from shctl.hypervisor.connection import Hypervisor
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
 # Seconds. libvirt has no event for addresses and ages.
 _INTERVAL = 5.0
 _PAUSE = 0.1  # a rack that starts causes many events at once
+_RETRY = 1.0
+_RESTART = 60.0  # how long a restart of libvirtd may take
 
 
 class Updates:
@@ -27,9 +32,20 @@ class Updates:
         self._changed.set()
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield the result, and again whenever it may have changed."""
+        """Yield the result, and again whenever it may have changed.
+
+        Raise Unreachable if libvirt does not answer, unless it may be restarting.
+        """
+        answered = float("-inf")
         while True:
             self._changed.clear()
-            yield self._read()
-            if self._changed.wait(_INTERVAL):
+            interval = _INTERVAL
+            try:
+                yield self._read()
+                answered = time.monotonic()
+            except Unreachable:
+                if time.monotonic() > answered + _RESTART:
+                    raise
+                interval = _RETRY
+            if self._changed.wait(interval):
                 threading.Event().wait(_PAUSE)

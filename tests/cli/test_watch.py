@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.support import HANG, SHCTL, call, create, environment, ok
+from tests.support import HANG, SHCTL, call, create, daemon, environment, ok
 
 pytestmark = pytest.mark.usefixtures("vlan10")
 WATCH = [*SHCTL, "hosts", "list", "w*", "--watch"]
@@ -33,6 +33,8 @@ def test_pipe(watched: None) -> None:
     ) as process:
         assert process.stdout
         assert [row["state"] for row in json.loads(process.stdout.readline())] == ["shut off"]
+        daemon("stop", "libvirtd")
+        daemon("start", "libvirtd")
         # By another program.
         call("virsh", "start", "w1")
         assert [row["state"] for row in json.loads(process.stdout.readline())] == ["running"]
