@@ -6,6 +6,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from shctl.common.rows import Install
+
 
 @dataclass(frozen=True, slots=True)
 class Disk:
@@ -36,21 +38,6 @@ class Interface:
     addresses: tuple[str, ...]
     index: int
     link: str
-
-
-@dataclass(frozen=True, slots=True)
-class Install:
-    """An installation; `phase` is installing, installed or failed, times in RFC 3339 format."""
-
-    columns: ClassVar[tuple[str, ...]] = (
-        "phase", "reason", "started", "deadline", "ended", "location",
-    )  # fmt: skip
-    phase: str
-    reason: str | None
-    started: str
-    deadline: str
-    ended: str | None
-    location: str | None
 
 
 class Part:

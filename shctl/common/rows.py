@@ -25,12 +25,38 @@ class Host:
         self.state = state
 
 
+class Install:
+    """An installation; `phase` is installing, installed or failed, times in RFC 3339 format."""
+
+    __slots__ = ("phase", "reason", "started", "deadline", "ended", "location")  # noqa: RUF023
+    columns: tuple[str, ...] = __slots__
+
+    def __init__(
+        self,
+        phase: str,
+        reason: str | None,
+        started: str,
+        deadline: str,
+        ended: str | None,
+        location: str | None,
+    ) -> None:
+        self.phase = phase
+        self.reason = reason
+        self.started = started
+        self.deadline = deadline
+        self.ended = ended
+        self.location = location
+
+    def __str__(self) -> str:
+        """Return what a list shows."""
+        return self.phase
+
+
 class HostRow:
     """A row of the list of hosts with the columns that were asked for.
 
-    `memory` in MiB, `created` in RFC 3339 format, `age` in seconds since then; `install` is the
-    state of the installation, null without one. `vlans` are the tags of all interfaces, `networks`
-    their names.
+    `memory` in MiB, `created` in RFC 3339 format, `age` in seconds since then; `install` is null
+    without an installation. `vlans` are the tags of all interfaces, `networks` their names.
     """
 
     __slots__ = (*HOST_COLUMNS, "shown")
@@ -41,7 +67,7 @@ class HostRow:
         id: str,
         name: str,
         state: str,
-        install: str | None = None,
+        install: Install | None = None,
         memory: int | None = None,
         cpus: int | None = None,
         vlans: tuple[int, ...] = (),

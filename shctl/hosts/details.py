@@ -5,7 +5,8 @@ from functools import lru_cache
 
 from shctl.common import names
 from shctl.common.errors import Conflict, NotFound, ShctlError
-from shctl.common.model import Disk, HostDetail, Install, Interface
+from shctl.common.model import Disk, HostDetail, Interface
+from shctl.common.rows import Install
 from shctl.common.states import Phase
 from shctl.hosts import arp, installation, pending
 from shctl.hypervisor.connection import Hypervisor

@@ -8,7 +8,8 @@ from fnmatch import translate
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from shctl.common.rows import HostRow
+from shctl.common.names import is_file_name
+from shctl.common.rows import HostRow, Install
 from shctl.common.states import DomainState
 from shctl.common.text import natural
 from shctl.networks.listing import network_tags
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 TABLE = ("name", "state", "install", "memory", "cpus", "vlans", "addresses", "age")
 SHORT = ("id", "name", "state")
-# Those that libvirt's bulk call does not have, but a host's XML.
-_FROM_XML = {"install", "vlans", "networks", "addresses", "created", "age", "managed"}
+# Memory and processors too: libvirt's bulk call asks QEMU for them, which may hang.
+_FROM_XML = {
+    "install", "memory", "cpus", "vlans", "networks", "addresses", "created", "age", "managed",
+}  # fmt: skip
 _RUNS = {state for state in DomainState if state not in (DomainState.SHUT_OFF, DomainState.CRASHED)}
 
 
@@ -62,7 +65,7 @@ class Filter:
         return (
             (self._network is None or self._network in row.networks)
             and (self._vlan is None or self._vlan in row.vlans)
-            and (self._install is None or self._install == (row.install or "none"))
+            and (self._install is None or self._install == str(row.install or "none"))
         )
 
 
@@ -75,12 +78,7 @@ def list_hosts(
     found: list[Any] = _rows(hypervisor, wanted, needed)
     if columns == SHORT and sort == "name" and not wanted.needs:
         return found  # as libvirt's bulk call is sorted, for programs that ask often
-    found.sort(key=lambda row: natural(row.name))
-    if key != "name":
-        found.sort(key=lambda row: _sortable(getattr(row, key)))
-    if sort.startswith("-"):
-        found.reverse()
-    return _select(found, columns)
+    return _select(_sorted(found, key, descending=sort.startswith("-")), columns)
 
 
 def _select(found: list[Any], columns: tuple[str, ...]) -> list[HostRow]:
@@ -92,18 +90,28 @@ def _select(found: list[Any], columns: tuple[str, ...]) -> list[HostRow]:
     return found
 
 
-def _sortable(value: Any) -> tuple[bool, Any]:
-    """Return a sort key; unknown values come last."""
-    return value is None or value == (), value if value is not None else 0
+def _sorted(found: list[Any], key: str, *, descending: bool) -> list[Any]:
+    """Return the rows by a column, then by name; those without a value come last."""
+    found.sort(key=lambda row: natural(row.name), reverse=descending and key == "name")
+    if key == "name":
+        return found
+    known = [row for row in found if getattr(row, key) not in (None, ())]
+    unknown = [row for row in found if getattr(row, key) in (None, ())]
+    known.sort(key=lambda row: _sortable(getattr(row, key)), reverse=descending)
+    return known + unknown
+
+
+def _sortable(value: Any) -> Any:
+    return value.phase if isinstance(value, Install) else value
 
 
 def _rows(hypervisor: Hypervisor, wanted: Filter, needed: set[str]) -> list[Any]:
     if not needed - set(SHORT):
         return [host for host in hypervisor.hosts() if wanted.has_state(host.name, host.state)]
     rows = [
-        row
-        for row in hypervisor.host_rows(memory="memory" in needed, cpus="cpus" in needed)
-        if wanted.has_state(row.name, row.state)
+        HostRow(host.id, host.name, host.state)
+        for host in hypervisor.hosts()
+        if wanted.has_state(host.name, host.state)
     ]
     if "autostart" in needed:
         started = hypervisor.autostart_uuids()
@@ -135,8 +143,10 @@ def _filler(hypervisor: Hypervisor, needed: set[str]) -> Callable[[HostRow, Any]
     age = _clock() if "age" in needed else None
 
     def fill(row: HostRow, summary: Any) -> None:
-        row.managed, row.install = summary.managed, summary.install
-        row.created = summary.created
+        row.memory, row.cpus = summary.memory, summary.cpus
+        row.managed, row.created = summary.managed, summary.created
+        # As shctl.xml.metadata reads it.
+        row.install = summary.install if is_file_name(row.name) else None
         if summary.created and age:
             row.age = age(summary.created)
         row.networks = tuple(network for network, _, _ in summary.interfaces if network)

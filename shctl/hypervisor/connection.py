@@ -67,28 +67,6 @@ class Hypervisor(Reconnecting):
         found.sort(key=lambda host: host.name)
         return found
 
-    def host_rows(self, *, memory: bool, cpus: bool) -> list[rows.HostRow]:
-        """Return every domain with its memory in MiB and its processors, in one call."""
-        connection = self.connection
-        kinds = api.VIR_DOMAIN_STATS_STATE
-        kinds |= api.VIR_DOMAIN_STATS_BALLOON if memory else 0
-        kinds |= api.VIR_DOMAIN_STATS_VCPU if cpus else 0
-        # NOWAIT: a hung QEMU does not delay the answer.
-        with translated("cannot list hosts"):
-            stats = connection.getAllDomainStats(
-                kinds, api.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-            )
-        return [
-            rows.HostRow(
-                domain.UUIDString(),
-                domain.name(),
-                _state(values),
-                memory=values["balloon.current"] // 1024 if "balloon.current" in values else None,
-                cpus=values.get("vcpu.current"),
-            )
-            for domain, values in stats
-        ]
-
     def networks(self) -> list[rows.Network]:
         """Return every network, sorted by name, in three calls."""
         active = self._network_names(api.VIR_CONNECT_LIST_NETWORKS_ACTIVE)

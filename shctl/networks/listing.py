@@ -50,14 +50,22 @@ def _has_xml(hypervisor: Hypervisor, row: NetworkRow) -> bool:
 
 def _users(hypervisor: Hypervisor) -> dict[str, list[str]]:
     """Return the hosts with an interface on each network, sorted."""
+    found: dict[str, list[str]] = {}
+    for name, host in read_hosts(hypervisor).items():
+        for network in dict.fromkeys(network for network, _, _ in host.interfaces if network):
+            found.setdefault(network, []).append(name)
+    return found
+
+
+def read_hosts(hypervisor: Hypervisor) -> dict[str, summary.Summary]:
+    """Return what each host's XML has, sorted by name; without those deleted meanwhile."""
     rows, active = hypervisor.hosts(), hypervisor.active_uuids()
     texts = stored_xml.read(hypervisor, {row.id: row.name for row in rows}, active)
-    found: dict[str, list[str]] = {}
-    for row in sorted(rows, key=lambda row: natural(row.name)):
-        interfaces = summary.Summary(texts[row.id]).interfaces if row.id in texts else ()
-        for network in dict.fromkeys(network for network, _, _ in interfaces if network):
-            found.setdefault(network, []).append(row.name)
-    return found
+    return {
+        row.name: summary.Summary(texts[row.id])
+        for row in sorted(rows, key=lambda row: natural(row.name))
+        if row.id in texts
+    }
 
 
 def network_tags(hypervisor: Hypervisor, name: str | None, group: str | None) -> Tags:

@@ -1,5 +1,7 @@
 """Which hosts are on which networks of which bridges, as a tree."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,7 +9,7 @@ from shctl.common.errors import Unreachable
 from shctl.common.rows import NetworkRow
 from shctl.hypervisor.connection import Hypervisor
 from shctl.networks.choice import switch_of
-from shctl.networks.listing import list_networks
+from shctl.networks.listing import list_networks, read_hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,15 @@ class NetworkMap:
 
 @dataclass(frozen=True, slots=True)
 class BridgeMap:
-    """A bridge in the tree of networks; `bridge` is null for networks without one."""
+    """A bridge in the tree of networks; `bridge` is null for networks without one.
 
-    columns: ClassVar[tuple[str, ...]] = ("bridge", "networks")
+    `hosts` have an interface on the bridge that is on none of the networks.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("bridge", "networks", "hosts")
     bridge: str | None
     networks: tuple[NetworkMap, ...]
+    hosts: tuple[HostOnNetwork, ...]
 
     @property
     def name(self) -> str:
@@ -72,9 +78,9 @@ class BridgeMap:
         return self.bridge or "without a bridge"
 
     @property
-    def children(self) -> tuple[NetworkMap, ...]:
-        """Return the networks."""
-        return self.networks
+    def children(self) -> tuple[NetworkMap | HostOnNetwork, ...]:
+        """Return the networks, and the hosts without one."""
+        return (*self.networks, *self.hosts)
 
 
 def draw(hypervisor: Hypervisor) -> list[BridgeMap]:
@@ -84,18 +90,25 @@ def draw(hypervisor: Hypervisor) -> list[BridgeMap]:
     """
     states = {row.name: row.state for row in hypervisor.hosts()}
     networks = list_networks(hypervisor)
-    try:
-        bridges = switch_of(hypervisor).bridges()
-    except Unreachable:
-        bridges = []
-    found = dict.fromkeys([*sorted({*bridges, *(n.bridge for n in networks if n.bridge)}), None])
+    hosts = read_hosts(hypervisor)
+    found = {network.bridge for network in networks if network.bridge}
+    found.update(bridge for host in hosts.values() for bridge in host.bridges)
+    with suppress(Unreachable):
+        found.update(switch_of(hypervisor).bridges())
     return [
-        BridgeMap(bridge, tuple(_network(n, states) for n in networks if n.bridge == bridge))
-        for bridge in found
+        BridgeMap(
+            bridge,
+            tuple(_network(n, states) for n in networks if n.bridge == bridge),
+            _hosts((name for name, host in hosts.items() if bridge in host.bridges), states),
+        )
+        for bridge in (*sorted(found), None)
         if bridge or any(n.bridge is None for n in networks)
     ]
 
 
 def _network(row: NetworkRow, states: dict[str, str]) -> NetworkMap:
-    hosts = tuple(HostOnNetwork(name, states.get(name, "unknown")) for name in row.hosts)
-    return NetworkMap(row.name, row.state, row.vlan, row.trunk, hosts)
+    return NetworkMap(row.name, row.state, row.vlan, row.trunk, _hosts(row.hosts, states))
+
+
+def _hosts(names: Iterable[str], states: dict[str, str]) -> tuple[HostOnNetwork, ...]:
+    return tuple(HostOnNetwork(name, states.get(name, "unknown")) for name in names)

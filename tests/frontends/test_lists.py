@@ -1,12 +1,13 @@
 """Lists with filters and columns, on the command line and over REST."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.frontends.frontend import Answer, Frontend
-from tests.support import ok
+from tests.support import call, define, ok, qemu_pid, stopped
 
 pytestmark = pytest.mark.hypervisor
 
@@ -76,6 +77,20 @@ def test_running_host_has_the_tags_of_its_ports(rack: Frontend) -> None:
     assert row == {"vlans": [10], "memory": 64, "cpus": 1}
 
 
+def test_a_hung_qemu_delays_no_list(rack: Frontend) -> None:
+    """Each column is there: none asks QEMU."""
+    (before,) = rack.run("hosts list", pattern="web1", columns="all").data
+    with stopped(qemu_pid("web1")):
+        (row,) = rack.run("hosts list", pattern="web1", columns="all").data
+        assert ok("hosts", "list", "web1").splitlines()[1].split()[:4] == [
+            "web1",
+            "running",
+            "-",
+            "64",
+        ]
+    assert {**row, "age": None, "addresses": []} == {**before, "age": None, "addresses": []}
+
+
 def test_sorting(rack: Frontend) -> None:
     columns = "name"
     assert names(rack.run("hosts list", sort="memory", columns=columns)) == [
@@ -133,6 +148,26 @@ def test_tables(rack: Frontend) -> None:
     header, *rows = ok("networks", "list").splitlines()
     assert header.split() == ["NAME", "STATE", "BRIDGE", "VLAN", "TRUNK", "HOSTS"]
     assert any(row.split()[2:] == ["br0", "20", "21,22", "web2,web10"] for row in rows)
+
+
+BRIDGED = (
+    "<domain type='qemu'><name>bridged</name><memory unit='MiB'>64</memory>"
+    "<os><type arch='x86_64' machine='q35'>hvm</type></os><devices><interface type='bridge'>"
+    "<source bridge='br0'/><virtualport type='openvswitch'/></interface></devices></domain>"
+)
+
+
+def test_map_of_hosts_without_a_network(rack: Frontend) -> None:
+    define(BRIDGED)
+    try:
+        drawn = ok("networks", "map").splitlines()
+        found = json.loads(ok("-o", "json", "networks", "map"))
+    finally:
+        call("virsh", "undefine", "bridged")
+    below = drawn[drawn.index("br0") + 1 :]
+    assert "bridged (shut off)" in [line.lstrip("│├└─|`- \xa0") for line in below]
+    (bridge,) = [row for row in found if row["bridge"] == "br0"]
+    assert bridge["hosts"] == [{"name": "bridged", "state": "shut off"}]
 
 
 def test_map(rack: Frontend) -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from shctl.common.rows import Install
+from shctl.hosts import details
 from shctl.xml import domain, network
 from shctl.xml.summary import Summary, read_bridge, read_tags, read_uuid
 
@@ -50,6 +52,12 @@ def test_interfaces(vlan: str, name: str) -> None:
         metadata('created="2026-01-02T03:04:05Z"', '<install phase="installed" started="x"/>'),
         metadata('created="2026-01-02T03:04:05Z"', '<install phase="failed"/>'),
         metadata('created="2026-01-02T03:04:05Z"', '<shctl:install phase="installing"/>'),
+        metadata(
+            'created="2026-01-02T03:04:05Z"',
+            '<install phase="finishing" started="2026-01-02T03:04:05Z" deadline="soon"'
+            ' reason="a &lt;b&gt; &amp;amp; &quot;c&quot;" location="http://x/"/>',
+        ),
+        metadata("", '<install phase="nonsense" reason="' + "x" * 5000 + '"/>'),
         '<host xmlns="urn:shctl:host:1" created="2026-01-02T03:04:05Z"/>',
         '<x:host xmlns:x="urn:other" created="2026-01-02T03:04:05Z"/>',
         '<x:note xmlns:x="urn:other">urn:shctl:host:1</x:note>',
@@ -61,20 +69,52 @@ def test_metadata(text: str) -> None:
     data, found = domain.read(xml).metadata, Summary(xml)
     assert found.managed == (data is not None)
     assert found.created == ((data.created or None) if data else None)
-    assert found.install == (data.install.phase if data and data.install else None)
+    expected = details._install(data)
+    keys = Install.__slots__
+    assert [getattr(found.install, key, None) for key in keys] == [
+        getattr(expected, key, None) for key in keys
+    ]
 
 
-def test_finishing_is_shown_as_installing() -> None:
-    xml = HOST.format(metadata=metadata("", '<install phase="finishing"/>'), devices="")
-    assert Summary(xml).install == "installing"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<devices>{}</devices>",
+        "<!-- </metadata><devices>{} -->",
+        "<![CDATA[</metadata><memory unit='KiB'>5</memory><devices>{}]]>",
+    ],
+)
+def test_devices_in_metadata_are_no_devices(text: str) -> None:
+    inside = text.format(INTERFACE.format(network="n", more="", vlan=""))
+    xml = HOST.format(metadata=f"<x:d xmlns:x='urn:x'>{inside}</x:d>", devices="")
+    found = Summary(xml)
+    assert (found.interfaces, found.memory) == ((), None)
 
 
-def test_devices_in_metadata_are_no_devices() -> None:
-    xml = HOST.format(
-        metadata=f"<x:d xmlns:x='urn:x'>{INTERFACE.format(network='n', more='', vlan='')}</x:d>",
-        devices="",
-    )
-    assert Summary(xml).interfaces == ()
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<memory unit='KiB'>2097152</memory><vcpu placement='static'>2</vcpu>",
+        "<maxMemory slots='2' unit='KiB'>9</maxMemory><memory unit='KiB'>2097152</memory>"
+        "<currentMemory unit='KiB'>1048576</currentMemory>"
+        "<vcpu placement='static' cpuset='0-3' current='3'>4</vcpu>",
+    ],
+)
+def test_memory_and_processors(text: str) -> None:
+    xml = HOST.format(metadata=metadata(""), devices="").replace("<devices>", f"{text}<devices>")
+    parsed, found = domain.read(xml), Summary(xml)
+    assert (found.memory, found.cpus) == (parsed.memory, parsed.cpus)
+
+
+def test_another_elements_installation() -> None:
+    own = metadata("") + '<x:install xmlns:x="urn:x" phase="installed"/>'
+    assert Summary(HOST.format(metadata=own, devices="")).install is None
+
+
+def test_a_bridge_without_a_network() -> None:
+    devices = "<interface type='bridge'><source bridge='br7'/></interface>" * 2
+    devices += "<interface type='network'><source network='n' bridge='br8'/></interface>"
+    assert Summary(HOST.format(metadata="", devices=devices)).bridges == ("br7",)
 
 
 @pytest.mark.parametrize("name", ["network-access", "network-trunk"])
