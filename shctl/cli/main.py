@@ -12,7 +12,7 @@ import click
 from shctl import __version__
 from shctl.cli import streams
 from shctl.commands.base import OUTPUTS, LazyGroup, set_output
-from shctl.commands.session import DEFAULT_URI, Session
+from shctl.commands.session import DEFAULT_URI, Live, Observe, Session
 from shctl.common import paths, signals
 from shctl.common.errors import Interrupted, Several, ShctlError
 from shctl.common.text import clean_lines
@@ -163,6 +163,7 @@ def root(
         raise config
     session.local = True
     session.note = lambda text: _note(text, session)
+    session.live = _live
     if sys.stderr.isatty():
         _use_terminal(session)
 
@@ -171,6 +172,13 @@ def _note(text: str, session: Session) -> None:
     """Print a remark for people on stderr."""
     if session.output == "table":
         click.echo(text, err=True)
+
+
+def _live(observe: Observe, limit: float | None, lines: bool) -> Live:
+    """Show hosts on stderr while the block runs."""
+    from shctl.cli import live
+
+    return live.shown(observe, limit, lines=lines)
 
 
 def _use_terminal(session: Session) -> None:

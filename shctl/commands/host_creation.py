@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +11,7 @@ from shctl.commands import option_defaults
 from shctl.commands.base import DRY_RUN, Command
 from shctl.commands.install_options import INSTALL
 from shctl.commands.option_groups import grouped
-from shctl.commands.option_kinds import LocalOption
+from shctl.commands.option_kinds import PROGRESS, LocalOption
 from shctl.commands.session import Session
 from shctl.commands.types import NETWORK, NEW_HOST, POOL, Number
 from shctl.common import defaults
@@ -129,6 +130,7 @@ HARDWARE = grouped(
     shell_complete=option_defaults.complete_profiles,
     help="Use the options of a profile in the settings, unless they are given.",
 )
+@PROGRESS
 @DRY_RUN
 @click.pass_obj
 def create_host(
@@ -144,6 +146,7 @@ def create_host(
     overcommit: bool,
     install: InstallOptions | None,
     wait: bool,
+    progress: bool,
     dry_run: bool,
 ) -> HostDetail | CreationPlan:
     """Create a host, and install an operating system with --install.
@@ -162,16 +165,20 @@ def create_host(
         raise InvalidInput("wait: requires --start or --install", field="wait")
     if dry_run:
         return creation_preview.preview(session.hypervisor, request)
-    host = creation.create(session.hypervisor, request, session.progress, session.note_kept)
-    if not wait:
-        return host
-    condition = "installed" if install else "running"
-    session.interrupted = (
-        f"interrupted; host {name!r} goes on, and 'shctl hosts wait {name} --for {condition}'"
-        " waits again"
-    )
-    if not install:
-        return waiting.wait(session.hypervisor, name, "running")
     # The installation times out before this wait does, and records the reason.
-    timeout = install.timeout + defaults.WAIT_TIMEOUT
-    return waiting.wait(session.hypervisor, name, "installed", timeout)
+    limit = install.timeout if install else defaults.WAIT_TIMEOUT
+    shows = wait or progress
+    live = session.show_live((name,), limit, lines=progress)
+    with live if shows else nullcontext(session.progress) as report:
+        host = creation.create(session.hypervisor, request, report, session.note_kept)
+        if not wait:
+            return host
+        condition = "installed" if install else "running"
+        session.interrupted = (
+            f"interrupted; host {name!r} goes on, and 'shctl hosts wait {name} --for {condition}'"
+            " waits again"
+        )
+        if not install:
+            return waiting.wait(session.hypervisor, name, "running")
+        timeout = install.timeout + defaults.WAIT_TIMEOUT
+        return waiting.wait(session.hypervisor, name, "installed", timeout)

@@ -8,7 +8,7 @@ import click
 
 from shctl.commands.base import Command
 from shctl.commands.batch import for_each
-from shctl.commands.option_kinds import LocalOption
+from shctl.commands.option_kinds import PROGRESS, LocalOption
 from shctl.commands.session import Session
 from shctl.commands.types import HOSTS, Duration
 from shctl.common import defaults
@@ -52,9 +52,14 @@ def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
     metavar="TIME",
     help=f"Time for a clean shutdown: seconds, or 2m.  [default: {defaults.STOP_TIMEOUT:g}]",
 )
+@PROGRESS
 @click.pass_obj
 def stop_hosts(
-    session: Session, names: tuple[str, ...], force: bool, timeout: float | None
+    session: Session,
+    names: tuple[str, ...],
+    force: bool,
+    timeout: float | None,
+    progress: bool = False,
 ) -> list[Outcome]:
     """Shut hosts down and wait until they are off."""
     from shctl.hosts.stopping import stop
@@ -62,8 +67,11 @@ def stop_hosts(
     def act(name: str) -> Outcome:
         return stop(session.hypervisor, name, force=force, timeout=timeout)
 
-    # Each waits for its guest; one after the other, a rack would take minutes.
-    return for_each(names, act, concurrently=True)
+    session.interrupted = "interrupted; the guests that were asked to shut down still do"
+    limit = 0 if force else defaults.STOP_TIMEOUT
+    with session.show_live(names, limit if timeout is None else timeout, lines=progress):
+        # Each waits for its guest; one after the other, a rack would take minutes.
+        return for_each(names, act, concurrently=True)
 
 
 @click.command("reboot", cls=Command, examples=["shctl hosts reboot web1"])
@@ -110,6 +118,7 @@ def reboot_hosts(session: Session, names: tuple[str, ...], force: bool) -> list[
     help="Wait for the first of several hosts, or for all, which is the default. A host that can"
     " never get there is an error only if no other is left.",
 )
+@PROGRESS
 @click.pass_obj
 def wait_for_hosts(
     session: Session,
@@ -117,6 +126,7 @@ def wait_for_hosts(
     condition: str,
     timeout: float,
     any_host: bool = False,
+    progress: bool = False,
 ) -> HostDetail | list[HostDetail]:
     """Wait until hosts are running, stopped, installed, or have an IP address.
 
@@ -127,9 +137,12 @@ def wait_for_hosts(
 
     again = f"shctl hosts wait {' '.join(names)} --for {condition}"
     session.interrupted = f"interrupted; nothing was changed, and '{again}' waits again"
-    if any_host:
-        return wait_for_any(session.hypervisor, names, condition, timeout)
-    found = for_each(
-        names, lambda name: wait(session.hypervisor, name, condition, timeout), concurrently=True
-    )
-    return found[0] if len(found) == 1 else found
+    with session.show_live(names, timeout, lines=progress):
+        if any_host:
+            return wait_for_any(session.hypervisor, names, condition, timeout)
+        found = for_each(
+            names,
+            lambda name: wait(session.hypervisor, name, condition, timeout),
+            concurrently=True,
+        )
+        return found[0] if len(found) == 1 else found

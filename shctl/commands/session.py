@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+Progress = Callable[[str, int, "int | None"], None]
+Live = AbstractContextManager[Progress]
+Observe = Callable[[], "list[Observation]"]
+
 if TYPE_CHECKING:
+    from shctl.common.observation import Observation
     from shctl.hypervisor.connection import Hypervisor
 
 DEFAULT_URI = "qemu:///system"  # an unprivileged libvirtd cannot attach hosts to bridges
@@ -17,6 +23,7 @@ class Session:
 
     ask: asks the user a yes-or-no question; None without a terminal.
     note: called with a remark for the user, such as that a list is empty.
+    live: shows observations of hosts while a block runs.
     progress: called with a download's name, the bytes received and the size in bytes.
     local: the caller is a local user, who may name files on this machine.
     interrupted: what to report when Ctrl-C ends the command.
@@ -37,8 +44,9 @@ class Session:
         self.emptied: frozenset[str] = frozenset()
         self.undo_unprinted: Callable[[], str] | None = None
         self.ask: Callable[[str], bool] | None = None
-        self.progress: Callable[[str, int, int | None], None] = _no_progress
+        self.progress: Progress = _no_progress
         self.note: Callable[[str], None] = _no_note
+        self.live: Callable[[Observe, float | None, bool], Live] = _no_live
 
     @cached_property
     def hypervisor(self) -> Hypervisor:
@@ -51,6 +59,16 @@ class Session:
     def shows_table(self) -> bool:
         """Return whether a person reads the result as a table."""
         return self.local and self.output == "table"
+
+    def show_live(self, names: Sequence[str], limit: float | None, *, lines: bool) -> Live:
+        """Show hosts while a block waits for them, with a time limit in seconds.
+
+        `lines` shows them without a terminal too. The block gets what downloads report to.
+        """
+        from shctl.hosts.observation import observe
+
+        hypervisor = self.hypervisor
+        return self.live(lambda: [observe(hypervisor, name) for name in names], limit, lines)
 
     def note_kept(self) -> None:
         """Record that the object to create already exists."""
@@ -65,6 +83,11 @@ class Session:
 
 def _no_note(_text: str) -> None:
     pass
+
+
+@contextmanager
+def _no_live(_observe: Observe, _limit: float | None, _lines: bool) -> Iterator[Progress]:
+    yield _no_progress
 
 
 def _no_progress(_name: str, _done: int, _size: int | None) -> None:

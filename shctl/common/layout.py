@@ -41,7 +41,7 @@ def _shortened(
 ) -> Iterator[str]:
     """Yield a line whose cells may be too long; sentences take several lines."""
     parts = [
-        _wrapped(cell, size) if name in _SENTENCES else [_cut(cell, size)]
+        _wrapped(cell, size) if name in _SENTENCES else [cut(cell, size)]
         for name, cell, size in zip(columns, line, widths, strict=False)
     ]
     for index in range(max(map(len, parts))):
@@ -88,7 +88,7 @@ def cells(text: str) -> int:
     return sum(2 if east_asian_width(c) in "WF" else not combining(c) for c in text)
 
 
-def _cut(text: str, size: int) -> str:
+def cut(text: str, size: int) -> str:
     """Return a text of at most `size` cells, which ends with ~ if it was cut."""
     if cells(text) <= size:
         return text

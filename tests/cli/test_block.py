@@ -1,0 +1,73 @@
+"""The block of lines that is shown while a command waits."""
+
+import pytest
+
+from shctl.cli.block import Download, block, duration, line
+from shctl.common.observation import Observation
+
+WEB1 = Observation("web1", "running", "installing", "Configuring apt", "reading indexes", 12)
+WEB2 = Observation("web2", "shut off")
+HALF = Download("initrd.gz", 8_200_000, 37_400_000, 4_100_000)
+
+
+def test_one_host_in_detail() -> None:
+    assert block([WEB1], [], 192, 7200, 80, 24) == [
+        "web1: installing, 3m 12s of 2h 0m",
+        "  step: Configuring apt",
+        "  console: reading indexes",
+        "  silent for 12s",
+    ]
+    assert block([WEB2], [], 3, None, 80, 24) == ["web2: shut off, 3s"]
+
+
+def test_downloads_come_first() -> None:
+    done = Download("linux", 5_000_000, 5_000_000, 9.0)
+    unknown = Download("x", 100_000, None, 50_000)
+    assert block([WEB2], [done, HALF, unknown], 1, 60, 80, 24)[1:] == [
+        "  linux: 5.0 of 5.0 MB",
+        "  initrd.gz: 8.2 of 37.4 MB, 4.1 MB/s",
+        "  x: 0.1 MB, 0.1 MB/s",
+    ]
+
+
+def test_several_hosts_have_a_line_each() -> None:
+    assert block([WEB1, WEB2], [], 61, 120, 80, 24) == [
+        "1m 1s of 2m 0s",
+        "  web1: installing, Configuring apt, silent for 12s",
+        "  web2: shut off",
+    ]
+
+
+@pytest.mark.parametrize("width", [1, 2, 20, 40])
+def test_fits_the_width(width: int) -> None:
+    wide = Observation("web1", "running", line="\u6f22" * 100)
+    for shown in block([wide], [HALF], 5, 60, width, 24):
+        assert sum(2 if c == "\u6f22" else 1 for c in shown) <= max(width - 1, 1)
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 10])
+def test_fits_the_height(height: int) -> None:
+    shown = block([WEB2] * 50, [], 5, 60, 80, height)
+    assert len(shown) <= max(height - 1, 1)
+    assert shown[-1].startswith("... and ")
+    assert len(shown) - 1 + int(shown[-1].split()[2]) == 51
+
+
+def test_a_host_that_does_not_run_during_its_installation() -> None:
+    host = Observation("web1", "paused", "installing")
+    assert line(host, 5) == "web1: installing, paused, 5s elapsed"
+
+
+def test_line_of_a_log() -> None:
+    assert line(WEB1, 3700) == ("web1: installing, Configuring apt, 1h 1m elapsed, silent for 12s")
+    assert line(Observation("web2", "running", line="login:"), 1) == (
+        "web2: running, 1s elapsed; console: login:"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (59.9, "59s"), (60, "1m 0s"), (3599, "59m 59s"), (7500, "2h 5m")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
