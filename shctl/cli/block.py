@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from shctl.common.layout import cut
+from shctl.common.layout import cut, layout
 from shctl.common.observation import Observation
 
-SILENT = 10.0  # seconds of silence that are worth a word
+SILENT = 3.0  # seconds of silence that are worth a word
 _MB = 10**6
+_COLUMNS = ("name", "state", "silent", "console")
 
 
 @dataclass(frozen=True)
@@ -43,30 +44,42 @@ def block(
 
     None is wider than the terminal, and they leave one line of it free.
     """
-    time = duration(elapsed) + (f" of {duration(limit)}" if limit else "")
-    lines = _one(hosts[0], time) if len(hosts) == 1 else [time, *map(_short, hosts)]
-    lines[1:1] = [f"  {download}" for download in downloads]
-    room = max(height - 1, 1)
+    # The last column stays free: some terminals wrap when it is filled.
+    columns, room = max(width - 1, 1), max(height - 1, 1)
+    title, *rest = _one(hosts[0]) if len(hosts) == 1 else _several(hosts, columns)
+    time = f"  {_time(hosts, elapsed, limit)}"
+    lines = [title, time, *(f"  {download}" for download in downloads), *rest]
     if len(lines) > room:
         lines = [*lines[: room - 1], f"... and {len(lines) - room + 1} more"]
-    # The last column stays free: some terminals wrap when it is filled.
-    return [cut(line, max(width - 1, 1)) for line in lines]
+    return [cut(line, columns) for line in lines]
 
 
-def _one(host: Observation, time: str) -> list[str]:
-    lines = [f"{host.name}: {state(host)}, {time}"]
+def _time(hosts: Sequence[Observation], elapsed: float, limit: float | None) -> str:
+    """Return what has elapsed, and when the first deadline is: the wait's or an installation's."""
+    left = [host.left for host in hosts if host.left is not None]
+    # A limit of 0 only checks.
+    if limit:
+        left.append(limit - elapsed)
+    text = f"{duration(elapsed)} elapsed"
+    return f"{text}, deadline in {duration(max(min(left), 0))}" if left else text
+
+
+def _one(host: Observation) -> list[str]:
+    lines = [f"{host.name}: {state(host)}"]
     if host.step:
-        lines.append(f"  step: {host.step}")
+        lines.append(f"  {_step(host)}")
+    silence = _silence(host)
     if host.line:
-        lines.append(f"  console: {host.line}")
-    if silence := _silence(host):
-        lines.append(f"  {silence}")
+        lines.append(f"  console{silence and f', silent for {silence}'}: {host.line}")
+    elif silence:
+        lines.append(f"  console silent for {silence}")
     return lines
 
 
-def _short(host: Observation) -> str:
-    parts = [state(host), host.step or host.line, _silence(host)]
-    return f"  {host.name}: {', '.join(filter(None, parts))}"
+def _several(hosts: Sequence[Observation], width: int) -> list[str]:
+    header = [name.upper() for name in _COLUMNS]
+    rows = [[host.name, state(host), _silence(host), _step(host) or host.line] for host in hosts]
+    return [f"{len(hosts)} hosts", *layout(_COLUMNS, [header, *rows], width, lambda cell: cell)]
 
 
 def state(host: Observation) -> str:
@@ -76,23 +89,31 @@ def state(host: Observation) -> str:
     return host.state
 
 
+def _step(host: Observation) -> str:
+    return f"installer says: {host.step}" if host.step else ""
+
+
 def _silence(host: Observation) -> str:
     silence = host.silence or 0
-    return f"silent for {duration(silence)}" if silence >= SILENT else ""
+    return duration(silence) if silence >= SILENT else ""
 
 
 def line(host: Observation, elapsed: float) -> str:
     """Return a line for a log: what a host does now."""
-    parts = [state(host), host.step, f"{duration(elapsed)} elapsed", _silence(host)]
+    silence = _silence(host)
+    parts = [
+        state(host), _step(host), f"{duration(elapsed)} elapsed",
+        silence and f"console silent for {silence}",
+    ]  # fmt: skip
     last = f"; console: {host.line}" if host.line and not host.step else ""
     return f"{host.name}: {', '.join(filter(None, parts))}{last}"
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in its two largest units: 45s, 3m 12s, 2h 5m."""
+    """Return a duration in its two largest units: 45s, 3m 12s, 2h 5m, 3d 4h."""
     whole = int(seconds)
+    for size, unit, smaller, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "m")):
+        if whole >= size:
+            return f"{whole // size}{unit} {whole % size // smaller}{small}"
     minutes, rest = divmod(whole, 60)
-    if not minutes:
-        return f"{rest}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s"
+    return f"{minutes}m {rest}s" if minutes else f"{rest}s"

@@ -1,6 +1,7 @@
 """Show on stderr how a wait goes on: a block that is redrawn on a terminal, or lines in a log.
 
-A thread of its own observes the hosts, so that it neither delays nor fails what it shows.
+One thread observes the hosts and another shows them, so that neither a daemon that hangs nor a
+terminal that is stopped delays or fails the wait, and the time goes on.
 """
 
 import os
@@ -8,32 +9,38 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import click
 
 from shctl.cli import streams
-from shctl.cli.block import Download, block, line, state
-from shctl.common.errors import ShctlError
+from shctl.cli.block import Download, block, duration, line, state
 from shctl.common.layout import cells
 from shctl.common.observation import Observation
 
 INTERVAL = 1.0  # seconds
 HEARTBEAT = 60.0  # seconds between lines without a change
+_DELAY = 0.3  # seconds before the first view: most commands end sooner
+_STALE = 5.0  # seconds after which an observation says nothing about now
+_PATIENCE = 0.5  # seconds for what is just being drawn
+_RESUMED = 3.0  # seconds without a view, after which the process was suspended
 _COLUMNS, _LINES = 80, 24
-_PATIENCE = 2.0  # seconds for an observation that is under way; a daemon may hang
 
 Observe = Callable[[], list[Observation]]
 Progress = Callable[[str, int, int | None], None]
 
 
 @contextmanager
-def shown(observe: Observe, limit: float | None, *, lines: bool) -> Iterator[Progress]:
+def shown(
+    observe: Observe, limit: float | None, *, in_place: bool, lines: bool
+) -> Iterator[Progress]:
     """Show what is observed while the block runs; yield what downloads report to.
 
-    `limit` is the time limit in seconds. Nothing is shown without a terminal, unless `lines`.
+    `limit` is the time limit in seconds. It is shown `in_place` on a terminal that can do so,
+    otherwise as `lines`, or not at all.
     """
-    if sys.stderr.isatty() and not streams.is_dumb():
+    if in_place and sys.stderr.isatty() and not streams.is_dumb():
         view: _View = _Block(observe, limit)
     elif lines:
         view = _Lines(observe, limit)
@@ -48,33 +55,36 @@ def shown(observe: Observe, limit: float | None, *, lines: bool) -> Iterator[Pro
 
 
 class _View:
-    """A thread that shows observations until it is ended."""
+    """What is shown until it is ended."""
 
     def __init__(self, observe: Observe, limit: float | None) -> None:
         self._observe, self._limit = observe, limit
-        self._begin = time.monotonic()
-        self._downloads: dict[str, tuple[Download, float]] = {}
+        self._begin = self._seen = time.monotonic()
+        self._hosts: list[Observation] = []
+        self._downloads: dict[str, tuple[float, int, int | None]] = {}
         self._ended = threading.Event()
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._painter = threading.Thread(target=self._paint, daemon=True)
 
     def start(self) -> None:
-        """Start to show."""
-        self._thread.start()
+        """Start to observe and to show."""
+        with suppress(RuntimeError):  # no more threads
+            threading.Thread(target=self._watch, daemon=True).start()
+            self._painter.start()
 
     def end(self) -> None:
         """Show nothing from now on."""
         self._ended.set()
-        with self._lock:
-            self.erase()
-        self._thread.join(_PATIENCE)
+        with suppress(RuntimeError):  # it was not started
+            self._painter.join(_PATIENCE)
+        # Otherwise the terminal is stopped, and would stop this thread too.
+        if not self._painter.is_alive():
+            with suppress(Exception):
+                self.erase()
 
     def report(self, name: str, done: int, size: int | None) -> None:
         """Note how much of a file was downloaded."""
-        now = time.monotonic()
-        _, begin = self._downloads.get(name, (None, now))
-        rate = done / (now - begin) if now > begin else 0.0
-        self._downloads[name] = Download(name, done, size, rate), begin
+        begin, *_ = self._downloads.get(name, (time.monotonic(),))
+        self._downloads[name] = begin, done, size
 
     @property
     def elapsed(self) -> float:
@@ -82,18 +92,35 @@ class _View:
 
     @property
     def downloads(self) -> list[Download]:
-        return [download for download, _ in list(self._downloads.values())]
+        """Return what was downloaded; the rate falls while nothing arrives."""
+        return [
+            Download(name, done, size, done / max(time.monotonic() - begin, INTERVAL))
+            for name, (begin, done, size) in self._downloads.copy().items()
+        ]
 
-    def _run(self) -> None:
+    def _watch(self) -> None:
         while not self._ended.is_set():
-            try:
-                hosts = self._observe()
-            except ShctlError:  # the command itself reports what is wrong
-                hosts = []
-            with self._lock:
-                if hosts and not self._ended.is_set():
-                    self.show(hosts)
+            # Of any kind: the command itself reports what is wrong.
+            with suppress(Exception):
+                self._hosts = self._observe()
+                self._seen = time.monotonic()
             self._ended.wait(INTERVAL)
+
+    def _paint(self) -> None:
+        pause = _DELAY
+        while not self._ended.wait(pause):
+            with suppress(Exception):  # a terminal or a pipe that is closed
+                if hosts := self._current():
+                    self.show(hosts)
+            pause = INTERVAL
+
+    def _current(self) -> list[Observation]:
+        """Return the last observation; once it is old, say so instead."""
+        age = time.monotonic() - self._seen
+        if age < _STALE:
+            return self._hosts
+        state = f"no answer from libvirt for {duration(age)}"
+        return [replace(host, state=state, line="", silence=None) for host in self._hosts]
 
     def show(self, hosts: Sequence[Observation]) -> None:
         raise NotImplementedError
@@ -106,24 +133,31 @@ class _Block(_View):
     """A block of lines in place."""
 
     _shown: Sequence[str] = ()
+    _time = 0.0
 
     def show(self, hosts: Sequence[Observation]) -> None:
+        # After it was suspended, the cursor is below what the shell has written.
+        if time.monotonic() - self._time > _RESUMED:
+            self._shown = ()
+        if not _in_foreground():
+            return
         columns, rows = _size()
-        lines = block(hosts, self.downloads, self.elapsed, self._limit, columns, rows)
-        text = "".join(f"{line}\033[K\n" for line in lines)
-        click.echo(f"{self._above(columns)}{text}\033[J", nl=False, err=True)
-        self._shown = lines
+        # Downloads come before the host.
+        downloads = self.downloads if not hosts[0].exists else []
+        lines = block(hosts, downloads, self.elapsed, self._limit, columns, rows)
+        self._write("".join(f"{line}\033[K\n" for line in lines), columns)
+        self._shown, self._time = lines, time.monotonic()
 
     def erase(self) -> None:
-        if self._shown:
-            click.echo(f"{self._above(_size()[0])}\033[J", nl=False, err=True)
-            self._shown = ()
+        if self._shown and _in_foreground():
+            self._write("", _size()[0])
 
-    def _above(self, columns: int) -> str:
-        """Return what moves the cursor to the first line."""
+    def _write(self, text: str, columns: int) -> None:
+        """Write text over what is shown."""
         # A terminal that became narrower wraps the lines that it has.
         height = sum(max(-(-cells(line) // columns), 1) for line in self._shown)
-        return f"\r\033[{height}A" if height else "\r"
+        up = f"\033[{height}A" if height else ""
+        click.echo(_encodable(f"\r{up}{text}\033[J"), nl=False, err=True)
 
 
 class _Lines(_View):
@@ -132,21 +166,38 @@ class _Lines(_View):
     def __init__(self, observe: Observe, limit: float | None) -> None:
         super().__init__(observe, limit)
         self._before: dict[str, tuple[object, ...]] = {}
-        self._last = time.monotonic()
+        self._last: dict[str, float] = {}
         self._complete: set[str] = set()
 
     def show(self, hosts: Sequence[Observation]) -> None:
         for download in self.downloads:
             if download.is_complete and download.name not in self._complete:
                 self._complete.add(download.name)
-                click.echo(str(download), err=True)
-        is_due = time.monotonic() - self._last >= HEARTBEAT
+                click.echo(_encodable(str(download)), err=True)
         for host in hosts:
-            now = (state(host), host.step)
-            if is_due or self._before.get(host.name) != now:
-                self._before[host.name] = now
-                self._last = time.monotonic()
-                click.echo(line(host, self.elapsed), err=True)
+            self._show_host(host)
+
+    def _show_host(self, host: Observation) -> None:
+        now = state(host), host.step
+        is_due = time.monotonic() - self._last.get(host.name, 0) >= HEARTBEAT
+        if not is_due and self._before.get(host.name) == now:
+            return
+        self._before[host.name], self._last[host.name] = now, time.monotonic()
+        click.echo(_encodable(line(host, self.elapsed)), err=True)
+
+
+def _encodable(text: str) -> str:
+    """Return a text that stderr can encode; escapes would be wider than what they replace."""
+    encoding = sys.stderr.encoding
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def _in_foreground() -> bool:
+    """Return whether the terminal belongs to this process, and not to the shell that has it."""
+    try:
+        return os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp()
+    except OSError:  # it is not the controlling terminal
+        return True
 
 
 def _size() -> tuple[int, int]:

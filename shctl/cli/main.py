@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 import click
@@ -163,9 +164,12 @@ def root(
         raise config
     session.local = True
     session.note = lambda text: _note(text, session)
-    session.live = _live
-    if sys.stderr.isatty():
-        _use_terminal(session)
+    # Log lines would be written into what is shown in place.
+    session.live = partial(_live, in_place=not (verbose or debug))
+    if sys.stderr.isatty() and sys.stdin.isatty():
+        from shctl.cli import terminal
+
+        session.ask = terminal.ask
 
 
 def _note(text: str, session: Session) -> None:
@@ -174,21 +178,11 @@ def _note(text: str, session: Session) -> None:
         click.echo(text, err=True)
 
 
-def _live(observe: Observe, limit: float | None, lines: bool) -> Live:
+def _live(observe: Observe, limit: float | None, lines: bool, *, in_place: bool) -> Live:
     """Show hosts on stderr while the block runs."""
     from shctl.cli import live
 
-    return live.shown(observe, limit, lines=lines)
-
-
-def _use_terminal(session: Session) -> None:
-    """Show progress and ask questions on stderr, which is a terminal."""
-    from shctl.cli import terminal
-
-    if not streams.is_dumb():
-        session.progress = terminal.Progress()
-    if sys.stdin.isatty():
-        session.ask = terminal.ask
+    return live.shown(observe, limit, in_place=in_place, lines=lines)
 
 
 def _check_uri(uri: str) -> str:

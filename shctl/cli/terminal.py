@@ -1,4 +1,4 @@
-"""A user at a terminal: the yes-or-no question and the progress of downloads."""
+"""A user at a terminal: the yes-or-no question."""
 
 import click
 
@@ -16,17 +16,3 @@ def ask(question: str) -> bool:
         if answer in ("y", "yes"):
             return True
         click.echo("Answer y or n.", err=True)
-
-
-class Progress:
-    """One line per download on a terminal's stderr."""
-
-    def __init__(self) -> None:
-        self._shown = ""
-
-    def __call__(self, name: str, done: int, size: int | None) -> None:
-        """Show how much of a download is done: in percent, or in MB if its size is unknown."""
-        text = f"{name}: {done // 10**6} MB" if not size else f"{name}: {100 * done // size} %"
-        if text != self._shown:
-            self._shown = text
-            click.echo(f"\r\033[K{clean(text)}", nl=bool(size) and done == size, err=True)

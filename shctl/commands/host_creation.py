@@ -12,7 +12,7 @@ from shctl.commands.base import DRY_RUN, Command
 from shctl.commands.install_options import INSTALL
 from shctl.commands.option_groups import grouped
 from shctl.commands.option_kinds import PROGRESS, LocalOption
-from shctl.commands.session import Session
+from shctl.commands.session import Session, no_progress
 from shctl.commands.types import NETWORK, NEW_HOST, POOL, Number
 from shctl.common import defaults
 from shctl.common.errors import InvalidInput
@@ -165,11 +165,11 @@ def create_host(
         raise InvalidInput("wait: requires --start or --install", field="wait")
     if dry_run:
         return creation_preview.preview(session.hypervisor, request)
-    # The installation times out before this wait does, and records the reason.
-    limit = install.timeout if install else defaults.WAIT_TIMEOUT
-    shows = wait or progress
-    live = session.show_live((name,), limit, lines=progress)
-    with live if shows else nullcontext(session.progress) as report:
+    # An installation has its own deadline.
+    limit = defaults.WAIT_TIMEOUT if wait and not install else None
+    takes_time = wait or progress or install
+    live = session.show_live((name,), limit, lines=progress, before="creating")
+    with live if takes_time else nullcontext(no_progress) as report:
         host = creation.create(session.hypervisor, request, report, session.note_kept)
         if not wait:
             return host
@@ -180,5 +180,6 @@ def create_host(
         )
         if not install:
             return waiting.wait(session.hypervisor, name, "running")
+        # The installation times out before this wait does, and records the reason.
         timeout = install.timeout + defaults.WAIT_TIMEOUT
         return waiting.wait(session.hypervisor, name, "installed", timeout)

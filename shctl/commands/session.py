@@ -24,7 +24,6 @@ class Session:
     ask: asks the user a yes-or-no question; None without a terminal.
     note: called with a remark for the user, such as that a list is empty.
     live: shows observations of hosts while a block runs.
-    progress: called with a download's name, the bytes received and the size in bytes.
     local: the caller is a local user, who may name files on this machine.
     interrupted: what to report when Ctrl-C ends the command.
     kept: --if-not-exists found the object, so nothing was created.
@@ -44,7 +43,6 @@ class Session:
         self.emptied: frozenset[str] = frozenset()
         self.undo_unprinted: Callable[[], str] | None = None
         self.ask: Callable[[str], bool] | None = None
-        self.progress: Progress = _no_progress
         self.note: Callable[[str], None] = _no_note
         self.live: Callable[[Observe, float | None, bool], Live] = _no_live
 
@@ -60,15 +58,17 @@ class Session:
         """Return whether a person reads the result as a table."""
         return self.local and self.output == "table"
 
-    def show_live(self, names: Sequence[str], limit: float | None, *, lines: bool) -> Live:
+    def show_live(
+        self, names: Sequence[str], limit: float | None, *, lines: bool, before: str = "not defined"
+    ) -> Live:
         """Show hosts while a block waits for them, with a time limit in seconds.
 
-        `lines` shows them without a terminal too. The block gets what downloads report to.
+        `lines` shows them without a terminal too; `before` says what a host is that does not exist.
+        The block gets what downloads report to.
         """
-        from shctl.hosts.observation import observe
+        from shctl.hosts.observation import Observer
 
-        hypervisor = self.hypervisor
-        return self.live(lambda: [observe(hypervisor, name) for name in names], limit, lines)
+        return self.live(Observer(self.hypervisor, names, before), limit, lines)
 
     def note_kept(self) -> None:
         """Record that the object to create already exists."""
@@ -87,8 +87,8 @@ def _no_note(_text: str) -> None:
 
 @contextmanager
 def _no_live(_observe: Observe, _limit: float | None, _lines: bool) -> Iterator[Progress]:
-    yield _no_progress
+    yield no_progress
 
 
-def _no_progress(_name: str, _done: int, _size: int | None) -> None:
-    pass
+def no_progress(_name: str, _done: int, _size: int | None) -> None:
+    """Ignore how much of a file was downloaded."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class Observation:
     """A host at a moment; `state` is libvirt's, or says that there is none.
 
-    `phase` is that of the installation and `step` the installer's own; `line` is the last one of
-    the console, and `silence` the seconds since the console's last byte.
+    `phase` is that of the installation and `step` the installer's own; `left` is the number of
+    seconds until the installation's deadline. `line` is the last one of the console, and `silence`
+    the seconds since the console's last byte. `exists` is false before the host is created.
     """
 
     name: str
@@ -17,3 +18,5 @@ class Observation:
     step: str | None = None
     line: str = ""
     silence: float | None = None
+    left: float | None = None
+    exists: bool = True

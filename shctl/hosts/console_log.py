@@ -86,6 +86,11 @@ def read_log(hypervisor: Hypervisor, name: str, view: View) -> Iterator[str | by
     return show(_read(_configured_path(hypervisor, name), view.maximum), view)
 
 
+def newest(path: Path, maximum: int) -> bytes:
+    """Return the last `maximum` bytes of a log with its rotated parts; raise Conflict."""
+    return b"".join(_read(path, maximum))[-maximum:]
+
+
 def follow_log(hypervisor: Hypervisor, name: str, view: View) -> Iterator[str | bytes]:
     """Yield the log and then what is appended to it, through reboots, until the host is deleted.
 

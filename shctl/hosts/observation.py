@@ -1,71 +1,59 @@
 """What a person sees of a host while a command waits for it: state, phase, and last line."""
 
-import os
-import re
-import time
-from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import replace
 
 from shctl.common.errors import NotFound, ShctlError
 from shctl.common.observation import Observation
 from shctl.common.states import Phase
-from shctl.common.text import clean
-from shctl.hosts import installer_phases, logfile
+from shctl.hosts.console_tail import Tail, tail
 from shctl.hypervisor.connection import Hypervisor
 from shctl.xml import domain
-from shctl.xml.metadata import Metadata
-
-_TAIL = 2**16  # bytes of the log
-# Sequences that move the cursor or clear the screen separate texts as a line feed does.
-_MOVES = re.compile(r"[\r\n]|\x1b\[[0-9;?]{0,40}[ABEFGHJdf]|\x1bc|\x1b[78DEM]")
-_OTHERS = re.compile(
-    r"\x1b(?:\[[0-9;?=]{0,40}[ -/]?[@-~]|[()*+][ -~]|[ -~])|[\x00-\x08\x0b-\x1f\x7f]"
-)
-_WORD = re.compile(r"[^\W_]")
-_SPACES = re.compile(r"\s+")
-# Frames of dialogs, as terminals with and without line drawing have them.
-_FRAME = " \t\u2502\u2500\u2524\u251c\u250c\u2510\u2514\u2518|+-_#="
+from shctl.xml.metadata import Installation
 
 
-def observe(hypervisor: Hypervisor, name: str) -> Observation:
-    """Return what is seen of a host; never raise because of its state."""
-    try:
-        host = hypervisor.domain(name)
-        info = domain.read(host.xml())
-        state = host.state
-    except NotFound:
-        return Observation(name, "not defined")
-    except ShctlError:  # libvirtd may be restarting
-        return Observation(name, "unknown: libvirt does not answer")
-    phase = _phase(info.metadata)
-    lines, silence = _log(info.console, name)
-    step = installer_phases.find(lines) if phase == Phase.INSTALLING else None
-    return Observation(name, state, phase, step, lines[-1] if lines else "", silence)
+class Observer:
+    """Observes hosts again and again; `before` says what a host is that is not defined."""
+
+    def __init__(self, hypervisor: Hypervisor, names: Iterable[str], before: str) -> None:
+        self._hypervisor = hypervisor
+        self._names = list(dict.fromkeys(names))
+        self._before = before
+        # Kept, because each remembers what it has read.
+        self._logs: dict[tuple[str, str | None, bool], Tail | None] = {}
+
+    def __call__(self) -> list[Observation]:
+        """Return what is seen of each host; never raise because of its state."""
+        return [self._observe(name) for name in self._names]
+
+    def _observe(self, name: str) -> Observation:
+        try:
+            host = self._hypervisor.domain(name)
+            # QEMU's monitor is busy, which makes libvirt 11 wait in the next call.
+            if host.hung:
+                return Observation(name, "QEMU does not respond")
+            info = domain.read(host.xml())
+            seen = Observation(name, host.state)
+        except NotFound:
+            return Observation(name, self._before, exists=False)
+        except ShctlError:  # libvirtd may be restarting
+            return Observation(name, "unknown: libvirt does not respond")
+        if info.metadata and info.metadata.install:
+            seen = _with_installation(seen, info.metadata.install)
+        # The log of a host that is off does not say what it does.
+        return self._with_console(seen, info) if info.active else seen
+
+    def _with_console(self, seen: Observation, info: domain.DomainInfo) -> Observation:
+        key = seen.name, info.console, info.installer
+        if key not in self._logs:
+            self._logs[key] = tail(info.console, seen.name, installer=info.installer)
+        log = self._logs[key]
+        if log is None or not log.update():
+            return seen
+        return replace(seen, step=log.step, line=log.line, silence=log.silence)
 
 
-def _phase(data: Metadata | None) -> str | None:
-    if data is None or data.install is None:
-        return None
-    return Phase.INSTALLING if data.install.open else data.install.phase
-
-
-def _log(path: str | None, name: str) -> tuple[Sequence[str], float | None]:
-    """Return the last lines of the console's log, and how long nothing was added to it."""
-    if path is None:
-        return (), None
-    with suppress(ShctlError, OSError):
-        if stream := logfile.open_log(logfile.resolve(Path(path), name)):
-            with stream:
-                facts = os.fstat(stream.fileno())
-                stream.seek(max(facts.st_size - _TAIL, 0))
-                tail = stream.read(_TAIL)
-            return lines_of(tail.decode(errors="replace")), max(time.time() - facts.st_mtime, 0)
-    return (), None
-
-
-def lines_of(text: str) -> list[str]:
-    """Return the texts in a piece of a log, without what only a terminal understands."""
-    pieces = (_OTHERS.sub("", piece).strip(_FRAME) for piece in _MOVES.split(text))
-    # Dots and bars without a word show progress, which says nothing by itself.
-    return [clean(_SPACES.sub(" ", piece)) for piece in pieces if _WORD.search(piece)]
+def _with_installation(seen: Observation, install: Installation) -> Observation:
+    if not install.open:
+        return replace(seen, phase=install.phase)
+    return replace(seen, phase=Phase.INSTALLING, left=install.seconds_left)

@@ -80,6 +80,13 @@ class Installation:
             return uptime() > self.until
         return now() > self.deadline
 
+    @property
+    def seconds_left(self) -> float | None:
+        """Return the seconds until the deadline; None if it was set before this boot."""
+        if self.until is None or not self.boot or self.boot != boot_id():
+            return None
+        return self.until - uptime()
+
     def move(
         self, phase: Phase, reason: str | None = None, cause: str | None = None
     ) -> "Installation":

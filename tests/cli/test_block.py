@@ -5,25 +5,27 @@ import pytest
 from shctl.cli.block import Download, block, duration, line
 from shctl.common.observation import Observation
 
-WEB1 = Observation("web1", "running", "installing", "Configuring apt", "reading indexes", 12)
+WEB1 = Observation("web1", "running", "installing", "Configuring apt", "reading indexes", 12, 60)
 WEB2 = Observation("web2", "shut off")
 HALF = Download("initrd.gz", 8_200_000, 37_400_000, 4_100_000)
 
 
 def test_one_host_in_detail() -> None:
-    assert block([WEB1], [], 192, 7200, 80, 24) == [
-        "web1: installing, 3m 12s of 2h 0m",
-        "  step: Configuring apt",
-        "  console: reading indexes",
-        "  silent for 12s",
+    assert block([WEB1], [], 192, None, 80, 24) == [
+        "web1: installing",
+        "  3m 12s elapsed, deadline in 1m 0s",
+        "  installer says: Configuring apt",
+        "  console, silent for 12s: reading indexes",
     ]
-    assert block([WEB2], [], 3, None, 80, 24) == ["web2: shut off, 3s"]
+    assert block([WEB2], [], 3, None, 80, 24) == ["web2: shut off", "  3s elapsed"]
+    silent = Observation("web1", "running", silence=61)
+    assert block([silent], [], 3, 5, 80, 24)[2:] == ["  console silent for 1m 1s"]
 
 
-def test_downloads_come_first() -> None:
+def test_downloads_precede_the_host() -> None:
     done = Download("linux", 5_000_000, 5_000_000, 9.0)
     unknown = Download("x", 100_000, None, 50_000)
-    assert block([WEB2], [done, HALF, unknown], 1, 60, 80, 24)[1:] == [
+    assert block([WEB2], [done, HALF, unknown], 1, 60, 80, 24)[2:] == [
         "  linux: 5.0 of 5.0 MB",
         "  initrd.gz: 8.2 of 37.4 MB, 4.1 MB/s",
         "  x: 0.1 MB, 0.1 MB/s",
@@ -32,10 +34,28 @@ def test_downloads_come_first() -> None:
 
 def test_several_hosts_have_a_line_each() -> None:
     assert block([WEB1, WEB2], [], 61, 120, 80, 24) == [
-        "1m 1s of 2m 0s",
-        "  web1: installing, Configuring apt, silent for 12s",
-        "  web2: shut off",
+        "2 hosts",
+        "  1m 1s elapsed, deadline in 59s",
+        "NAME  STATE       SILENT  CONSOLE",
+        "web1  installing  12s     installer says: Configuring apt",
+        "web2  shut off",
     ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "left", "text"),
+    [
+        (None, None, "5s elapsed"),
+        (0, None, "5s elapsed"),
+        (65, None, "5s elapsed, deadline in 1m 0s"),
+        (65, 10, "5s elapsed, deadline in 10s"),
+        (15, 3600, "5s elapsed, deadline in 10s"),
+        (4, None, "5s elapsed, deadline in 0s"),
+    ],
+)
+def test_the_first_deadline(limit: float | None, left: float | None, text: str) -> None:
+    host = Observation("web1", "running", left=left)
+    assert block([host], [], 5, limit, 80, 24)[1] == f"  {text}"
 
 
 @pytest.mark.parametrize("width", [1, 2, 20, 40])
@@ -50,7 +70,7 @@ def test_fits_the_height(height: int) -> None:
     shown = block([WEB2] * 50, [], 5, 60, 80, height)
     assert len(shown) <= max(height - 1, 1)
     assert shown[-1].startswith("... and ")
-    assert len(shown) - 1 + int(shown[-1].split()[2]) == 51
+    assert len(shown) - 1 + int(shown[-1].split()[2]) == 53
 
 
 def test_a_host_that_does_not_run_during_its_installation() -> None:
@@ -59,7 +79,9 @@ def test_a_host_that_does_not_run_during_its_installation() -> None:
 
 
 def test_line_of_a_log() -> None:
-    assert line(WEB1, 3700) == ("web1: installing, Configuring apt, 1h 1m elapsed, silent for 12s")
+    assert line(WEB1, 3700) == (
+        "web1: installing, installer says: Configuring apt, 1h 1m elapsed, console silent for 12s"
+    )
     assert line(Observation("web2", "running", line="login:"), 1) == (
         "web2: running, 1s elapsed; console: login:"
     )
@@ -67,7 +89,7 @@ def test_line_of_a_log() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0s"), (59.9, "59s"), (60, "1m 0s"), (3599, "59m 59s"), (7500, "2h 5m")],
+    [(0, "0s"), (59.9, "59s"), (60, "1m 0s"), (3599, "59m 59s"), (7500, "2h 5m"), (90061, "1d 1h")],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
