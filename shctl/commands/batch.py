@@ -9,6 +9,7 @@ from typing import TypeVar
 from shctl.common.errors import Several, ShctlError
 
 T = TypeVar("T")
+_SIGNALS = 0.2  # seconds
 
 
 def for_each(
@@ -60,4 +61,6 @@ def _run_all(functions: list[Callable[[], None]], *, concurrently: bool) -> None
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        # Not without a limit: Python handles a signal that arrives right before only afterwards.
+        while thread.is_alive():
+            thread.join(_SIGNALS)
