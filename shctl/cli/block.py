@@ -39,16 +39,23 @@ def block(
     limit: float | None,
     width: int,
     height: int,
+    goal: str = "",
 ) -> list[str]:
     """Return the lines: one host in detail, or a line for each of several.
 
-    None is wider than the terminal, and they leave one line of it free.
+    None is wider than the terminal, and they leave one line of it free. `goal` says what the
+    command waits for.
     """
     # The last column stays free: some terminals wrap when it is filled.
     columns, room = max(width - 1, 1), max(height - 1, 1)
     title, *rest = _one(hosts[0]) if len(hosts) == 1 else _several(hosts, columns)
     time = f"  {_time(hosts, elapsed, limit)}"
-    lines = [title, time, *(f"  {download}" for download in downloads), *rest]
+    lines = [
+        f"{title}{goal and f', {goal}'}",
+        time,
+        *(f"  {download}" for download in downloads),
+        *rest,
+    ]
     if len(lines) > room:
         lines = [*lines[: room - 1], f"... and {len(lines) - room + 1} more"]
     return [cut(line, columns) for line in lines]
@@ -98,11 +105,11 @@ def _silence(host: Observation) -> str:
     return duration(silence) if silence >= SILENT else ""
 
 
-def line(host: Observation, elapsed: float) -> str:
+def line(host: Observation, elapsed: float, goal: str = "") -> str:
     """Return a line for a log: what a host does now."""
     silence = _silence(host)
     parts = [
-        state(host), _step(host), f"{duration(elapsed)} elapsed",
+        state(host), goal, _step(host), f"{duration(elapsed)} elapsed",
         silence and f"console silent for {silence}",
     ]  # fmt: skip
     last = f"; console: {host.line}" if host.line and not host.step else ""

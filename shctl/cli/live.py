@@ -33,17 +33,17 @@ Progress = Callable[[str, int, int | None], None]
 
 @contextmanager
 def shown(
-    observe: Observe, limit: float | None, *, in_place: bool, lines: bool
+    observe: Observe, limit: float | None, goal: str = "", *, in_place: bool, lines: bool
 ) -> Iterator[Progress]:
     """Show what is observed while the block runs; yield what downloads report to.
 
-    `limit` is the time limit in seconds. It is shown `in_place` on a terminal that can do so,
-    otherwise as `lines`, or not at all.
+    `limit` is the time limit in seconds, `goal` what is waited for. It is shown `in_place` on a
+    terminal that can do so, otherwise as `lines`, or not at all.
     """
     if in_place and sys.stderr.isatty() and not streams.is_dumb():
-        view: _View = _Block(observe, limit)
+        view: _View = _Block(observe, limit, goal)
     elif lines:
-        view = _Lines(observe, limit)
+        view = _Lines(observe, limit, goal)
     else:
         yield lambda *_: None
         return
@@ -57,8 +57,8 @@ def shown(
 class _View:
     """What is shown until it is ended."""
 
-    def __init__(self, observe: Observe, limit: float | None) -> None:
-        self._observe, self._limit = observe, limit
+    def __init__(self, observe: Observe, limit: float | None, goal: str) -> None:
+        self._observe, self._limit, self._goal = observe, limit, goal
         self._begin = self._seen = time.monotonic()
         self._hosts: list[Observation] = []
         self._downloads: dict[str, tuple[float, int, int | None]] = {}
@@ -144,7 +144,7 @@ class _Block(_View):
         columns, rows = _size()
         # Downloads come before the host.
         downloads = self.downloads if not hosts[0].exists else []
-        lines = block(hosts, downloads, self.elapsed, self._limit, columns, rows)
+        lines = block(hosts, downloads, self.elapsed, self._limit, columns, rows, self._goal)
         self._write("".join(f"{line}\033[K\n" for line in lines), columns)
         self._shown, self._time = lines, time.monotonic()
 
@@ -163,8 +163,8 @@ class _Block(_View):
 class _Lines(_View):
     """A line for each change, and one each minute without any."""
 
-    def __init__(self, observe: Observe, limit: float | None) -> None:
-        super().__init__(observe, limit)
+    def __init__(self, observe: Observe, limit: float | None, goal: str) -> None:
+        super().__init__(observe, limit, goal)
         self._before: dict[str, tuple[object, ...]] = {}
         self._last: dict[str, float] = {}
         self._complete: set[str] = set()
@@ -173,7 +173,7 @@ class _Lines(_View):
         for download in self.downloads:
             if download.is_complete and download.name not in self._complete:
                 self._complete.add(download.name)
-                click.echo(_encodable(str(download)), err=True)
+                self._write(download)
         for host in hosts:
             self._show_host(host)
 
@@ -183,7 +183,13 @@ class _Lines(_View):
         if not is_due and self._before.get(host.name) == now:
             return
         self._before[host.name], self._last[host.name] = now, time.monotonic()
-        click.echo(_encodable(line(host, self.elapsed)), err=True)
+        self._write(line(host, self.elapsed, self._goal))
+        for download in self.downloads:
+            if not host.exists and not download.is_complete:
+                self._write(download)
+
+    def _write(self, text: object) -> None:
+        click.echo(_encodable(str(text)), err=True)
 
 
 def _encodable(text: str) -> str:

@@ -178,11 +178,11 @@ def _note(text: str, session: Session) -> None:
         click.echo(text, err=True)
 
 
-def _live(observe: Observe, limit: float | None, lines: bool, *, in_place: bool) -> Live:
+def _live(observe: Observe, limit: float | None, goal: str, lines: bool, *, in_place: bool) -> Live:
     """Show hosts on stderr while the block runs."""
     from shctl.cli import live
 
-    return live.shown(observe, limit, in_place=in_place, lines=lines)
+    return live.shown(observe, limit, goal, in_place=in_place, lines=lines)
 
 
 def _check_uri(uri: str) -> str:

@@ -68,8 +68,10 @@ def stop_hosts(
         return stop(session.hypervisor, name, force=force, timeout=timeout)
 
     session.interrupted = "interrupted; the guests that were asked to shut down still do"
-    limit = 0 if force else defaults.STOP_TIMEOUT
-    with session.show_live(names, limit if timeout is None else timeout, lines=progress):
+    limit = timeout
+    if limit is None and not force:
+        limit = defaults.STOP_TIMEOUT
+    with session.show_live(names, limit, lines=progress, goal="shutting down"):
         # Each waits for its guest; one after the other, a rack would take minutes.
         return for_each(names, act, concurrently=True)
 
@@ -137,7 +139,7 @@ def wait_for_hosts(
 
     again = f"shctl hosts wait {' '.join(names)} --for {condition}"
     session.interrupted = f"interrupted; nothing was changed, and '{again}' waits again"
-    with session.show_live(names, timeout, lines=progress):
+    with session.show_live(names, timeout, lines=progress, goal=f"waiting for {condition}"):
         if any_host:
             return wait_for_any(session.hypervisor, names, condition, timeout)
         found = for_each(

@@ -44,7 +44,7 @@ class Session:
         self.undo_unprinted: Callable[[], str] | None = None
         self.ask: Callable[[str], bool] | None = None
         self.note: Callable[[str], None] = _no_note
-        self.live: Callable[[Observe, float | None, bool], Live] = _no_live
+        self.live: Callable[[Observe, float | None, str, bool], Live] = _no_live
 
     @cached_property
     def hypervisor(self) -> Hypervisor:
@@ -59,16 +59,22 @@ class Session:
         return self.local and self.output == "table"
 
     def show_live(
-        self, names: Sequence[str], limit: float | None, *, lines: bool, before: str = "not defined"
+        self,
+        names: Sequence[str],
+        limit: float | None,
+        *,
+        lines: bool,
+        goal: str = "",
+        before: str = "not defined",
     ) -> Live:
         """Show hosts while a block waits for them, with a time limit in seconds.
 
-        `lines` shows them without a terminal too; `before` says what a host is that does not exist.
-        The block gets what downloads report to.
+        `lines` shows them without a terminal too. `goal` is what the block waits for; `before` says
+        what a host is that does not exist. The block gets what downloads report to.
         """
         from shctl.hosts.observation import Observer
 
-        return self.live(Observer(self.hypervisor, names, before), limit, lines)
+        return self.live(Observer(self.hypervisor, names, before), limit, goal, lines)
 
     def note_kept(self) -> None:
         """Record that the object to create already exists."""
@@ -86,7 +92,9 @@ def _no_note(_text: str) -> None:
 
 
 @contextmanager
-def _no_live(_observe: Observe, _limit: float | None, _lines: bool) -> Iterator[Progress]:
+def _no_live(
+    _observe: Observe, _limit: float | None, _goal: str, _lines: bool
+) -> Iterator[Progress]:
     yield no_progress
 
 

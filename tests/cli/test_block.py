@@ -19,7 +19,11 @@ def test_one_host_in_detail() -> None:
     ]
     assert block([WEB2], [], 3, None, 80, 24) == ["web2: shut off", "  3s elapsed"]
     silent = Observation("web1", "running", silence=61)
-    assert block([silent], [], 3, 5, 80, 24)[2:] == ["  console silent for 1m 1s"]
+    assert block([silent], [], 3, None, 80, 24, "shutting down") == [
+        "web1: running, shutting down",
+        "  3s elapsed",
+        "  console silent for 1m 1s",
+    ]
 
 
 def test_downloads_precede_the_host() -> None:
@@ -33,8 +37,8 @@ def test_downloads_precede_the_host() -> None:
 
 
 def test_several_hosts_have_a_line_each() -> None:
-    assert block([WEB1, WEB2], [], 61, 120, 80, 24) == [
-        "2 hosts",
+    assert block([WEB1, WEB2], [], 61, 120, 80, 24, "waiting for stopped") == [
+        "2 hosts, waiting for stopped",
         "  1m 1s elapsed, deadline in 59s",
         "NAME  STATE       SILENT  CONSOLE",
         "web1  installing  12s     installer says: Configuring apt",
@@ -82,8 +86,8 @@ def test_line_of_a_log() -> None:
     assert line(WEB1, 3700) == (
         "web1: installing, installer says: Configuring apt, 1h 1m elapsed, console silent for 12s"
     )
-    assert line(Observation("web2", "running", line="login:"), 1) == (
-        "web2: running, 1s elapsed; console: login:"
+    assert line(Observation("web2", "running", line="login:"), 1, "waiting for stopped") == (
+        "web2: running, waiting for stopped, 1s elapsed; console: login:"
     )
 
 

@@ -87,7 +87,7 @@ def test_several_hosts_and_stop(running: str) -> None:
     code, screen = at_terminal("hosts", "stop", running, "live2", "--timeout", "1", columns=200)
     delete("live2")
     assert code == 5
-    assert "2 hosts" in screen
+    assert "2 hosts, shutting down" in screen
     assert re.search("live +running", screen)
     assert re.search("live2 +shut off", screen)
     assert len([line for line in left_on(screen) if "is still running" in line]) == 1
@@ -96,7 +96,7 @@ def test_several_hosts_and_stop(running: str) -> None:
 def test_ctrl_c_erases_it(running: str) -> None:
     argv = [*SHCTL, "hosts", "wait", running, "--for", "stopped"]
     with terminal_with(argv, environment(TERM="xterm", COLUMNS="200")) as terminal:
-        terminal.type("", "live: running")
+        terminal.type("", "live: running, waiting for stopped")
         terminal.type("\x03", "waits again")
         assert left_on(terminal.shown)[-1].startswith("shctl: interrupted; nothing was changed")
 
@@ -129,7 +129,10 @@ def test_heartbeat(running: str) -> None:
         lines = [process.stderr.readline() for _ in range(3)]
         call("virsh", "destroy", running)
         assert process.stdout.read().split()[:2] == ["NAME", running]
-    assert all(line.startswith("live: running, ") and " elapsed" in line for line in lines)
+    assert all(
+        line.startswith("live: running, waiting for stopped, ") and " elapsed" in line
+        for line in lines
+    )
     assert process.returncode == 0
 
 
