@@ -15,7 +15,7 @@ from dataclasses import replace
 import click
 
 from shctl.cli import streams
-from shctl.cli.block import Download, block, duration, line, state
+from shctl.cli.block import Download, block, line, state
 from shctl.common.layout import cells
 from shctl.common.observation import Observation
 
@@ -116,10 +116,9 @@ class _View:
 
     def _current(self) -> list[Observation]:
         """Return the last observation; once it is old, say so instead."""
-        age = time.monotonic() - self._seen
-        if age < _STALE:
+        if time.monotonic() - self._seen < _STALE:
             return self._hosts
-        state = f"no answer from libvirt for {duration(age)}"
+        state = "no answer from libvirt"
         return [replace(host, state=state, line="", silence=None) for host in self._hosts]
 
     def show(self, hosts: Sequence[Observation]) -> None:

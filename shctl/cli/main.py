@@ -72,6 +72,11 @@ class Root(LazyGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise click.Abort from error
+        except SystemError as error:
+            # During a call, libvirt's binding runs Python code, and with it the signal's handler.
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                raise click.Abort from error
+            raise
 
 
 def _undo_unprinted(error: BaseException, session: Session) -> BaseException:

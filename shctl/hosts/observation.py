@@ -37,7 +37,7 @@ class Observer:
         except NotFound:
             return Observation(name, self._before, exists=False)
         except ShctlError:  # libvirtd may be restarting
-            return Observation(name, "unknown: libvirt does not respond")
+            return Observation(name, "no answer from libvirt")
         if info.metadata and info.metadata.install:
             seen = _with_installation(seen, info.metadata.install)
         # The log of a host that is off does not say what it does.

@@ -347,3 +347,18 @@ def test_list_imports_little() -> None:
     bare = set(call(sys.executable, "-c", "import sys; print(*sys.modules)").split())
     assert found & (SLOW | {"pathlib", "urllib.parse"} - bare) == set()
     assert found & GROUPS == {"shctl.commands.hosts"}
+
+
+def test_interrupt_within_a_call_of_libvirt() -> None:
+    """Its binding turns KeyboardInterrupt into a SystemError with this cause."""
+    code = (
+        "from shctl.cli.main import main\n"
+        "from shctl.commands.session import Session\n"
+        "def fail(session):\n"
+        "    raise SystemError('a result with an exception set') from KeyboardInterrupt()\n"
+        "Session.hypervisor = property(fail)\n"
+        "main()"
+    )
+    argv = [sys.executable, "-c", code, "hosts", "list"]
+    done = subprocess.run(argv, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "shctl: interrupted\n")

@@ -38,7 +38,7 @@ def test_installation(trees: Trees) -> None:
 def test_libvirt_that_is_away() -> None:
     create("seen")
     daemon("kill", "libvirtd")
-    assert observe("seen").state == "unknown: libvirt does not respond"
+    assert observe("seen").state == "no answer from libvirt"
     daemon("start", "libvirtd")
     assert observe("seen").state == "shut off"
     delete("seen")
