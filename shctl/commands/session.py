@@ -65,12 +65,12 @@ class Session:
         *,
         lines: bool,
         goal: str = "",
-        before: str = "not defined",
+        before: str | None = None,
     ) -> Live:
         """Show hosts while a block waits for them, with a time limit in seconds.
 
         `lines` shows them without a terminal too. `goal` is what the block waits for; `before` says
-        what a host is that does not exist. The block gets what downloads report to.
+        what a host is until it is complete. The block gets what downloads report to.
         """
         from shctl.hosts.observation import Observer
 

@@ -13,9 +13,11 @@ from shctl.xml.metadata import Installation
 
 
 class Observer:
-    """Observes hosts again and again; `before` says what a host is that is not defined."""
+    """Observes hosts again and again; `before` says what a host is until it is complete."""
 
-    def __init__(self, hypervisor: Hypervisor, names: Iterable[str], before: str) -> None:
+    def __init__(
+        self, hypervisor: Hypervisor, names: Iterable[str], before: str | None = None
+    ) -> None:
         self._hypervisor = hypervisor
         self._names = list(dict.fromkeys(names))
         self._before = before
@@ -35,9 +37,11 @@ class Observer:
             info = domain.read(host.xml())
             seen = Observation(name, host.state)
         except NotFound:
-            return Observation(name, self._before, exists=False)
+            return Observation(name, self._before or "not defined", exists=False)
         except ShctlError:  # libvirtd may be restarting
             return Observation(name, "no answer from libvirt")
+        if info.metadata and not info.metadata.complete:
+            return Observation(name, self._before or "incomplete")
         if info.metadata and info.metadata.install:
             seen = _with_installation(seen, info.metadata.install)
         # The log of a host that is off does not say what it does.

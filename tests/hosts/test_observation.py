@@ -13,13 +13,26 @@ pytestmark = pytest.mark.usefixtures("vlan10")
 STEP = "Configuring apt"  # as debian-installer says
 
 
-def observe(name: str, before: str = "creating") -> Observation:
+def observe(name: str, before: str | None = None) -> Observation:
     [seen] = Observer(Hypervisor(URI), [name, name], before)()
     return seen
 
 
 def test_host_that_does_not_exist() -> None:
-    assert observe("nobody") == Observation("nobody", "creating", exists=False)
+    assert observe("nobody") == Observation("nobody", "not defined", exists=False)
+    assert observe("nobody", "creating") == Observation("nobody", "creating", exists=False)
+
+
+def test_host_that_is_being_created() -> None:
+    create("seen")
+    mark = "<host xmlns='urn:shctl:host:1' created='2026-01-02T03:04:05Z' complete='no'/>"
+    argv = ["virsh", "metadata", "seen", "--uri", "urn:shctl:host:1", "--key", "shctl"]
+    whole = call(*argv).strip()
+    call(*argv, "--set", mark)
+    assert observe("seen") == Observation("seen", "incomplete")
+    assert observe("seen", "creating") == Observation("seen", "creating")
+    call(*argv, "--set", whole)
+    delete("seen")
 
 
 def test_installation(trees: Trees) -> None:
