@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from threading import Event
 
 from shctl.common import cancellation, locks
 from shctl.common.errors import Conflict, TimedOut
@@ -17,6 +18,7 @@ from shctl.networks import ports
 from shctl.xml import domain
 
 _INTERVAL = 0.1  # seconds
+_EVENT_INTERVAL = 0.5  # seconds; addresses, and disks that become full, cause no event
 _QEMU_TIMEOUT = 20.0  # seconds; QEMU answers within milliseconds unless it hangs
 _WAKE_TIMEOUT = 5.0  # seconds
 _RETRY_TIME = 1.0  # seconds in which QEMU repeats the failed write after a resume
@@ -139,10 +141,17 @@ def ask_qemu(host: Domain, call: Callable[[], object], seconds: float | None = N
         run_with_timeout(limit, call, TimedOut(message))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, *, cancellable: bool = True) -> bool:
+def wait_until(
+    condition: Callable[[], bool],
+    seconds: float,
+    *,
+    cancellable: bool = True,
+    changed: Event | None = None,
+) -> bool:
     """Wait until the condition is true; return False if it is not within `seconds`.
 
-    Raises ClientGone if the caller has disconnected, unless `cancellable` is false.
+    It is checked when `changed` is set, and from time to time. Raises ClientGone if the caller has
+    disconnected, unless `cancellable` is false.
     """
     end = time.monotonic() + seconds
     while not condition():
@@ -151,5 +160,9 @@ def wait_until(condition: Callable[[], bool], seconds: float, *, cancellable: bo
         left = end - time.monotonic()
         if left <= 0:
             return False
-        time.sleep(min(_INTERVAL, left))
+        if changed is None:
+            time.sleep(min(_INTERVAL, left))
+        else:
+            changed.wait(min(_EVENT_INTERVAL, left))
+            changed.clear()
     return True

@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from dataclasses import replace
+from threading import Event
 
 from shctl.common import defaults, locks
 from shctl.common.errors import Conflict, NotFound, TimedOut
@@ -34,7 +35,8 @@ def stop(
     # --force --timeout 0 powers the host off at once, as --force alone does.
     if not force or timeout:
         seconds = defaults.STOP_TIMEOUT if timeout is None else timeout
-        _shut_down(host, force=force, seconds=seconds)
+        with hypervisor.watching() as changed:
+            _shut_down(host, changed, force=force, seconds=seconds)
     if _is_off(host):
         return Outcome(name, DomainState.SHUT_OFF)
     return _power_off(host)
@@ -72,7 +74,7 @@ def _stop_installer(host: Domain, *, force: bool) -> Outcome:
     return _power_off(host)
 
 
-def _shut_down(host: Domain, *, force: bool, seconds: float) -> None:
+def _shut_down(host: Domain, changed: Event, *, force: bool, seconds: float) -> None:
     if not force:
         _check_awake(host)
     elif host.state == DomainState.PMSUSPENDED:
@@ -82,7 +84,7 @@ def _shut_down(host: Domain, *, force: bool, seconds: float) -> None:
         ask_qemu(host, host.shut_down, seconds)
     left = end - time.monotonic()
     # With force, it is powered off afterwards even if the caller has disconnected.
-    is_off = wait_until(lambda: _is_off(host), left, cancellable=not force)
+    is_off = wait_until(lambda: _is_off(host), left, cancellable=not force, changed=changed)
     if not is_off and not force:
         raise TimedOut(
             f"host {host.name!r} is still {host.state} after {seconds:g} s;"

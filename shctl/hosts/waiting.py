@@ -37,7 +37,9 @@ def wait(
     TimedOut, Unreachable, InstallFailed, Conflict if the condition can never become true, and
     NoSpace if a full disk has paused the host.
     """
-    if not power.wait_until(_checker(hypervisor, name, condition), timeout):
+    with hypervisor.watching() as changed:
+        is_met = power.wait_until(_checker(hypervisor, name, condition), timeout, changed=changed)
+    if not is_met:
         host = hypervisor.domain(name)
         lacks = "has no address" if condition == "address" else f"is not {condition}"
         state, reason = host.state_and_reason
@@ -70,7 +72,9 @@ def wait_for_any(
             raise failures[0] if len(failures) == 1 else Several(failures, [])
         return False
 
-    if not power.wait_until(is_met, timeout):
+    with hypervisor.watching() as changed:
+        is_any_met = power.wait_until(is_met, timeout, changed=changed)
+    if not is_any_met:
         lacks = "has an address" if condition == "address" else f"is {condition}"
         raise TimedOut(f"none of the hosts {', '.join(checks)} {lacks} after {timeout:g} s")
     return details.show(hypervisor, found[0])

@@ -23,7 +23,7 @@ from shctl.common.errors import (
 
 __all__ = ["api", "prepare", "receive", "translated"]
 
-EVENT_PAUSE = 0.02  # seconds
+EVENT_PAUSE = 0.01  # seconds
 EVENT_FAILED = 1.0  # seconds before the next try
 
 _MEANINGS: dict[int, type[ShctlError]] = {

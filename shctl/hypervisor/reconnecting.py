@@ -1,8 +1,9 @@
 """One libvirt connection, which is opened when it is used and again after it was lost."""
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from shctl.common.errors import ShctlError, Unreachable
@@ -13,6 +14,10 @@ OPEN_TIMEOUT = 10.0  # seconds
 KEEPALIVE = (5, 2)  # seconds between probes, probes that may stay unanswered
 # Opening a connection to a stuck daemon cannot be cancelled, so the number of attempts is limited.
 _opening = threading.Semaphore(16)
+
+
+# Registers callbacks for events; returns functions that deregister them.
+Registration = Callable[[Any], list[Callable[[], object]]]
 
 
 class Reconnecting:
@@ -29,8 +34,8 @@ class Reconnecting:
         self.read_only = read_only
         self._opened: Any = None
         self._lock = threading.Lock()
-        self._callbacks: list[int] = []
-        self._watchers: list[Callable[[], None]] = []
+        self._registrations: list[Registration] = []
+        self._deregister: dict[Registration, list[Callable[[], object]]] = {}
 
     @property
     def connection(self) -> Any:
@@ -68,12 +73,10 @@ class Reconnecting:
 
     def _forget(self) -> None:
         """Drop the connection; it closes when the last call in another thread returns."""
-        opened, self._opened = self._opened, None
-        callbacks, self._callbacks = self._callbacks, []
+        _, self._opened = self._opened, None
         # libvirt does not close a connection that has callbacks.
-        for callback in callbacks:
-            with suppress(ShctlError), translated("cannot deregister an event"):
-                opened.domainEventDeregisterAny(callback)
+        for registration in list(self._deregister):
+            self._end(registration)
 
     def _open(self) -> Any:
         prepare()
@@ -104,19 +107,58 @@ class Reconnecting:
         # The test driver has no keepalive.
         with suppress(ShctlError), translated("cannot set up keepalive"):
             connection.setKeepAlive(*KEEPALIVE)
-        for watcher in self._watchers:
-            lifecycle = api.VIR_DOMAIN_EVENT_ID_LIFECYCLE
-            number = connection.domainEventRegisterAny(
-                None, lifecycle, lambda *_, w=watcher: w(), None
-            )
-            self._callbacks.append(number)
+        for registration in self._registrations:
+            self._deregister[registration] = registration(connection)
+
+    def register(self, registration: Registration) -> None:
+        """Register callbacks for events now if the connection is open, and whenever it opens.
+
+        `registration` gets libvirt's connection, and returns functions that deregister them.
+        """
+        # Another thread may be opening the connection.
+        with self._lock:
+            self._registrations.append(registration)
+            opened = self._opened
+            if opened is not None and _is_alive(opened):
+                with translated("cannot register for events"):
+                    self._deregister[registration] = registration(opened)
+
+    def deregister(self, registration: Registration) -> None:
+        """Call no more callbacks of a registration."""
+        self._registrations.remove(registration)
+        self._end(registration)
+
+    def _end(self, registration: Registration) -> None:
+        for end in self._deregister.pop(registration, ()):
+            with suppress(ShctlError), translated("cannot deregister an event"):
+                end()
 
     def watch(self, watcher: Callable[[], None]) -> None:
-        """Call a function whenever a domain is defined, started, stopped or undefined.
+        """Call a function whenever a domain is defined, started, stopped or undefined."""
+        self.register(lambda connection: _register_lifecycle(connection, watcher))
 
-        This takes effect when the connection opens, so call it before the first use.
-        """
-        self._watchers.append(watcher)
+    @contextmanager
+    def watching(self) -> Iterator[threading.Event]:
+        """Yield an event that is set whenever a domain's state or metadata change."""
+        changed = threading.Event()
+
+        def registration(connection: Any) -> list[Callable[[], object]]:
+            changed.set()  # of what happened before, nothing is known
+            return _register_lifecycle(connection, changed.set)
+
+        self.register(registration)
+        try:
+            yield changed
+        finally:
+            self.deregister(registration)
+
+
+def _register_lifecycle(connection: Any, act: Callable[[], None]) -> list[Callable[[], object]]:
+    kinds = (api.VIR_DOMAIN_EVENT_ID_LIFECYCLE, api.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE)
+    numbers = [
+        connection.domainEventRegisterAny(None, kind, lambda *_: act(), None) for kind in kinds
+    ]
+    return [partial(connection.domainEventDeregisterAny, number) for number in numbers]
 
 
 def _is_alive(connection: Any) -> bool:
