@@ -6,7 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from benchmarks import commands, creating, peers, serving
+from benchmarks import commands, creating, following, peers, serving
 from benchmarks.rack import Rack
 from benchmarks.table import Row, head
 
@@ -20,7 +20,7 @@ def main() -> None:
     print(_machine(), end="\n\n")
     print(head())
     rows: list[Row] = []
-    for measure in (creating.rows, commands.rows, serving.rows):
+    for measure in (creating.rows, commands.rows, serving.rows, following.rows):
         for row in measure(rack):
             print("| " + " | ".join(row.cells) + " |", flush=True)
             rows.append(row)

@@ -11,6 +11,7 @@ import click
 from shctl import __version__
 from shctl.common.errors import ShctlError
 from shctl.common.output import to_json
+from shctl.common.stream import Stream
 from shctl.rest import access_log, daemon, docs, openapi, parameters, responses, runner
 from shctl.rest.access import PUBLIC, SCOPES, Authenticator, authorize
 from shctl.rest.admission import Admission, NoSuchPath
@@ -67,6 +68,7 @@ ROUTES = (
     Route("DELETE", NETWORK, "networks delete", 204, "admin", CHANGE),
     # The caller decides where the server sends a request (server-side request forgery).
     Route("GET", "/trees", "trees probe", 200, "admin", CHANGE, failures=(502,), limit="create"),
+    Route("GET", "/events", "events", 200, "read", READ, limit="read"),
     Route("GET", "/status", "status", 200, "read", READ, limit="read"),
     Route("GET", "/doctor", "doctor", 200, "read", CHANGE, limit="read"),
 )  # fmt: skip
@@ -196,10 +198,19 @@ class Server:
             exchange.audit["parameters"] = access_log.redact_parameters(params, given)
             runner.cap_timeout(route, params, given)
             argv = runner.build_argv(params, given, map(path.__getitem__, arguments))
-            result = self._commands.run(route, name, given, argv, exchange.caller.who)
+            result = self._commands.run(route, name, given, argv, exchange)
+            if isinstance(result, Stream):
+                return self._begin(exchange, result)
             return responses.success(route, path, result)
 
         return respond
+
+    def _begin(self, exchange: Exchange, stream: Stream[Any]) -> bottle.HTTPResponse:
+        """Return the headers of a response that goes on; the event loop sends the rest."""
+        if exchange.method != "HEAD":
+            exchange.end = self._commands.streams.acquire(exchange.caller.who)
+            exchange.stream = stream
+        return responses.reply(200, b"", stream.media_type)
 
     def _about(self, *_: object) -> bottle.HTTPResponse:
         return responses.data(200, {"name": "shctl", "version": __version__})

@@ -4,7 +4,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn
 
@@ -26,6 +27,10 @@ MEMBERS = {
     "status": (
         "shctl.commands.status:status",
         "Show the hypervisor's memory, processors, pools, hosts, VLANs and versions.",
+    ),
+    "events": (
+        "shctl.commands.events:events",
+        "Print what happens to hosts and networks, by any program.",
     ),
     "doctor": (
         "shctl.commands.doctor:doctor",
@@ -221,6 +226,9 @@ def _print(session: Session, data: Any) -> None:
 
         watch.show(data, session)
         return
+    if hasattr(data, "take"):
+        _print_stream(data, session)
+        return
     if isinstance(data, Iterator) and session.output != "json":
         for piece in data:
             streams.write(piece)
@@ -228,6 +236,16 @@ def _print(session: Session, data: Any) -> None:
     text = _render(data, session)
     if text:
         click.echo(text, color=None if streams.use_colour() else False)
+
+
+def _print_stream(items: Iterable[Any], session: Session) -> None:
+    """Print what comes until Ctrl-C, which is its usual end."""
+    from shctl.common.output import line
+
+    with suppress(KeyboardInterrupt):
+        for item in items:
+            is_text = isinstance(item, str | bytes)
+            streams.write(item if is_text else f"{line(item, session.output)}\n")
 
 
 def main() -> NoReturn:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from shctl.commands.base import Command, LocalCommand
-from shctl.commands.option_kinds import LocalOption
 from shctl.commands.session import Session
 from shctl.commands.types import HOST, Number
 from shctl.common.errors import InvalidInput
@@ -15,6 +14,7 @@ from shctl.common.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shctl.common.stream import Stream
     from shctl.hosts.vnc import VncAddress
 
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 @click.option(
     "-f",
     "--follow",
-    cls=LocalOption,  # a response without an end would occupy a thread of the server
     is_flag=True,
     help="Continue with what the host writes later.",
 )
@@ -53,8 +52,8 @@ def show_log(
     since_boot: bool,
     plain: bool,
     raw: bool,
-    follow: bool = False,
-) -> Iterator[str | bytes]:
+    follow: bool,
+) -> Iterator[str | bytes] | Stream[str | bytes]:
     """Print the log of a host's serial console, since its first boot.
 
     The firmware writes to the console too, so the log begins with the first second of a boot.
@@ -71,7 +70,12 @@ def show_log(
     if raw and plain:
         raise InvalidInput("raw: not possible with --plain", field="raw")
     view = View(raw=raw, plain=plain, tail=tail, since_boot=since_boot)
-    return (follow_log if follow else read_log)(session.hypervisor, name, view)
+    # The connection of a request ends with its command.
+    return (
+        follow_log(session.lasting, name, view)
+        if follow
+        else read_log(session.hypervisor, name, view)
+    )
 
 
 @click.command("console", cls=LocalCommand, examples=["shctl hosts console web1"])

@@ -14,6 +14,7 @@ Observe = Callable[[], "list[Observation]"]
 if TYPE_CHECKING:
     from shctl.common.observation import Observation
     from shctl.hypervisor.connection import Hypervisor
+    from shctl.hypervisor.feed import Feed
 
 DEFAULT_URI = "qemu:///system"  # an unprivileged libvirtd cannot attach hosts to bridges
 
@@ -23,6 +24,7 @@ class Session:
 
     ask: asks the user a yes-or-no question; None without a terminal.
     note: called with a remark for the user, such as that a list is empty.
+    after: the ID of the last event that the caller has.
     live: shows observations of hosts while a block runs.
     local: the caller is a local user, who may name files on this machine.
     interrupted: what to report when Ctrl-C ends the command.
@@ -39,6 +41,7 @@ class Session:
         self.debug = False
         self.local = False
         self.kept = False
+        self.after: str | None = None
         self.interrupted = "interrupted"
         self.emptied: frozenset[str] = frozenset()
         self.undo_unprinted: Callable[[], str] | None = None
@@ -52,6 +55,18 @@ class Session:
         from shctl.hypervisor.connection import Hypervisor
 
         return Hypervisor(self.uri)
+
+    @cached_property
+    def lasting(self) -> Hypervisor:
+        """Return a hypervisor for what goes on after the command: in the server, its own."""
+        return self.hypervisor
+
+    @cached_property
+    def feed(self) -> Feed:
+        """Return the events of the hypervisor; the server has one feed for all requests."""
+        from shctl.hypervisor.feed import Feed
+
+        return Feed(self.hypervisor)
 
     @property
     def shows_table(self) -> bool:

@@ -45,6 +45,14 @@ def render(data: Any, output: str, width: int | None = None) -> str:
     return "\n\n".join(_sheet(row, width) for row in rows)
 
 
+def line(row: Any, output: str) -> str:
+    """Return a row of a stream as a line: its fields, its name or a JSON object."""
+    if output == "json":
+        return to_json(row, indent=None)
+    columns = ["name"] if output == "name" else row.columns
+    return "  ".join(_cell(name, getattr(row, name), {}) for name in columns)
+
+
 def as_bytes(piece: str | bytes) -> bytes:
     """Return a piece of a log as bytes: raw, or text without control characters."""
     return piece if isinstance(piece, bytes) else piece.encode()

@@ -147,3 +147,37 @@ class NetworkRow:
     def columns(self) -> tuple[str, ...]:
         """Return the columns of a table."""
         return self.shown
+
+
+class Event:
+    """Something that happened to a host or a network, by any program.
+
+    `event` is a word such as host.started; `detail` is a reason, a phase or an address. `id`
+    increases, and is unique within a run of the server.
+    """
+
+    __slots__ = ("id", "time", "event", "host", "network", "uuid", "detail")  # noqa: RUF023
+    columns: tuple[str, ...] = ("time", "event", "name", "detail")
+
+    def __init__(
+        self,
+        id: str,
+        time: str,
+        event: str,
+        host: str | None,
+        network: str | None,
+        uuid: str | None,
+        detail: str | None,
+    ) -> None:
+        self.id = id
+        self.time = time
+        self.event = event
+        self.host = host
+        self.network = network
+        self.uuid = uuid
+        self.detail = detail
+
+    @property
+    def name(self) -> str | None:
+        """Return the name of the host or network."""
+        return self.host or self.network

@@ -6,16 +6,16 @@ so on. Control characters of the guest are replaced unless the caller asks for t
 
 import os
 import re
-import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from shctl.common import files, names, paths
 from shctl.common.atomic import FULL
 from shctl.common.errors import Conflict, NoSpace, NotFound, Unreachable
+from shctl.common.stream import Stream
 from shctl.hosts import logfile
 from shctl.hosts.log_view import View, show
 from shctl.hypervisor.connection import Hypervisor
@@ -23,6 +23,33 @@ from shctl.xml import domain
 
 _INTERVAL = 0.1  # seconds between reads of a log that is followed
 _CHUNK = 2**16  # bytes
+_MAX_PIECES = 64  # at once
+
+
+class LogStream(Stream[str | bytes]):
+    """A log that is followed."""
+
+    interval = _INTERVAL
+    blocks = True
+
+    def __init__(self, pieces: Generator[str | bytes, None, None]) -> None:
+        self._pieces = pieces
+
+    def take(self) -> list[str | bytes] | None:
+        """Return what was written since the last call; None once the host is deleted."""
+        found: list[str | bytes] = []
+        for piece in self._pieces:
+            # An empty piece says that there is nothing more yet.
+            if not piece:
+                return found
+            found.append(piece)
+            if len(found) >= _MAX_PIECES:
+                return found
+        return found or None
+
+    def close(self) -> None:
+        """Close the log's files."""
+        self._pieces.close()
 
 
 def log_path(host: str) -> Path:
@@ -91,12 +118,13 @@ def newest(path: Path, maximum: int) -> bytes:
     return b"".join(_read(path, maximum))[-maximum:]
 
 
-def follow_log(hypervisor: Hypervisor, name: str, view: View) -> Iterator[str | bytes]:
-    """Yield the log and then what is appended to it, through reboots, until the host is deleted.
+def follow_log(hypervisor: Hypervisor, name: str, view: View) -> LogStream:
+    """Return the log and then what is appended to it, through reboots, until the host is deleted.
 
     Raise what read_log raises.
     """
-    return _followed(hypervisor, name, _configured_path(hypervisor, name), view)
+    path = _configured_path(hypervisor, name)
+    return LogStream(_followed(hypervisor, name, path, view))
 
 
 def _configured_path(hypervisor: Hypervisor, name: str) -> Path:
@@ -162,30 +190,52 @@ def _read(path: Path, maximum: int) -> Iterator[bytes]:
         yield from _read_newest(streams, maximum)
 
 
-def _followed(hypervisor: Hypervisor, name: str, path: Path, view: View) -> Iterator[str | bytes]:
-    with ExitStack() as stack:
-        streams = [stack.enter_context(part) for part in _open_parts(path)]
-        yield from show(_read_newest(streams, view.maximum), view)
-        later = _appended(hypervisor, name, path, streams, stack)
+def _followed(
+    hypervisor: Hypervisor, name: str, path: Path, view: View
+) -> Generator[str | bytes, None, None]:
+    with _Parts(path) as parts:
+        yield from show(_read_newest(parts.streams, view.maximum), view)
+        later = _appended(hypervisor, name, parts)
         yield from show(later, replace(view, tail=None, since_boot=False))
 
 
-def _appended(
-    hypervisor: Hypervisor, name: str, path: Path, streams: list[BinaryIO], stack: ExitStack
-) -> Iterator[bytes]:
-    """Yield what is appended to the parts until the host is deleted."""
+class _Parts:
+    """The open parts of a log that is followed: those that the guest may still write to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.streams = _open_parts(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in self.streams:
+            stream.close()
+
+    def rotate(self) -> bool:
+        """Open parts that are newer, and return whether there are any."""
+        newer = _newer_parts(self._path, self.streams)
+        if newer:
+            # The last part is read once more: it may have grown before it was renamed.
+            for stream in self.streams[:-1]:
+                stream.close()
+            self.streams = [*self.streams[-1:], *newer]
+        return bool(newer)
+
+
+def _appended(hypervisor: Hypervisor, name: str, parts: _Parts) -> Iterator[bytes]:
+    """Yield what is appended to the parts until the host is deleted; b"" if there is nothing."""
     while True:
         # Checked before the read: the guest may write until the host is deleted.
         deleted = not _exists(hypervisor, name)
-        for stream in streams:
+        for stream in parts.streams:
             yield from _read_new(stream)
-        if newer := _newer_parts(path, streams):
-            # The last part is read once more: it may have grown before it was renamed.
-            streams = [*streams[-1:], *(stack.enter_context(part) for part in newer)]
-        elif deleted:
+        if parts.rotate():
+            continue
+        if deleted:
             return
-        else:
-            time.sleep(_INTERVAL)
+        yield b""
 
 
 def _newer_parts(path: Path, streams: list[BinaryIO]) -> list[BinaryIO]:

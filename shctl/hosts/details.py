@@ -8,7 +8,8 @@ from shctl.common.errors import Conflict, NotFound, ShctlError
 from shctl.common.model import Disk, HostDetail, Interface
 from shctl.common.rows import Install
 from shctl.common.states import Phase
-from shctl.hosts import arp, installation, pending
+from shctl.hosts import installation, pending
+from shctl.hypervisor import arp
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
 from shctl.hypervisor.pools import Volume

@@ -183,6 +183,6 @@ def _clock() -> Callable[[str], int | None]:
 
 def _addresses() -> dict[str, tuple[str, ...]]:
     """Return IP addresses by MAC address, without asking guests."""
-    from shctl.hosts import arp
+    from shctl.hypervisor import arp
 
     return arp.addresses()

@@ -37,6 +37,8 @@ def plain(pieces: Iterable[str]) -> Iterator[str]:
         if screen.is_drawn:
             screen.leave_lines()
         yield from screen.take()
+        if not piece:  # there is nothing more yet
+            yield ""
     screen.leave_lines()
     yield from screen.take()
 

@@ -70,7 +70,8 @@ def _printable(chunks: Iterable[bytes]) -> Iterator[str]:
     """Yield text that is safe for a terminal; a carriage return becomes a line feed."""
     decoder = IncrementalNewlineDecoder(getincrementaldecoder("utf-8")("replace"), translate=True)
     for chunk in chunks:
-        yield clean_lines(decoder.decode(chunk))
+        # An empty chunk says that there is nothing more yet.
+        yield clean_lines(decoder.decode(chunk)) if chunk else ""
     if rest := decoder.decode(b"", final=True):
         yield clean_lines(rest)
 

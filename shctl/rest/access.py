@@ -116,9 +116,19 @@ class Authenticator:
         token = self._token(environ)
         return Caller(f"token {token.name}", token.scope)
 
+    def is_allowed(self, environ: Mapping[str, Any], caller: Caller, scope: str) -> bool:
+        """Return whether the caller of a response that goes on may still read it."""
+        if self.trusted:
+            return True
+        token = find_token(_secret(environ))
+        if token is None or f"token {token.name}" != caller.who:
+            return False
+        order = (PUBLIC, *SCOPES)
+        return order.index(token.scope) >= order.index(scope)
+
     def _token(self, environ: Mapping[str, Any]) -> Token:
-        kind, _, secret = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if kind.lower() == "bearer" and (token := find_token(secret.strip())):
+        secret = _secret(environ)
+        if secret and (token := find_token(secret)):
             # Failures never block a valid token: 256 bits cannot be guessed, and other clients
             # of the same address could lock its owner out.
             return token
@@ -133,6 +143,12 @@ class Authenticator:
             " create one with 'shctl tokens create'",
             WWW_Authenticate='Bearer realm="shctl"',
         )
+
+
+def _secret(environ: Mapping[str, Any]) -> str:
+    """Return the secret of a bearer token in a request; "" without one."""
+    kind, _, secret = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return str(secret.strip()) if kind.lower() == "bearer" else ""
 
 
 def authorize(caller: Caller, scope: str) -> None:

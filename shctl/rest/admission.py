@@ -4,6 +4,7 @@ This runs in the event loop, before the body is read and a thread is taken, so i
 """
 
 from collections.abc import Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -76,6 +77,9 @@ class Admission:
         self._authenticator.check_browser(environ)
         exchange.caller = self._authenticator.authenticate(environ, scope)
         authorize(exchange.caller, scope)
+        exchange.is_allowed = partial(
+            self._authenticator.is_allowed, environ, exchange.caller, scope
+        )
         if row is None:
             raise self._no_route(exchange.method, exchange.path)
         if isinstance(row, Route):

@@ -23,6 +23,7 @@ from shctl.rest.http.listeners import ListenerConfig, Options
 from shctl.rest.http.threads import RequestThreads
 from shctl.rest.middleware import Application, InFlightRequests, WsgiMiddleware
 from shctl.rest.runner import CommandRunner
+from shctl.rest.streaming import Followers
 
 THREADS = 512  # more than the commands that may run or wait, see CommandRunner
 DRAIN_TIMEOUT = 8.0  # seconds in which requests may end after SIGTERM
@@ -95,14 +96,16 @@ async def _serve(applications: Applications) -> bool:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(RequestThreads(THREADS))
     stop: Any = asyncio.Event()
-    in_flight, reader = InFlightRequests(), BodyReader()
+    in_flight, reader, followers = InFlightRequests(), BodyReader(), Followers()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, list(applications))
 
     def start(config: ListenerConfig, application: Application) -> "asyncio.Task[None]":
         # Any, because Hypercorn's types for messages are narrower than ASGI's dictionaries.
-        middleware: Any = WsgiMiddleware(application, reader, in_flight, unix=config.unix)
+        middleware: Any = WsgiMiddleware(
+            application, reader, in_flight, followers, unix=config.unix
+        )
         return asyncio.create_task(serve(middleware, config, shutdown_trigger=stop.wait))
 
     running = [start(config, application) for config, application in applications.items()]
@@ -112,6 +115,7 @@ async def _serve(applications: Applications) -> bool:
     await asyncio.wait([*running, stopped], return_when="FIRST_COMPLETED")
     sockets.notify("STOPPING=1")
     stop.set()
+    followers.stop()
     clean = await _drain(running, in_flight)
     heartbeats.cancel()
     return clean

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from shctl.common import cancellation
@@ -115,3 +116,28 @@ class ConcurrencyLimit:
             self._callers += Counter()
             self._waiting += Counter()
             self._changed.notify_all()
+
+
+class StreamLimit:
+    """Counts the responses that go on, which cost a connection but no thread."""
+
+    def __init__(self, total: int, per_caller: int) -> None:
+        self.total = total
+        self.per_caller = per_caller
+        self._lock = threading.Lock()
+        self._callers: Counter[str] = Counter()
+
+    def acquire(self, caller: str) -> Callable[[], None]:
+        """Count a stream; return what ends it. Raise TooManyRequests, Unreachable."""
+        with self._lock:
+            if self._callers[caller] >= self.per_caller:
+                raise TooManyRequests(caller, self.per_caller)
+            if self._callers.total() >= self.total:
+                raise Unreachable("too many clients follow events or logs; try again later")
+            self._callers[caller] += 1
+        return partial(self._release, caller)
+
+    def _release(self, caller: str) -> None:
+        with self._lock:
+            self._callers[caller] -= 1
+            self._callers += Counter()

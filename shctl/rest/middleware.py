@@ -12,12 +12,14 @@ from typing import Any, Protocol
 
 from shctl.common import cancellation
 from shctl.common.errors import ShctlError
+from shctl.common.stream import Stream
 from shctl.rest import access_log, logs
 from shctl.rest.access import PUBLIC
 from shctl.rest.exchange import Exchange
 from shctl.rest.http import bodies, connections, wsgi
 from shctl.rest.http.bodies import BodyReader, Receive
 from shctl.rest.route import Page, Route
+from shctl.rest.streaming import Followers
 
 DISCONNECT_CHECK = 0.5  # seconds between checks that a client is still connected
 SEND_TIMEOUT = 30.0  # seconds in which a client has to read its response
@@ -77,12 +79,14 @@ class WsgiMiddleware:
         application: Application,
         reader: BodyReader,
         in_flight: InFlightRequests,
+        followers: Followers,
         *,
         unix: bool,
     ) -> None:
         self._application = application
         self._bodies = reader
         self._in_flight = in_flight
+        self._followers = followers
         self._unix = unix
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -127,7 +131,36 @@ class WsgiMiddleware:
             await self._refuse(exchange, error, receive, send)
             return
         with self._in_flight:
-            await _send(send, await self._respond(exchange, body, receive))
+            response = await self._respond(exchange, body, receive)
+            if exchange.stream is None:
+                await _send(send, response)
+                return
+        await self._stream(exchange, exchange.stream, response, receive, send)
+
+    async def _stream(
+        self,
+        exchange: Exchange,
+        stream: Stream[Any],
+        response: wsgi.Response,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Send a response that goes on; it costs no thread, and does not delay a stop."""
+        headers = [header for header in response.headers if header[0] != "Content-Length"]
+        await _send(send, wsgi.Response(response.status, headers, b""), more=True)
+
+        async def send_piece(piece: bytes) -> None:
+            await _in_time(send({"type": "http.response.body", "body": piece, "more_body": True}))
+
+        following = asyncio.ensure_future(self._followers.follow(exchange, stream, send_piece))
+        disconnect = asyncio.ensure_future(_disconnected(receive))
+        await asyncio.wait({following, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+        disconnect.cancel()
+        if following.done():
+            following.result()
+            await _in_time(send({"type": "http.response.body", "body": b""}))
+        else:
+            following.cancel()
 
     async def _refuse(
         self, exchange: Exchange, error: Exception, receive: Receive, send: Send
@@ -186,8 +219,13 @@ async def _send(send: Send, response: wsgi.Response, *, more: bool = False) -> N
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body, "more_body": more})
 
+    await _in_time(send_all())
+
+
+async def _in_time(sending: Awaitable[None]) -> None:
+    """Send; disconnect a client that does not read in time."""
     try:
-        await asyncio.wait_for(send_all(), SEND_TIMEOUT)
+        await asyncio.wait_for(sending, SEND_TIMEOUT)
     except TimeoutError:
         if connection := connections.current.get():
             connection.disconnect()

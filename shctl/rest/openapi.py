@@ -12,6 +12,7 @@ import click
 from shctl import __version__
 from shctl.commands.updates import Updates
 from shctl.common import model, rows, status
+from shctl.common.stream import Stream
 from shctl.rest import examples, parameters
 from shctl.rest.access import PUBLIC
 from shctl.rest.parameters import Schema
@@ -195,7 +196,10 @@ def _query(route: Route, name: str, param: click.Parameter, keys: Mapping[str, s
 
 def _returned(command: click.Command) -> Any:
     """Return a command's return type; its module imports it for type checkers only."""
-    names = {**vars(model), **vars(rows), **vars(status), "Iterator": Iterator, "Updates": Updates}
+    names = {
+        **vars(model), **vars(rows), **vars(status),
+        "Iterator": Iterator, "Updates": Updates, "Stream": Stream,
+    }  # fmt: skip
     annotation = getattr(command.callback, "__annotations__", {}).get("return")
     holder = types.SimpleNamespace(__annotations__={"return": annotation})
     return get_type_hints(holder, globalns=names)["return"]
@@ -246,15 +250,25 @@ def _item(kind: Any) -> Any:
 def _success(route: Route, returned: Any, schemas: dict[str, Schema]) -> Schema:
     success: Schema = {"description": HTTPStatus(route.status).phrase}
     if route.status != HTTPStatus.NO_CONTENT:
-        is_text = get_origin(returned) is Iterator
-        media_type = "text/plain" if is_text else "application/json"
-        schema = _TEXT if is_text else schema_of(returned, schemas)
+        media_type, schema = _content(returned, schemas)
         success["content"] = {media_type: {"schema": schema}}
     if route.status == HTTPStatus.CREATED:
         success["headers"] = {
             "Location": {"description": "Path of what was created.", "schema": _TEXT}
         }
     return {str(route.status): success, **{str(s): _problem(s) for s in _failures(route)}}
+
+
+def _content(returned: Any, schemas: dict[str, Schema]) -> tuple[str, Schema]:
+    """Return the media type and the schema of what a command returns."""
+    if get_origin(returned) is Iterator:
+        return "text/plain", _TEXT
+    if get_origin(returned) is Stream:
+        event = schema_of(get_args(returned)[0], schemas)
+        # OpenAPI 3.1 has no schema for a sequence of events.
+        text = "Server-sent events; the data of each is an Event."
+        return "text/event-stream", {**_TEXT, "description": text, "x-event": event}
+    return "application/json", schema_of(returned, schemas)
 
 
 def _failures(route: Route) -> list[int]:

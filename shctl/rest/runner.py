@@ -13,11 +13,12 @@ from shctl.commands.base import MissingParameters
 from shctl.commands.session import Session
 from shctl.common.errors import InvalidInput, ShctlError, TimedOut
 from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.feed import Feed
 from shctl.rest import parameters, parsing, responses
 from shctl.rest.exchange import Exchange
 from shctl.rest.health import Health
 from shctl.rest.libvirt_pool import ConnectionPool
-from shctl.rest.limits import ConcurrencyLimit
+from shctl.rest.limits import ConcurrencyLimit, StreamLimit
 from shctl.rest.metrics import Metrics
 from shctl.rest.route import Route
 
@@ -40,6 +41,9 @@ class CommandRunner:
         self.hypervisor = Hypervisor(uri)
         self.health = Health(self.hypervisor)
         self.metrics = Metrics(self.hypervisor)
+        # Of its own: a hung call of another thread does not delay events.
+        self.feed = Feed(Hypervisor(uri))
+        self.streams = StreamLimit(total=512, per_caller=256)
         self.in_flight: set[Exchange] = set()
         self._root = root
         self._pool = ConnectionPool(uri)
@@ -104,7 +108,7 @@ class CommandRunner:
         return [name for name in found if name]
 
     def run(
-        self, route: Route, name: str, given: dict[str, Any], argv: list[str], caller: str
+        self, route: Route, name: str, given: dict[str, Any], argv: list[str], exchange: Exchange
     ) -> Any:
         """Run a route's command, on the host or network `name` if it has one; return its data.
 
@@ -112,17 +116,23 @@ class CommandRunner:
         """
         limit = self.limits[limit_name(route, given)]
         return limit.run(
-            resource(route, name), caller, route.seconds, lambda: self._invoke(route, given, argv)
+            resource(route, name),
+            exchange.caller.who,
+            route.seconds,
+            lambda: self._invoke(route, given, argv, exchange.last_event),
         )
 
     def run_page(self, name: str, function: Callable[[], T]) -> T:
         """Run the function of one of the server's own pages, within the limit of reads."""
         return self.limits["read"].run(name, name, _PAGE_TIMEOUT, function)
 
-    def _invoke(self, route: Route, given: dict[str, Any], argv: list[str]) -> Any:
+    def _invoke(
+        self, route: Route, given: dict[str, Any], argv: list[str], after: str | None
+    ) -> Any:
         with self._limit_cpu(route), self._pool.borrow() as hypervisor:
             started = time.monotonic()
             session = Session(self.uri, hypervisor)
+            session.lasting, session.feed, session.after = self.hypervisor, self.feed, after
             # They have no words in argv.
             empty = [field for field, value in given.items() if value is False or value == []]
             session.emptied = frozenset(route.renamed.get(field, field) for field in empty)

@@ -33,11 +33,14 @@ _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&apos;", "'"), ("&quot;", '"'), ("&
 class Summary:
     """What a list shows of a host; `created` in RFC 3339, None for hosts of other programs.
 
-    `memory` in MiB. `interfaces` are a network, a port group and tags each; without tags, the
-    network's apply.
+    `memory` in MiB. `complete` is False while shctl creates or deletes it. `interfaces` are a
+    network, a port group and tags each; without tags, the network's apply.
     """
 
-    __slots__ = ("_parts", "cpus", "created", "install", "interfaces", "macs", "managed", "memory")
+    __slots__ = (
+        "_parts", "complete", "cpus", "created", "install", "interfaces", "macs", "managed",
+        "memory",
+    )  # fmt: skip
 
     def __init__(self, text: str) -> None:
         start = max(text.find("<domain "), 0)
@@ -48,6 +51,7 @@ class Summary:
         self.cpus = _cpus(hardware)
         found, self.install = _metadata(text[start:end])
         self.managed = found is not None
+        self.complete = (found or {}).get("complete") != "no"
         time = (found or {}).get("created", "")
         self.created = time if _TIME.fullmatch(time) else None
         parts = [part.partition("</interface>")[0] for part in devices.split("<interface ")[1:]]
@@ -62,6 +66,13 @@ class Summary:
         parts = zip(self._parts, self.interfaces, strict=True)
         found = (_first(_SOURCE_BRIDGE, part) for part, (network, _, _) in parts if not network)
         return tuple(bridge for bridge in dict.fromkeys(found) if bridge)
+
+
+def without_metadata(text: str) -> str:
+    """Return a domain's XML without what setMetadata changes, and without a comment before it."""
+    text = text[max(text.find("<domain "), 0) :].strip()
+    start, end = text.find("<metadata>"), text.rfind("</metadata>")
+    return text[:start] + text[end:] if 0 <= start < end else text
 
 
 def read_uuid(text: str) -> str | None:

@@ -1,6 +1,8 @@
 """Run commands through the command line or REST: command, name and parameters; data or an error."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 from urllib.parse import quote, urlencode
@@ -104,6 +106,16 @@ class Rest:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+
+    @contextmanager
+    def follow(self, path: str) -> Iterator[Iterator[str]]:
+        """Yield the lines of a response that goes on."""
+        connection = self._client.connection()
+        connection.request("GET", path)
+        try:
+            yield (line.decode() for line in connection.getresponse())
+        finally:
+            connection.close()
 
     def run(self, command: str, /, *names: str, **given: Any) -> Answer:
         """Send a request."""

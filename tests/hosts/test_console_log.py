@@ -138,7 +138,7 @@ def test_log_reads_rotated_parts_in_order(written: Written) -> None:
 def test_log_loses_and_repeats_nothing_on_rotation(written: Written) -> None:
     """Text written between a read and the rotation is in the part that was renamed."""
     written.write("a1\n")
-    pieces = console_log.follow_log(Hypervisor(URI), "rotated", log_view.View())
+    pieces = iter(console_log.follow_log(Hypervisor(URI), "rotated", log_view.View()))
     assert next(pieces) == "a1\n"
     written.write("a2\n")
     written.rotate()
@@ -150,7 +150,7 @@ def test_log_loses_and_repeats_nothing_on_rotation(written: Written) -> None:
 
 def test_log_is_read_from_the_start_after_truncation(written: Written) -> None:
     written.write("long before\n")
-    pieces = console_log.follow_log(Hypervisor(URI), "rotated", log_view.View())
+    pieces = iter(console_log.follow_log(Hypervisor(URI), "rotated", log_view.View()))
     assert next(pieces) == "long before\n"
     os.truncate(written.path, 0)
     written.write("new\n")

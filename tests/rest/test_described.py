@@ -171,6 +171,10 @@ def test_random_requests_after_the_description(
     )
     # The examples would create a host and then wait for its guest, which answers nothing.
     described = _without_examples(loopback.client.ok("GET", "/openapi.json"))
+    # Their responses have no end.
+    del described["paths"]["/events"]
+    log = described["paths"]["/hosts/{name}/log"]["get"]
+    log["parameters"] = [row for row in log["parameters"] if row["name"] != "follow"]
     (tmp_path / "openapi.json").write_text(json.dumps(described))
     argv = [
         str(ST), "run", "openapi.json", "--url", "http://127.0.0.1:8420",
