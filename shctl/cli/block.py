@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shctl.common.layout import cut, layout
 from shctl.common.observation import Observation
+from shctl.common.text import clean
 
 SILENT = 3.0  # seconds of silence that are worth a word
 _MB = 10**6
@@ -58,7 +59,8 @@ def block(
     ]
     if len(lines) > room:
         lines = [*lines[: room - 1], f"... and {len(lines) - room + 1} more"]
-    return [cut(line, columns) for line in lines]
+    # Trees choose the names of files.
+    return [cut(clean(line), columns) for line in lines]
 
 
 def _time(hosts: Sequence[Observation], elapsed: float, limit: float | None) -> str:

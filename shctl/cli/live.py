@@ -18,6 +18,7 @@ from shctl.cli import streams
 from shctl.cli.block import Download, block, line, state
 from shctl.common.layout import cells
 from shctl.common.observation import Observation
+from shctl.common.text import clean
 
 INTERVAL = 1.0  # seconds
 HEARTBEAT = 60.0  # seconds between lines without a change
@@ -188,7 +189,7 @@ class _Lines(_View):
                 self._write(download)
 
     def _write(self, text: object) -> None:
-        click.echo(_encodable(str(text)), err=True)
+        click.echo(_encodable(clean(str(text))), err=True)
 
 
 def _encodable(text: str) -> str:

@@ -60,7 +60,11 @@ _TABLE = (
     ("d-i", r"\[(?:!!?|\?)\] ([A-Z][ -~]{2,70})", "question: {}"),
     ("d-i", r"(?:\[Press enter to continue\]|Prompt: .{0,200}> ?)()", "question"),
     ("Anaconda", rf"({_ANACONDA})\.*", "{}"),
-    ("Anaconda", r"Installing [\w.+-]{1,100} \([0-9]{1,6}/[0-9]{1,6}\)()", "Installing packages"),
+    (
+        "Anaconda",
+        r"Installing [\w.+:~^-]{1,100} \([0-9]{1,6}/[0-9]{1,6}\)()",
+        "Installing packages",
+    ),
     # Each step within a step has its own line, with the path of the outer ones.
     ("subiquity", r"start: *subiquity/Install/[\w/.+-]{1,300}: ([ -~]{1,100})", "{}"),
 )

@@ -36,6 +36,13 @@ def test_downloads_precede_the_host() -> None:
     ]
 
 
+def test_control_characters() -> None:
+    host = Observation("web\x1b1", "running", line="\x9b2J")
+    shown = block([host], [Download("\x1b[2J", 1, 2, 3)], 1, None, 80, 24)
+    assert len(shown) == 4
+    assert all(line.isprintable() for line in shown)
+
+
 def test_several_hosts_have_a_line_each() -> None:
     assert block([WEB1, WEB2], [], 61, 120, 80, 24, "waiting for stopped") == [
         "2 hosts, waiting for stopped",

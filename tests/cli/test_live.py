@@ -193,6 +193,16 @@ def test_a_daemon_that_hangs_stops_neither_the_wait_nor_the_time(
     hangs.set()
 
 
+def test_control_characters_in_a_log(shown: list[str]) -> None:
+    host = Observation("web\x1b1", "running")
+    with live.shown(lambda: [host], None, in_place=False, lines=True) as report:
+        report("\x1b[2J", 1, 1)
+        wait_for(shown, "[2J")
+        wait_for(shown, "running")
+    assert len(shown) == 2
+    assert all(line.isprintable() for line in shown)
+
+
 def test_a_failure_to_observe_or_to_show_is_none_of_the_wait(
     shown: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
