@@ -1,5 +1,6 @@
 """The end of a host's console log: its last line, its silence, and the installer's phase."""
 
+import os
 import re
 import time
 from contextlib import suppress
@@ -11,7 +12,6 @@ from shctl.hosts import console_log, installer_phases, log_view, logfile
 
 _MAX_READ = 2**16  # bytes
 _MAX_LINE = 300  # characters
-_COMPARED = 10  # lines
 
 # In this order. A program that draws on the screen moves the cursor instead of ending its lines, or
 # moves it forward instead of writing blanks; it draws frames with the VT100's line characters.
@@ -46,7 +46,6 @@ class Tail:
         self._path = path
         self._installer = installer
         self._read: tuple[int, float] | None = None
-        self._latest: list[str] = []
         self._written = 0.0
 
     @property
@@ -59,18 +58,18 @@ class Tail:
         try:
             status = self._path.stat()
             if self._read != (status.st_size, status.st_mtime):
-                lines = text_lines(console_log.newest(self._path, _MAX_READ))
-                self._note(lines, status.st_mtime)
+                self._note(console_log.newest(self._path, _MAX_READ), status)
         except (OSError, ShctlError):
             return False
         self._read = (status.st_size, status.st_mtime)
         return True
 
-    def _note(self, lines: list[str], written: float) -> None:
+    def _note(self, log: bytes, status: os.stat_result) -> None:
+        grown = status.st_size - self._read[0] if self._read else 0
         # A clock on the screen goes on even if an installer waits for an answer.
-        if lines[-_COMPARED:] != self._latest or not lines:
-            self._written = written
-        self._latest = lines[-_COMPARED:]
+        if grown <= 0 or _texts(log[-grown:]):
+            self._written = status.st_mtime
+        lines = text_lines(log)
         self.line = lines[-1][:_MAX_LINE] if lines else ""
         self.step = installer_phases.find(lines) if self._installer else None
 
@@ -85,9 +84,14 @@ def tail(console: str | None, host: str, *, installer: bool) -> Tail | None:
 
 def text_lines(log: bytes) -> list[str]:
     """Return the lines with a word since the last boot, without control sequences and frames."""
-    text = log_view.since_boot(log).decode("utf-8", "replace")
+    # Dots and bars without a word show progress, which says nothing by itself.
+    return [line for line in _texts(log_view.since_boot(log)) if _WORD.search(line)]
+
+
+def _texts(log: bytes) -> list[str]:
+    """Return the lines that are not blank, but for those that a screen has all the time."""
+    text = log.decode("utf-8", "replace")
     for expression, replacement in _REPLACED:
         text = expression.sub(replacement, text)
     lines = (clean(_BLANKS.sub(" ", line.strip(_FRAME))) for line in text.splitlines())
-    # Dots and bars without a word show progress, which says nothing by itself.
-    return [line for line in lines if _WORD.search(line) and not _BAR.match(line)]
+    return [line for line in lines if line and not _BAR.match(line)]
