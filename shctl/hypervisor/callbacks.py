@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from time import monotonic
 from typing import Any
 
 from shctl.hypervisor.binding import api
+from shctl.hypervisor.shared_events import Callback, SharedEvents
 
 _HOST = {
     api.VIR_DOMAIN_EVENT_STARTED: "started",
@@ -58,7 +58,7 @@ class Notice:
     time: float = field(default_factory=monotonic)
 
 
-def register(connection: Any, act: Callable[[Notice], None]) -> list[Callable[[], object]]:
+def register(events: SharedEvents, act: Callable[[Notice], None]) -> list[Callable[[], object]]:
     """Call a function with each event of libvirt; return functions that end this.
 
     It is called in libvirt's event loop, so it must neither block nor call libvirt.
@@ -74,17 +74,14 @@ def register(connection: Any, act: Callable[[Notice], None]) -> list[Callable[[]
         if what := _NETWORK.get(event):
             act(Notice("network", found.UUIDString(), found.name(), what))
 
-    hosts = {
+    hosts: dict[int, Callback] = {
         api.VIR_DOMAIN_EVENT_ID_LIFECYCLE: lifecycle,
         api.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE: changed,
         api.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED: changed,
         api.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED: changed,
     }
-    numbers = [connection.domainEventRegisterAny(None, kind, f, None) for kind, f in hosts.items()]
-    ends = [partial(connection.domainEventDeregisterAny, number) for number in numbers]
-    kind = api.VIR_NETWORK_EVENT_ID_LIFECYCLE
-    number = connection.networkEventRegisterAny(None, kind, network, None)
-    return [*ends, partial(connection.networkEventDeregisterAny, number)]
+    ends = [events.on_domain(kind, callback) for kind, callback in hosts.items()]
+    return [*ends, events.on_network(api.VIR_NETWORK_EVENT_ID_LIFECYCLE, network)]
 
 
 def _of_host(domain: Any, event: int, detail: int) -> Notice:

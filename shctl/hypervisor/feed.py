@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from secrets import token_hex
-from typing import Any
 
 from shctl.common import debug_log
 from shctl.common.clock import now
@@ -22,6 +21,7 @@ from shctl.common.stream import Stream
 from shctl.hypervisor import callbacks
 from shctl.hypervisor.callbacks import Notice
 from shctl.hypervisor.connection import Hypervisor
+from shctl.hypervisor.shared_events import SharedEvents
 from shctl.hypervisor.tracking import Change, Tracker
 
 SIZE = 1000  # events that are kept
@@ -100,8 +100,8 @@ class Feed:
         """Call the function no more."""
         self._wakers.discard(wake)
 
-    def _register(self, connection: Any) -> list[Callable[[], object]]:
-        ends = callbacks.register(connection, self._notices.put)
+    def _register(self, events: SharedEvents) -> list[Callable[[], object]]:
+        ends = callbacks.register(events, self._notices.put)
         # What happened before is found by a comparison.
         self._notices.put(None)
         return ends

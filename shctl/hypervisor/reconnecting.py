@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any
 
 from shctl.common.errors import ShctlError, Unreachable
 from shctl.common.timeout import run_with_timeout
 from shctl.hypervisor.binding import api, prepare, translated
+from shctl.hypervisor.shared_events import SharedEvents
 
 OPEN_TIMEOUT = 10.0  # seconds
 KEEPALIVE = (5, 2)  # seconds between probes, probes that may stay unanswered
@@ -17,7 +17,7 @@ _opening = threading.Semaphore(16)
 
 
 # Registers callbacks for events; returns functions that deregister them.
-Registration = Callable[[Any], list[Callable[[], object]]]
+Registration = Callable[[SharedEvents], list[Callable[[], object]]]
 
 
 class Reconnecting:
@@ -33,6 +33,7 @@ class Reconnecting:
         self.open_timeout = open_timeout
         self.read_only = read_only
         self._opened: Any = None
+        self._events = SharedEvents(None)
         self._lock = threading.Lock()
         self._registrations: list[Registration] = []
         self._deregister: dict[Registration, list[Callable[[], object]]] = {}
@@ -107,13 +108,14 @@ class Reconnecting:
         # The test driver has no keepalive.
         with suppress(ShctlError), translated("cannot set up keepalive"):
             connection.setKeepAlive(*KEEPALIVE)
+        self._events = SharedEvents(connection)
         for registration in self._registrations:
-            self._deregister[registration] = registration(connection)
+            self._deregister[registration] = registration(self._events)
 
     def register(self, registration: Registration) -> None:
         """Register callbacks for events now if the connection is open, and whenever it opens.
 
-        `registration` gets libvirt's connection, and returns functions that deregister them.
+        `registration` gets the connection's events, and returns functions that deregister them.
         """
         # Another thread may be opening the connection.
         with self._lock:
@@ -121,7 +123,7 @@ class Reconnecting:
             opened = self._opened
             if opened is not None and _is_alive(opened):
                 with translated("cannot register for events"):
-                    self._deregister[registration] = registration(opened)
+                    self._deregister[registration] = registration(self._events)
 
     def deregister(self, registration: Registration) -> None:
         """Call no more callbacks of a registration."""
@@ -135,16 +137,16 @@ class Reconnecting:
 
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call a function whenever a domain is defined, started, stopped or undefined."""
-        self.register(lambda connection: _register_lifecycle(connection, watcher))
+        self.register(lambda events: _register_lifecycle(events, watcher))
 
     @contextmanager
     def watching(self) -> Iterator[threading.Event]:
         """Yield an event that is set whenever a domain's state or metadata change."""
         changed = threading.Event()
 
-        def registration(connection: Any) -> list[Callable[[], object]]:
+        def registration(events: SharedEvents) -> list[Callable[[], object]]:
             changed.set()  # of what happened before, nothing is known
-            return _register_lifecycle(connection, changed.set)
+            return _register_lifecycle(events, changed.set)
 
         self.register(registration)
         try:
@@ -153,12 +155,11 @@ class Reconnecting:
             self.deregister(registration)
 
 
-def _register_lifecycle(connection: Any, act: Callable[[], None]) -> list[Callable[[], object]]:
+def _register_lifecycle(
+    events: SharedEvents, act: Callable[[], None]
+) -> list[Callable[[], object]]:
     kinds = (api.VIR_DOMAIN_EVENT_ID_LIFECYCLE, api.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE)
-    numbers = [
-        connection.domainEventRegisterAny(None, kind, lambda *_: act(), None) for kind in kinds
-    ]
-    return [partial(connection.domainEventDeregisterAny, number) for number in numbers]
+    return [events.on_domain(kind, lambda *_: act()) for kind in kinds]
 
 
 def _is_alive(connection: Any) -> bool:
