@@ -9,13 +9,13 @@ sudo := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 hypervisor := libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu openvswitch-switch \
 	qemu-system-x86 qemu-utils seabios ipxe-qemu ovmf iproute2
 python := python3-venv python3-setuptools python3-wheel python3-click python3-libvirt python3-lxml \
-	python3-pyte python3-urllib3 python3-bottle python3-hypercorn python3-prometheus-client python3-pytest \
+	python3-pycdlib python3-pyte python3-urllib3 python3-bottle python3-hypercorn python3-prometheus-client python3-pytest \
 	python3-pytest-xdist python3-hypothesis python3-requests
 demo := busybox-static debian-installer-$(release)-netboot-amd64 virtinst jq
 packaging := build-essential git debhelper dh-python pybuild-plugin-pyproject dpkg-dev lintian mmdebstrap \
 	systemd-container
-# Of initrds that tests boot; Python has the others.
-compressors := lz4 lzop zstd
+# Of initrds that tests boot, and what reads CDs; Python has the others.
+compressors := lz4 lzop xorriso zstd
 tested := $(hypervisor) $(python) $(demo) $(compressors) locales mandoc man-db systemd openssl ansible-core curl chromium
 packages := $(tested) $(packaging)
 # libvirt-python comes as source from PyPI.

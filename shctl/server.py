@@ -69,6 +69,9 @@ ROUTES = (
     # The caller decides where the server sends a request (server-side request forgery).
     Route("GET", "/trees", "trees probe", 200, "admin", CHANGE, failures=(502,), limit="create"),
     Route("GET", "/events", "events", 200, "read", READ, limit="read"),
+    Route(
+        "POST", "/trees/check", "trees check", 200, "admin", CHANGE, failures=(502,), limit="create"
+    ),
     Route("GET", "/status", "status", 200, "read", READ, limit="read"),
     Route("GET", "/doctor", "doctor", 200, "read", CHANGE, limit="read"),
 )  # fmt: skip

@@ -19,7 +19,7 @@ BUSYBOX = Path("/usr/bin/busybox")
 MODULES = """
     virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci scsi_common scsi_mod
     crct10dif_common crc-t10dif crc64 crc64-rocksoft_generic crc64-rocksoft virtio_scsi sd_mod
-    failover net_failover virtio_net
+    failover net_failover virtio_net cdrom sr_mod isofs
 """.split()
 INIT = """#!/busybox sh
 /busybox --install -s /bin

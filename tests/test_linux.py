@@ -1,5 +1,6 @@
 """End to end with a real Linux: its view of the hardware, and its VLAN."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,9 @@ import pytest
 
 from shctl.common import names
 from tests import linux_guest
-from tests.installations import Trees, arguments, boots_from_disk, install_of, log_of
-from tests.support import call, eventually, finish, ok, run, spawn, state
+from tests.install.treeparts import LOADER
+from tests.installations import BOOT, Trees, arguments, boots_from_disk, install_of, log_of
+from tests.support import call, eventually, finish, ok, run, show, spawn, state
 
 pytestmark = pytest.mark.usefixtures("vlan10")
 
@@ -85,6 +87,42 @@ def test_installs_itself_and_runs_from_its_disk(trees: Trees, tmp_path: Path) ->
     assert log_of("linux").count("right: ") == 5
     assert (install_of("linux")["phase"], state("linux")) == ("installed", "running")
     ok("hosts", "delete", "--yes", "linux")
+
+
+CD_READER = """
+until [ -b /dev/sr0 ]; do usleep 10000; done
+mkdir /cd
+mount -t iso9660 -o ro /dev/sr0 /cd
+echo "answers: $(sha256sum < /cd/autoinst.json)"
+echo "files: $(ls /cd)"
+echo "arguments: $(cat /proc/cmdline)"
+exec sleep 10000
+"""
+PROFILE = b'{"product": {"id": "SLES"}, "root": {"password": "@SHCTL_HOSTNAME@"}}'
+
+
+def test_answers_on_a_cd(trees: Trees, tmp_path: Path) -> None:
+    """A tree with a live image, whose installer reads its answers from a CD."""
+    location = f"{trees.server.url}/agama"
+    files = {LOADER[0]: linux_guest.kernel(), LOADER[1]: linux_guest.initrd({})}
+    for path, content in {**files, "LiveOS/squashfs.img": b"hsqs"}.items():
+        trees.server.files[f"/agama/{path}"] = content
+    (tmp_path / "profile.json").write_bytes(PROFILE)
+    more = ["--memory", "256", "--force-memory", "--answers", str(tmp_path / "profile.json")]
+    ok(*arguments("linux", location, *more, *script(tmp_path, CD_READER)))
+    eventually(lambda: "arguments: " in log_of("linux"), 25)
+    log = log_of("linux")
+    digest = hashlib.sha256(PROFILE.replace(b"@SHCTL_HOSTNAME@", b"linux")).hexdigest()
+    assert f"answers: {digest}" in log
+    assert "files: autoinst.json" in log
+    assert f"root=live:{location}/LiveOS/squashfs.img ip=dhcp rd.neednet=1" in log
+    cd = BOOT / "linux" / "answers.iso"
+    assert cd.stat().st_mode & 0o777 == 0o600
+    shown = show("linux")
+    assert [disk["name"] for disk in shown["disks"] if disk["owned"]] == ["sda"]
+    assert shown["pending"] == []
+    ok("hosts", "delete", "--yes", "linux")
+    assert not cd.parent.exists()
 
 
 def is_over(name: str) -> bool:

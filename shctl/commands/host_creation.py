@@ -163,6 +163,11 @@ def create_host(
     )
     if wait and not request.starts:
         raise InvalidInput("wait: requires --start or --install", field="wait")
+    if install:
+        from shctl.install import media
+
+        for hint in media.hints(install):
+            session.note(hint)
     if dry_run:
         return creation_preview.preview(session.hypervisor, request)
     # An installation has its own deadline.

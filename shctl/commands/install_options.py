@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shctl.commands.option_groups import grouped
-from shctl.commands.option_kinds import LocalOption
+from shctl.commands.option_kinds import FileOption, LocalOption
 from shctl.commands.session import Session
-from shctl.commands.types import Duration, InjectedFile, NamedContent, NamedText
+from shctl.commands.types import AnswerFile, Duration, InjectedFile, NamedContent, NamedText
 from shctl.common import defaults
 from shctl.common.errors import InvalidInput
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def _install_options(
     *,
     install: bool,
+    answer_files: tuple[str, ...],
+    answers: tuple[tuple[str, bytes], ...],
     inject_files: tuple[str, ...],
     inject: tuple[tuple[str, bytes], ...],
     values: tuple[tuple[str, str], ...],
@@ -29,15 +31,21 @@ def _install_options(
     """Return the options of an installation; refuse them without --install."""
     if not install:
         _check_none(
-            **options, inject=inject_files or inject, values=values, install_timeout=install_timeout
+            **options,
+            answers=answer_files or answers,
+            inject=inject_files or inject,
+            values=values,
+            install_timeout=install_timeout,
         )
         return None
-    from shctl.install.answers import read_answers
+    from shctl.install.answers import read_injected
     from shctl.install.media import InstallOptions
 
+    _check_standard_input(answer_files, inject_files)
     return InstallOptions(
         **options,
-        inject=_unique([*read_answers(inject_files).items(), *inject]),
+        answers=read(answer_files, answers),
+        inject=_unique("inject", [*read_injected(inject_files).items(), *inject]),
         values=dict(values),
         timeout=install_timeout,
         # Only a local user may name a directory of this machine as the location.
@@ -45,10 +53,22 @@ def _install_options(
     )
 
 
-def _unique(answers: list[tuple[str, bytes]]) -> dict[str, bytes]:
-    found = dict(answers)
-    if len(found) < len(answers):
-        raise InvalidInput("inject: two files have the same name", field="inject")
+def read(files: tuple[str, ...], given: tuple[tuple[str, bytes], ...]) -> dict[str, bytes]:
+    """Return answers by the names of their files: those of files, and those of a request."""
+    from shctl.install.answers import read_answers
+
+    return _unique("answers", [*read_answers(files).items(), *given])
+
+
+def _check_standard_input(answers: tuple[str, ...], injected: tuple[str, ...]) -> None:
+    if "-" in answers and any(file.endswith("=-") for file in injected):
+        raise InvalidInput("inject: standard input has the answers already", field="inject")
+
+
+def _unique(field: str, files: list[tuple[str, bytes]]) -> dict[str, bytes]:
+    found = dict(files)
+    if len(found) < len(files):
+        raise InvalidInput(f"{field}: two files have the same name", field=field)
     return found
 
 
@@ -61,10 +81,40 @@ def _is_typed(name: str) -> bool:
 def _check_none(**options: object) -> None:
     for name, value in options.items():
         # Settings are for all hosts.
-        if value and (_is_typed(name) or name == "inject"):
+        if value and (_is_typed(name) or name in ("answers", "inject")):
             raise InvalidInput(f"{name}: requires --install", field=name)
 
 
+ANSWERS = click.option(
+    "--answers",
+    "answer_files",
+    cls=FileOption,
+    key="answers",
+    multiple=True,
+    metavar="FILE",
+    type=AnswerFile(),
+    help="Answer the installer's questions with this preseed, kickstart, autoinstall, AutoYaST,"
+    " Agama or Ignition file, which is delivered as the installer of the tree reads it. A FILE"
+    " of - is standard input. Repeatable, for cloud-init's meta-data or network-config.",
+)
+ANSWERS_TEXT = click.option(
+    "--answers-text",  # what REST has instead: `answers` in JSON
+    "answers",
+    multiple=True,
+    type=NamedContent(),
+    hidden=True,
+    help="Answers to the installer's questions, by the names of their files: text, or bytes in"
+    " base64.",
+)
+VALUES = click.option(
+    "--value",
+    "values",
+    multiple=True,
+    type=NamedText(),
+    metavar="NAME=TEXT",
+    help="Replace @SHCTL_NAME@ in answers and injected files that are UTF-8. HOSTNAME, MAC, DISK"
+    " and LOCATION are predefined. Repeatable.",
+)
 INSTALL = grouped(
     "install",
     _install_options,
@@ -85,6 +135,8 @@ INSTALL = grouped(
     click.option(
         "--initrd", metavar="PATH", help="Path of the initrd below --location; requires --kernel."
     ),
+    ANSWERS,
+    ANSWERS_TEXT,
     click.option(
         "--inject",
         "inject_files",
@@ -104,14 +156,11 @@ INSTALL = grouped(
         hidden=True,
         help="Files to add to the initrd, by their paths there: text, or bytes in base64.",
     ),
+    VALUES,
     click.option(
-        "--value",
-        "values",
-        multiple=True,
-        type=NamedText(),
-        metavar="NAME=TEXT",
-        help="Replace @SHCTL_NAME@ in injected files that are UTF-8. HOSTNAME, MAC, DISK and"
-        " LOCATION are predefined. Repeatable.",
+        "--force-memory",
+        is_flag=True,
+        help="Start the installer with less memory than it needs.",
     ),
     click.option(
         "--install-timeout",

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from shctl.common.model import Setting
 
 # They may contain secrets, and everybody may read the file.
-_SECRET = {"inject_files", "inject", "values"}
+_SECRET = {"answer_files", "answers", "inject_files", "inject", "values"}
 # These make sense for one call only.
 _SINGLE = {"dry_run", "profile"}
 Values = dict[str, Any]

@@ -1,5 +1,7 @@
 """Options that only one interface has, or has elsewhere."""
 
+from typing import Any
+
 import click
 
 
@@ -9,6 +11,14 @@ class QueryOption(click.Option):
 
 class LocalOption(click.Option):
     """An option that makes sense only on the command line, so REST does not have it."""
+
+
+class FileOption(LocalOption):
+    """An option for files; REST has their contents by their names, under `key`."""
+
+    def __init__(self, *declarations: Any, key: str, **settings: Any) -> None:
+        super().__init__(*declarations, **settings)
+        self.key = key
 
 
 PROGRESS = click.option(

@@ -108,6 +108,12 @@ class InjectedFile(click.ParamType):
         return [CompletionItem(incomplete, type="file")]
 
 
+class AnswerFile(InjectedFile):
+    """A file of answers, or - for standard input."""
+
+    name = "FILE"
+
+
 class Number(click.IntRange):
     """A whole number from `low` to `high`; with a unit of MiB or GiB also a suffix, as in 4G."""
 

@@ -281,19 +281,54 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class TreeDetail:
-    """The contents of an installation tree; kernel and initrd are paths below its location."""
+    """The contents of an installation tree; kernel and initrd are paths below its location.
+
+    `medium` is the URL of what the installer loads besides, null if there is none or it was not
+    found. `answers` are the kinds that the installer reads, `memory` is the least that it starts
+    with, in MiB.
+    """
 
     columns: ClassVar[tuple[str, ...]] = (
-        "location", "kind", "arch", "how", "kernel", "initrd", "arguments", "attempts",
+        "location", "kind", "version", "arch", "how", "kernel", "initrd", "medium", "arguments",
+        "installer", "answers", "memory", "attempts",
     )  # fmt: skip
     location: str
     kind: str
+    version: str | None
     arch: str
     how: str
     kernel: str
     initrd: str
+    medium: str | None
     arguments: tuple[str, ...]
+    installer: str
+    answers: tuple[str, ...]
+    memory: int | None
     attempts: tuple[Attempt, ...]
+
+    @property
+    def name(self) -> str:
+        """Return what `-o name` prints."""
+        return self.location
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAnswers:
+    """How answers reach a tree's installer: files in its initrd or on a CD, and its command line.
+
+    `hints` are what probably makes the installer ask or fail.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "location", "installer", "initrd", "cd", "label", "cmdline", "hints",
+    )  # fmt: skip
+    location: str
+    installer: str
+    initrd: tuple[str, ...]
+    cd: tuple[str, ...]
+    label: str | None
+    cmdline: str
+    hints: tuple[str, ...]
 
     @property
     def name(self) -> str:

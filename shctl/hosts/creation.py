@@ -100,7 +100,8 @@ def _media(request: Request, progress: Progress) -> Iterator[Media | None]:
         return
     from shctl.install import media
 
-    with media.borrow(request.install, request.predefined_values, progress) as borrowed:
+    values, memory = request.predefined_values, request.hardware.memory
+    with media.borrow(request.install, values, memory, progress) as borrowed:
         yield borrowed
 
 

@@ -25,7 +25,9 @@ def preview(hypervisor: Hypervisor, request: Request) -> CreationPlan:
     if plan.steps and request.install and request.install.location:
         from shctl.install import media
 
-        location = media.check_location(request.install, request.predefined_values)
+        location = media.check_location(
+            request.install, request.predefined_values, request.hardware.memory
+        )
         text = (
             f"Download the installer's kernel and initrd from {location}, unless they are cached."
         )

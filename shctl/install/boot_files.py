@@ -14,8 +14,11 @@ from shctl.common.atomic import TEMPORARY, make_directory, write_errors
 from shctl.common.errors import Conflict, ShctlError
 from shctl.hypervisor.ownership import Owner
 
-# The files that media.stage() writes, and the temporary file of an initrd.
-_OWN_NAMES = re.compile(rf"kernel|initrd|\.initrd\..+{re.escape(TEMPORARY)}")
+CD = "answers.iso"
+# The files that media.stage() writes, and the temporary files of an initrd and a CD.
+_OWN_NAMES = re.compile(
+    rf"kernel|initrd|answers\.iso|\.(?:initrd|answers\.iso)\..+{re.escape(TEMPORARY)}"
+)
 _FICLONE = 0x40049409  # FICLONE in linux/fs.h, see ioctl_ficlone(2)
 
 

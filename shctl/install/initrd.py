@@ -57,7 +57,7 @@ def append_files(initrd: Path, files: Mapping[str, bytes], target: Path) -> None
         stream.write(archive)
 
 
-def render(content: bytes, values: Mapping[str, str]) -> bytes:
+def render(content: bytes, values: Mapping[str, str], field: str = "inject") -> bytes:
     """Replace each @SHCTL_NAME@ in a text by the value of NAME.
 
     Content that is not UTF-8, or contains NULs, is returned unchanged. Raise InvalidInput for an
@@ -74,8 +74,8 @@ def render(content: bytes, values: Mapping[str, str]) -> bytes:
         if name not in values:
             known = ", ".join(f"@SHCTL_{name}@" for name in sorted(values))
             raise InvalidInput(
-                f"inject: unknown placeholder @SHCTL_{name}@: must be one of {known}",
-                field="inject",
+                f"{field}: unknown placeholder @SHCTL_{name}@: must be one of {known}",
+                field=field,
             )
         return values[name].encode(errors="surrogateescape")
 

@@ -24,8 +24,11 @@ ARCHS = {
 
 _ARCH_NAME = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(ARCHS)})(?![A-Za-z0-9])")
 
+_RELEASE = re.compile(r"v?([0-9]{1,9}(?:\.[0-9]{1,9}){1,4})")
+
 # Architectures whose kernels boot on an x86_64 host, preferred one first.
 BOOTABLE = ("x86_64", "i386")
+D_I = "debian-installer"
 DEBIAN_NAMES = {"x86_64": "amd64", "i386": "i386"}
 
 
@@ -33,12 +36,14 @@ DEBIAN_NAMES = {"x86_64": "amd64", "i386": "i386"}
 class Layout:
     """A layout: pairs of kernel and initrd, relative to the tree, if `marker` contains `pattern`.
 
-    Without a marker, the layout applies if a pair exists. {deb} and {rpm} are Debian's and the RPM
-    distributions' names of the architecture. Paths in the checksum file `sums` are relative to its
-    directory; Debian's checksum files are found by the kernel's path instead.
+    `system` is the installer's name in SYSTEMS. Without a marker, the layout applies if a pair
+    exists. {deb} and {rpm} are Debian's and the RPM distributions' names of the architecture,
+    {release} is in the tree's URL. Paths in the checksum file `sums` are relative to its directory;
+    Debian's checksum files are found by the kernel's path instead.
     """
 
     kind: str
+    system: str
     pairs: tuple[tuple[str, str], ...]
     marker: str = ""
     pattern: str = ""
@@ -48,19 +53,17 @@ class Layout:
 def _debian(flavour: str, directory: str) -> Layout:
     netboot = f"{directory}netboot/{flavour}-installer/{{deb}}"
     pair = (f"{netboot}/linux", f"{netboot}/initrd.gz")
-    return Layout(flavour, (pair,), f"{directory}MANIFEST", f"(?i){flavour}")
+    return Layout(flavour, D_I, (pair,), f"{directory}MANIFEST", f"(?i){flavour}")
 
 
-def _exported(flavour: str) -> Layout:
+def _exported(flavour: str, system: str, pairs: tuple[tuple[str, str], ...]) -> Layout:
     """Return the layout of a served installation image."""
-    netboot = f"install/netboot/{flavour}-installer/{{deb}}"
-    pairs = (
-        (f"{netboot}/linux", f"{netboot}/initrd.gz"),
-        ("casper/vmlinuz", "casper/initrd"),
-        ("casper/vmlinuz", "casper/initrd.gz"),
-        ("casper/vmlinuz", "casper/initrd.lz"),
-    )
-    return Layout(flavour, pairs, ".disk/info", f"^{flavour.capitalize()}", "md5sum.txt")
+    return Layout(flavour, system, pairs, ".disk/info", f"^{flavour.capitalize()}", "md5sum.txt")
+
+
+def _netboot(flavour: str) -> tuple[tuple[str, str]]:
+    directory = f"install/netboot/{flavour}-installer/{{deb}}"
+    return ((f"{directory}/linux", f"{directory}/initrd.gz"),)
 
 
 # Directories of the images, relative to the installer's directory, then to the suite's. A suite has
@@ -80,35 +83,78 @@ SUSE_PAIRS = (
     ("boot/{rpm}/linux", "boot/{rpm}/initrd"),
 )
 
+CASPER_PAIRS = (
+    ("casper/vmlinuz", "casper/initrd"),
+    ("casper/vmlinuz", "casper/initrd.gz"),
+    ("casper/vmlinuz", "casper/initrd.lz"),
+)
+# Flavours of Alpine's kernel, the usual one first.
+ALPINE_PAIRS = tuple(
+    (f"{directory}vmlinuz-{flavour}", f"{directory}initramfs-{flavour}")
+    for directory in ("releases/{rpm}/netboot/", "{rpm}/netboot/", "netboot/", "")
+    for flavour in ("lts", "virt")
+)
+
 LAYOUTS = (
     # Ubuntu first: its manifests may also mention Debian.
     *(_debian(flavour, images) for images in IMAGES for flavour in ("ubuntu", "debian")),
-    _exported("ubuntu"),
-    _exported("debian"),
-    Layout("suse", SUSE_PAIRS, "content", "(?i)suse", "content"),
+    _exported("ubuntu", D_I, _netboot("ubuntu")),
+    _exported("ubuntu", "subiquity", CASPER_PAIRS),
+    _exported("debian", D_I, _netboot("debian")),
+    Layout("suse", "yast", SUSE_PAIRS, "content", "(?i)suse", "content"),
     Layout(
+        "mageia",
         "mageia",
         (("isolinux/{rpm}/vmlinuz", "isolinux/{rpm}/all.rdz"),),
         "VERSION",
         "^Mageia ",
     ),
-    Layout("fedora", (("images/pxeboot/vmlinuz", "images/pxeboot/initrd.img"),)),
-    Layout("suse", SUSE_PAIRS, sums="CHECKSUMS"),
+    Layout("fedora", "anaconda", (("images/pxeboot/vmlinuz", "images/pxeboot/initrd.img"),)),
+    Layout("suse", "yast", SUSE_PAIRS, sums="CHECKSUMS"),
     Layout(
         "debian",
+        D_I,
         (
             ("netboot/debian-installer/{deb}/linux", "netboot/debian-installer/{deb}/initrd.gz"),
             ("debian-installer/{deb}/linux", "debian-installer/{deb}/initrd.gz"),
         ),
     ),
-    Layout("ubuntu", (("ubuntu-installer/{deb}/linux", "ubuntu-installer/{deb}/initrd.gz"),)),
+    Layout("ubuntu", D_I, (("ubuntu-installer/{deb}/linux", "ubuntu-installer/{deb}/initrd.gz"),)),
     # Ubuntu since 22.04: relative to the release's directory, then to netboot/.
     Layout(
         "ubuntu",
+        "subiquity",
         (("netboot/{deb}/linux", "netboot/{deb}/initrd"), ("{deb}/linux", "{deb}/initrd")),
     ),
-    # The netboot directory itself; the second pair is Ubuntu's since 22.04.
-    Layout("netboot", (("linux", "initrd.gz"), ("linux", "initrd"))),
+    Layout("alpine", "alpine", ALPINE_PAIRS),
+    Layout(
+        "arch",
+        "archiso",
+        (
+            ("arch/boot/{rpm}/vmlinuz-linux", "arch/boot/{rpm}/initramfs-linux.img"),
+            ("boot/{rpm}/vmlinuz-linux", "boot/{rpm}/initramfs-linux.img"),
+        ),
+    ),
+    Layout(
+        "coreos",
+        "coreos",
+        (
+            ("rhcos-live-kernel.{rpm}", "rhcos-live-initramfs.{rpm}.img"),
+            # Of one build, whose directory has its name: .../builds/42.20260101.3.0/x86_64/.
+            (
+                "fedora-coreos-{release}-live-kernel.{rpm}",
+                "fedora-coreos-{release}-live-initramfs.{rpm}.img",
+            ),
+        ),
+    ),
+    Layout(
+        "flatcar",
+        "flatcar",
+        (("flatcar_production_pxe.vmlinuz", "flatcar_production_pxe_image.cpio.gz"),),
+    ),
+    # The netboot directory itself: the installer before Ubuntu 22.04, then that since.
+    Layout("netboot", D_I, (("linux", "initrd.gz"),)),
+    Layout("netboot", "subiquity", (("linux", "initrd"),)),
 )
 
 
@@ -123,9 +169,15 @@ def is_marked(layout: Layout, lines: Iterable[str]) -> bool:
     return any(re.search(layout.pattern, line) for line in lines)
 
 
-def fill(path: str, arch: str) -> str:
-    """Return a path of a layout for an architecture."""
-    return path.format(deb=DEBIAN_NAMES[arch], rpm=arch)
+def fill(path: str, arch: str, release: str | None) -> str:
+    """Return a path of a layout for an architecture and a release."""
+    return path.format(deb=DEBIAN_NAMES[arch], rpm=arch, release=release or "0")
+
+
+def find_release(path: str) -> str | None:
+    """Return the last part of a URL's path that is a release, such as 24.04 or v3.22."""
+    found = [match[1] for part in path.split("/") if (match := _RELEASE.fullmatch(part))]
+    return found[-1] if found else None
 
 
 def is_arch_in(pair: tuple[str, str]) -> bool:

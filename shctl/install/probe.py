@@ -42,6 +42,10 @@ class Probe:
         """Return whether the tree has both files, in the right formats."""
         return self._has(kernel, formats.kernel_flaw) and self._has(initrd, formats.initrd_flaw)
 
+    def exists(self, path: str) -> bool:
+        """Return whether the tree has a file of any format."""
+        return self._has(path, lambda _: "")
+
     def _has(self, path: str, check: Check) -> bool:
         url = join(self.base, path)
         return self._request(url, lambda url: _checked(self._client.peek(url), check)).found

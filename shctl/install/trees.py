@@ -3,17 +3,14 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
 from shctl.common.errors import InvalidInput
-from shctl.common.model import Attempt, TreeDetail
 from shctl.install import text_files
 from shctl.install.checksums import Checksum, parse_sums
-from shctl.install.cmdline import join as join_cmdline
-from shctl.install.cmdline import split
 from shctl.install.fetch import TreeClient
-from shctl.install.http.urls import has_credentials, is_inside, join, parse_location, redact
+from shctl.install.http.urls import is_inside, join, parse_location, redact
 from shctl.install.layouts import (
     ARCHS,
     BOOTABLE,
@@ -21,17 +18,21 @@ from shctl.install.layouts import (
     Layout,
     fill,
     find_archs,
+    find_release,
     is_arch_in,
     is_marked,
 )
+from shctl.install.medium import LIVE_IMAGE
+from shctl.install.medium import find as find_medium
 from shctl.install.probe import Probe
+from shctl.install.systems import SYSTEMS, UNKNOWN, System
+from shctl.install.tree import Tree
 from shctl.install.treeinfo import TreeInfo, parse_treeinfo
 
-# Kernel arguments with the same meaning as the first of their row: none is added if one is given.
-SAME_MEANING = (("inst.repo", "repo", "method"), ("method", "repo", "inst.repo"), ("install",))
-# The argument that names the tree, by the tree's kind.
-ARGUMENTS = {"suse": "install", "fedora": "inst.repo", "rhel": "inst.repo"}
-FIRST_WITH_INST_REPO = 7  # release of Red Hat Enterprise Linux; older ones know "method" only
+# Before this release of Red Hat Enterprise Linux, the installer knew other arguments.
+FIRST_WITH_INST_REPO = 7
+FIRST_WITH_AGAMA = 16  # release of SUSE Linux Enterprise and Leap
+FIRST_DATE = 2000_00_00
 
 
 class NoTree(InvalidInput):
@@ -43,40 +44,17 @@ class NoTree(InvalidInput):
 
 
 @dataclass(frozen=True)
-class Tree:
-    """An installation tree; kernel, initrd and the keys of checksums are relative to `base`.
-
-    `base` may contain a password, so repr() omits it; `location` is `base` redacted. `arch` is
-    x86_64, i386, or x86 if only the kernel's header can distinguish them.
-    """
-
-    location: str
-    kind: str
-    arch: str
-    kernel: str
-    initrd: str
-    arguments: tuple[str, ...]
-    checksums: Mapping[str, Checksum]
-    attempts: tuple[Attempt, ...]
-    how: str
-    base: str = field(repr=False)
-
-    def url(self, path: str) -> str:
-        """Return the URL of a file of the tree, with the location's password."""
-        return join(self.base, path)
-
-
-@dataclass(frozen=True)
 class _Match:
     """Kernel and initrd of a tree, and `how` they were found."""
 
     kind: str
+    system: str
     arch: str
     kernel: str
     initrd: str
     how: str
     checksums: Mapping[str, Checksum]
-    argument: str = ""
+    version: str | None = None
 
 
 def probe(
@@ -104,47 +82,6 @@ def probe(
         return _tree(search, match)
 
 
-def show(tree: Tree) -> TreeDetail:
-    """Return a tree's details for output, without passwords."""
-    return TreeDetail(
-        location=tree.location,
-        kind=tree.kind,
-        arch=tree.arch,
-        how=tree.how,
-        kernel=tree.kernel,
-        initrd=tree.initrd,
-        arguments=tuple(_redacted(argument) for argument in tree.arguments),
-        attempts=tree.attempts,
-    )
-
-
-def _redacted(argument: str) -> str:
-    name, sign, value = argument.partition("=")
-    return f"{name}{sign}{redact(value)}"
-
-
-def arguments(tree: Tree, cmdline: str) -> str:
-    """Return cmdline, preceded by the arguments that the tree's installer needs and it lacks.
-
-    Raise InvalidInput if such an argument would reveal the location's password.
-    """
-    # Arguments after "--" are init's, so they do not count.
-    given = {word.partition("=")[0] for word in split(cmdline)[0].split()}
-    missing = [need for need in tree.arguments if not given & _same(need.partition("=")[0])]
-    if missing and has_credentials(tree.base):
-        name = missing[0].partition("=")[0]
-        raise InvalidInput(
-            f"{missing[0]} would show the password on the host's command line;"
-            f" give {name}= in the command line yourself",
-            field="cmdline",
-        )
-    return join_cmdline(*missing, cmdline)
-
-
-def _same(name: str) -> set[str]:
-    return {name}.union(*(row for row in SAME_MEANING if row[0] == name))
-
-
 def _check_override(kernel: str | None, initrd: str | None) -> None:
     if bool(kernel) != bool(initrd):
         raise InvalidInput("kernel and initrd must be given together", field="kernel")
@@ -167,34 +104,52 @@ def _by_treeinfo(search: Probe) -> Iterator[_Match]:
         if search.has(info.kernel, info.initrd):
             yield _Match(
                 info.kind,
+                _system(info),
                 arch,
                 info.kernel,
                 info.initrd,
                 f"named in {name}",
                 info.checksums,
-                _argument(info),
+                info.version[:20] or None,
             )
 
 
-def _argument(info: TreeInfo) -> str:
-    """Return the name of the kernel argument that gives an installer the URL of its tree."""
+def _system(info: TreeInfo) -> str:
+    """Return the installer of a tree with a .treeinfo."""
+    if info.kind == "suse":
+        return "yast"
+    is_old = _major(info.version, FIRST_WITH_INST_REPO) < FIRST_WITH_INST_REPO
+    if info.kind == "rhel" and is_old:
+        return "anaconda-6"
+    # Many distributions are made from those two, under other names.
+    return "anaconda" if info.is_anaconda or info.kind in ("fedora", "rhel") else UNKNOWN.name
+
+
+def _major(version: str, default: int) -> int:
     # Nine digits at most: int() refuses thousands of them.
-    major = re.match(r"[0-9]+", info.version[:9])
-    if info.kind == "rhel" and major and int(major[0]) < FIRST_WITH_INST_REPO:
-        return "method"
-    return "inst.repo" if info.is_anaconda else ARGUMENTS.get(info.kind, "")
+    found = re.match(r"[0-9]+", version[:9])
+    return int(found[0]) if found else default
 
 
 def _by_layout(search: Probe) -> Iterator[_Match]:
+    release = find_release(unquote(urlsplit(search.base).path))
     for layout in LAYOUTS:
         archs, how = _archs(search, layout)
         for pair in layout.pairs if archs is not None else ():
             for arch in _choices(search, pair, archs or []):
-                kernel, initrd = (fill(path, arch) for path in pair)
+                kernel, initrd = (fill(path, arch, release) for path in pair)
                 if search.has(kernel, initrd):
                     sums = _checksums(search, layout, kernel, initrd)
-                    argument = ARGUMENTS.get(layout.kind, "")
-                    yield _Match(layout.kind, arch, kernel, initrd, how or kernel, sums, argument)
+                    yield _Match(
+                        layout.kind,
+                        layout.system,
+                        arch,
+                        kernel,
+                        initrd,
+                        how or kernel,
+                        sums,
+                        release,
+                    )
 
 
 def _archs(search: Probe, layout: Layout) -> tuple[list[str] | None, str]:
@@ -262,26 +217,66 @@ def _override(search: Probe, match: _Match | None, kernel: str, initrd: str) -> 
         )
     if match is None:
         # The download checks the kernel's header for x86.
-        return _Match("kernel", "x86", kernel, initrd, "as requested", {})
+        return _Match("kernel", UNKNOWN.name, "x86", kernel, initrd, "as requested", {})
     return replace(match, kernel=kernel, initrd=initrd, how=f"as requested; {match.how}")
 
 
 def _tree(search: Probe, match: _Match) -> Tree:
-    location = redact(search.base)
-    # A guest cannot reach a directory of this machine.
-    needed = match.argument and not location.startswith("file:")
+    is_agama = match.system == "yast" and _is_agama(search, match.version)
+    system = SYSTEMS["agama" if is_agama else match.system]
+    medium = find_medium(search, system, match.initrd)
     return Tree(
-        location=location,
+        location=redact(search.base),
         kind=match.kind,
         arch=match.arch,
         kernel=match.kernel,
         initrd=match.initrd,
-        arguments=(f"{match.argument}={location}",) if needed else (),
+        system=system,
+        arguments=tuple(_arguments(search, system, medium)),
+        medium=medium,
+        version=match.version,
         checksums=match.checksums,
         attempts=tuple(search.attempts),
         how=match.how,
         base=search.base,
     )
+
+
+def _is_agama(search: Probe, version: str | None) -> bool:
+    """Return whether the installer of a SUSE tree is Agama, which replaced YaST."""
+    major = _major(version or "", 0)
+    if 0 < major < FIRST_WITH_AGAMA:
+        return False
+    # The version of openSUSE Tumbleweed is a date, such as 20260101.
+    return FIRST_WITH_AGAMA <= major < FIRST_DATE or search.exists(LIVE_IMAGE)
+
+
+def _arguments(search: Probe, system: System, medium: str | None) -> Iterator[str]:
+    """Yield the arguments of the kernel whose values are known."""
+    location = redact(search.base)
+    # A guest cannot reach a directory of this machine.
+    is_local = location.startswith("file:")
+    values = {
+        "tree": None if is_local else location,
+        "medium": redact(medium) if medium else None,
+        "repository": None if is_local else _repository(location),
+        "mirror": None if is_local else _above(location, "arch"),
+    }
+    for argument in system.arguments:
+        used = re.findall(r"{(\w+)}", argument)
+        if all(values[name] for name in used):
+            yield argument.format(**values)
+
+
+def _repository(location: str) -> str | None:
+    """Return the URL of Alpine's main packages, None if the tree is not on a mirror."""
+    found = re.match(r"(.*/(?:v[0-9.]+|edge|latest-stable)/)", location)
+    return f"{found[1]}main" if found else None
+
+
+def _above(location: str, directory: str) -> str:
+    """Return the URL of what a directory of this name is in."""
+    return location.removesuffix(f"{directory}/")
 
 
 def _no_tree(search: Probe) -> NoTree:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from shctl.commands.base import Command
-from shctl.commands.option_kinds import LocalOption
+from shctl.commands.option_kinds import FileOption, LocalOption
 from shctl.commands.types import Duration, NamedText
 from shctl.rest import parameters
 from shctl.rest.route import Route
@@ -57,6 +57,8 @@ def _options(
     for param in command.params:
         if param.name in given and param.name in names:
             values[names[param.name]] = _json(param, given[param.name], route.max_timeout)
+        elif param.name in given and isinstance(param, FileOption):
+            values[param.key] = dict.fromkeys(given[param.name], "(the text of the file)")
         elif param.name in given and isinstance(param, LocalOption) and not param.is_flag:
             return None
     return values

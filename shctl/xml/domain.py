@@ -18,11 +18,15 @@ GUEST_AGENT = "org.qemu.guest_agent.0"
 
 @dataclass(frozen=True)
 class Installer:
-    """How an installer boots: a kernel and an initrd with a command line, or the network."""
+    """How an installer boots: a kernel and an initrd with a command line, or the network.
+
+    `cd` is the path of a CD with answers.
+    """
 
     kernel: str | None = None
     initrd: str | None = None
     cmdline: str = ""
+    cd: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,8 @@ def _add_devices(root: etree._Element, spec: Spec) -> None:
     for index, source in enumerate(spec.disks):
         target, place = names.disk_target(index), Place(0, index)
         devices.append(disk_device.build(spec.name, target, source, place))
+    if spec.installer and spec.installer.cd:
+        _add_cd(devices, spec.installer.cd)
     for index, network in enumerate(spec.networks):
         _add_interface(devices, network, names.mac(spec.name, index))
     _add_console(devices, spec.console)
@@ -155,6 +161,20 @@ def _add_devices(root: etree._Element, spec: Spec) -> None:
     # Only on this machine, since the VNC server has no password.
     _add(devices, "graphics", type="vnc", port="-1", autoport="yes", listen="127.0.0.1")
     _add(_add(devices, "video"), "model", type="vga")
+
+
+def _add_cd(devices: etree._Element, path: str) -> None:
+    """Add a CD drive to the SCSI controller, as a second target behind it.
+
+    Not on SATA: Debian's cloud kernel has no driver for that.
+    """
+    drive = _add(devices, "disk", type="file", device="cdrom")
+    _add(drive, "driver", name="qemu", type="raw")
+    _add(drive, "source", file=path)
+    # Its name here has to differ from those of the disks; a guest calls it sr0.
+    _add(drive, "target", dev="sdzz", bus="scsi")
+    _add(drive, "readonly")
+    _add(drive, "address", type="drive", controller="0", bus="0", target="1", unit="0")
 
 
 def _add_interface(devices: etree._Element, network: str, mac: str) -> None:

@@ -18,3 +18,13 @@ def _parsed(xml: str, *, strip_cdata: bool) -> etree._Element:
         huge_tree=True, resolve_entities=False, no_network=True, strip_cdata=strip_cdata
     )
     return etree.fromstring(xml, parser)
+
+
+def error_line(content: bytes) -> int | None:
+    """Return the line of the first syntax error in XML of a user; None if there is none."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    try:
+        etree.fromstring(content, parser)
+    except etree.XMLSyntaxError as error:
+        return error.lineno or 1
+    return None

@@ -102,6 +102,7 @@ class Rest:
         "status": "GET /status",
         "doctor": "GET /doctor",
         "trees probe": "GET /trees?location={}",
+        "trees check": "POST /trees/check",
     }
 
     def __init__(self, client: Client) -> None:

@@ -68,10 +68,10 @@ def fedora(trees: Trees) -> str:
 
 def test_arguments_of_the_tree_are_added_unless_given(trees: Trees) -> None:
     location = fedora(trees)
-    ok(*arguments("needs", location, "--cmdline", "inst.text"))
+    ok(*arguments("needs", location, "--force-memory", "--cmdline", "inst.text"))
     assert stored_with("needs").split()[:2] == [f"inst.repo={location}", "inst.text"]
     delete("needs")
-    ok(*arguments("needs", location, "--cmdline", "inst.repo=nfs:here"))
+    ok(*arguments("needs", location, "--force-memory", "--cmdline", "inst.repo=nfs:here"))
     assert stored_with("needs") == "inst.repo=nfs:here console=ttyS0"
     delete("needs")
 
@@ -79,7 +79,7 @@ def test_arguments_of_the_tree_are_added_unless_given(trees: Trees) -> None:
 def test_added_arguments_precede_those_for_init(trees: Trees) -> None:
     location = fedora(trees)
     given = "quiet -- console=tty1 inst.repo=x"
-    ok(*arguments("needs", location, "--cmdline", given))
+    ok(*arguments("needs", location, "--force-memory", "--cmdline", given))
     added = f"inst.repo={location} quiet console=ttyS0 -- console=tty1 inst.repo=x"
     assert stored_with("needs") == added
     delete("needs")
@@ -190,7 +190,7 @@ def test_password_in_the_location_is_not_in_errors(trees: Trees) -> None:
 def test_password_is_not_on_qemus_command_line(trees: Trees) -> None:
     """Every process on the machine can read it."""
     secret = fedora(trees).replace("http://", "http://admin:correcthorse@")
-    done = run(*arguments("quiet", secret))
+    done = run(*arguments("quiet", secret, "--force-memory"))
     assert done.code == 2
     assert "inst.repo" in done.err
     assert "correcthorse" not in done.err

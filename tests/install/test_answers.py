@@ -11,7 +11,7 @@ import pytest
 
 from shctl.common.errors import InvalidInput
 from shctl.install import answers
-from shctl.install.answers import read_answers, split
+from shctl.install.answers import read_answers, read_injected, split
 
 BYTES = bytes(range(256)) + b"\r\n"
 
@@ -35,7 +35,7 @@ def pipe() -> Iterator[str]:
 
 def refusal(*given: str) -> str:
     with pytest.raises(InvalidInput) as caught:
-        read_answers(given)
+        read_injected(given)
     assert caught.value.field == "inject"
     return caught.value.detail
 
@@ -68,7 +68,7 @@ def test_first_equals_sign_splits(
 def test_bytes_are_unchanged(file: Path, pipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BYTES)))
     given = [str(file), f"d/e={file}", "in=-", f"p={pipe}"]
-    assert read_answers(given) == dict.fromkeys(["ks.cfg", "d/e", "in", "p"], BYTES)
+    assert read_injected(given) == dict.fromkeys(["ks.cfg", "d/e", "in", "p"], BYTES)
 
 
 def test_named_pipe(file: Path, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_named_pipe(file: Path, tmp_path: Path) -> None:
     if os.fork() == 0:
         (tmp_path / "pipe").write_bytes(BYTES)
         os._exit(0)
-    assert read_answers([f"x={path}"]) == {"x": BYTES}
+    assert read_injected([f"x={path}"]) == {"x": BYTES}
     os.wait()
 
 
@@ -88,7 +88,7 @@ def test_descriptors_need_names(file: Path, pipe: str) -> None:
     with file.open("rb") as stream:
         for path in (f"/dev/fd/{stream.fileno()}", f"/proc/self/fd/{stream.fileno()}"):
             assert refusal(path) == words.format(path, "an open file", path)
-            assert read_answers([f"x={path}"]) == {"x": BYTES}
+            assert read_injected([f"x={path}"]) == {"x": BYTES}
 
 
 def test_not_a_file(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_file_with_an_equals_sign_in_its_name(
     monkeypatch.chdir(tmp_path)
     Path("a=b").touch()
     assert refusal("a=b") == "inject: b does not exist; for the file a=b write ./a=b"
-    assert read_answers(["./a=b"]) == {"a=b": b""}
+    assert read_injected(["./a=b"]) == {"a=b": b""}
 
 
 def test_one_name_twice(file: Path, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_one_name_twice(file: Path, tmp_path: Path) -> None:
 
 def test_size_is_limited(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "MAX_BYTES", 2 * len(BYTES))
-    assert len(read_answers([f"a={file}", f"b={file}"])) == 2
+    assert len(read_injected([f"a={file}", f"b={file}"])) == 2
     assert "with c, the files have more than" in refusal(*(f"{n}={file}" for n in "abc"))
 
 
@@ -147,3 +147,27 @@ def test_endless_pipe_is_read_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -
     with open("/dev/zero") as zero:  # noqa: PTH123
         monkeypatch.setattr(sys, "stdin", zero)
         assert "with a, the files have more than" in refusal("a=-")
+
+
+def test_answers_keep_the_names_of_their_files(
+    file: Path, pipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"in")))
+    found = read_answers([str(file), "-", pipe])
+    assert found == {"ks.cfg": BYTES, "-": b"in", pipe: BYTES}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["-", "-"], "standard input can be read only once"),
+        (["/no/such"], "/no/such does not exist"),
+        (["a=/etc/hosts"], "a=/etc/hosts does not exist"),
+        (["/etc/hosts", "/etc/hosts"], "two files are named hosts"),
+    ],
+)
+def test_unreadable_answers(given: list[str], words: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_answers(given)
+    assert caught.value.field == "answers"
+    assert words in caught.value.detail

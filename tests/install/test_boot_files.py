@@ -31,7 +31,9 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(directory: Path, **answers: bytes) -> Media:
-    return Media(directory / "kernel", directory / "initrd", "quiet", answers, "http://here/")
+    return Media(
+        directory / "kernel", directory / "initrd", "quiet", answers, {}, "", "http://here/"
+    )
 
 
 def modes(host: str) -> list[int]:

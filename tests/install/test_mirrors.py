@@ -10,7 +10,8 @@ import pytest
 from shctl.common.errors import InstallFailed, InvalidInput
 from shctl.install.fetch import TreeClient
 from shctl.install.http import redirects
-from shctl.install.trees import Tree, probe
+from shctl.install.tree import Tree
+from shctl.install.trees import probe
 from tests.install import treeserver
 from tests.install.treeparts import LOADER, PXEBOOT, Case, images, pair, treeinfo
 from tests.install.treeserver import INITRD, KERNEL, Handler, Mode, TreeServer

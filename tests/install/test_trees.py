@@ -14,7 +14,8 @@ from shctl.common.errors import InstallFailed, InvalidInput, ShctlError
 from shctl.common.model import Attempt
 from shctl.install.fetch import TreeClient
 from shctl.install.http.limits import Limits
-from shctl.install.trees import NoTree, arguments, probe
+from shctl.install.tree import arguments
+from shctl.install.trees import NoTree, probe
 from tests.install import treeserver
 from tests.install.treeparts import Case
 from tests.install.treeserver import INITRD, KERNEL, TreeServer
@@ -52,8 +53,10 @@ def test_tree(case: Case, server: TreeServer) -> None:
     tree = probe(location)
     found = (tree.kind, tree.arch, tree.kernel, tree.initrd)
     assert found == (case.kind, case.arch, case.kernel, case.initrd)
-    slashed = location.rstrip("/") + "/"
-    assert tree.arguments == ((f"{case.argument}={slashed}",) if case.argument else ())
+    slashed, root = location.rstrip("/") + "/", server.url + prefix(case)
+    expected = (f"{case.argument}={slashed}",) if case.argument else case.arguments
+    assert tree.arguments == tuple(argument.replace("{root}", root) for argument in expected)
+    assert case.system in ("", tree.system.name)
     checksum = tree.checksums.get(tree.kernel)
     assert (checksum.algorithm if checksum else "") == case.sums
     assert Attempt(tree.url(tree.kernel), "200") in tree.attempts
@@ -71,7 +74,8 @@ def test_tree_as_directory(case: Case, tmp_path: Path) -> None:
             probe(location, local=True)
     else:
         tree = probe(location, local=True)
-        assert (tree.kind, tree.kernel, tree.arguments) == (case.kind, case.kernel, ())
+        assert (tree.kind, tree.kernel, tree.medium) == (case.kind, case.kernel, None)
+        assert not [argument for argument in tree.arguments if "file:" in argument]
         assert (tmp_path / case.path.strip("/") / tree.kernel).read_bytes() == KERNEL
         assert probe(Path(location).as_uri(), local=True) == tree
     with pytest.raises(InvalidInput, match="is not a URL of a tree"):

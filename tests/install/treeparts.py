@@ -10,7 +10,8 @@ from tests.install.treeserver import INITRD, KERNEL
 class Case:
     """Files below a prefix, their location, and the expected result.
 
-    Kernel None means that the tree must be refused with the text in `refusal`.
+    Kernel None means that the tree must be refused with the text in `refusal`. {root} in
+    `arguments` is the URL of the server's directory with all files.
     """
 
     name: str
@@ -21,6 +22,8 @@ class Case:
     initrd: str = ""
     arch: str = "x86_64"
     argument: str = ""
+    arguments: tuple[str, ...] = ()
+    system: str = ""
     sums: str = ""
     refusal: str = ""
 

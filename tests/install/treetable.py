@@ -14,6 +14,32 @@ SUSE_CONTENT = (
     f"BASEARCHS x86_64\nHASH SHA256 {hashlib.sha256(KERNEL).hexdigest()}  {LOADER[0]}\n"
 ).encode()
 DISK_INFO = b'Ubuntu-Server 22.04.3 LTS "Jammy Jellyfish" - Release amd64 (20230810)'
+CASPER = (
+    "root=/dev/ram0", "ramdisk_size=1500000", "cloud-config-url=/dev/null", "ip=dhcp",
+    "url={root}/24.04/ubuntu-24.04.10-live-server-amd64.iso",
+)  # fmt: skip
+UBUNTU = {
+    "24.04/netboot/amd64/linux": KERNEL,
+    "24.04/netboot/amd64/initrd": INITRD,
+    "24.04/SHA256SUMS": "".join(
+        f"{'0' * 64} *ubuntu-24.04{name}-amd64.iso\n"
+        for name in (".2-live-server", ".10-live-server", ".3-desktop", "-live-server")
+    ).encode(),
+}
+ALPINE = {**pair("vmlinuz-lts", "initramfs-lts"), "modloop-lts": b"hsqs"}
+COREOS = {
+    f"fedora-coreos-42.20260101.3.0-live-{name}": content
+    for name, content in (
+        ("kernel.x86_64", KERNEL), ("initramfs.x86_64.img", INITRD), ("rootfs.x86_64.img", b"x"),
+    )
+}  # fmt: skip
+
+
+def ubuntu(name: str, path: str, top: str, kind: str) -> Case:
+    return Case(
+        name, path, UBUNTU, kind, f"{top}linux", f"{top}initrd", arguments=CASPER,
+        system="subiquity",
+    )  # fmt: skip
 
 
 def rhel(name: str, family: str, path: str = "/os", more: str = "version = 9.3") -> Case:
@@ -149,13 +175,19 @@ CASES = (
         FOCAL,
         "ubuntu",
     ),
+    # https://releases.ubuntu.com/24.04/: the ISO is two levels above the kernel.
+    ubuntu("Ubuntu 24.04, netboot/amd64", "/24.04/netboot/amd64", "", "netboot"),
+    ubuntu("Ubuntu 24.04, netboot", "/24.04/netboot/", "amd64/", "ubuntu"),
+    ubuntu("Ubuntu 24.04", "/24.04", "netboot/amd64/", "ubuntu"),
     Case(
-        "Ubuntu 24.04, netboot",
+        "Ubuntu, netboot without an ISO",
         "/noble/netboot/amd64",
         {f"noble/netboot/amd64/{k}": v for k, v in pair("linux", "initrd").items()},
         "netboot",
         "linux",
         "initrd",
+        arguments=CASPER[:-1],
+        system="subiquity",
     ),
     Case(
         "Ubuntu, served live image",
@@ -168,6 +200,8 @@ CASES = (
         "ubuntu",
         "casper/vmlinuz",
         "casper/initrd",
+        arguments=CASPER[:-1],
+        system="subiquity",
         sums="md5",
     ),
     Case(
@@ -218,6 +252,98 @@ CASES = (
         "mageia",
         "isolinux/x86_64/vmlinuz",
         "isolinux/x86_64/all.rdz",
+    ),
+    # Leap 16: https://agama-project.github.io/docs/user/boot_options.
+    Case(
+        "openSUSE Leap 16, .treeinfo",
+        "/distribution/leap/16.0/repo/oss",
+        {f"distribution/leap/16.0/repo/oss/{k}": v for k, v in pair(*LOADER).items()}
+        | {
+            "distribution/leap/16.0/repo/oss/.treeinfo": treeinfo(
+                "openSUSE Leap", *LOADER, more="version = 16.0"
+            ),
+            "distribution/leap/16.0/repo/oss/LiveOS/squashfs.img": b"hsqs",
+        },
+        "suse",
+        *LOADER,
+        arguments=(
+            "root=live:{root}/distribution/leap/16.0/repo/oss/LiveOS/squashfs.img",
+            "ip=dhcp",
+            "rd.neednet=1",
+        ),
+        system="agama",
+        sums="sha256",
+    ),
+    Case(
+        "openSUSE Tumbleweed, live image",
+        "",
+        pair(*LOADER) | {"LiveOS/squashfs.img": b"hsqs"},
+        "suse",
+        *LOADER,
+        arguments=("root=live:{root}/LiveOS/squashfs.img", "ip=dhcp", "rd.neednet=1"),
+        system="agama",
+    ),
+    # https://wiki.alpinelinux.org/wiki/PXE_boot
+    Case(
+        "Alpine",
+        "/alpine/v3.22",
+        {f"alpine/v3.22/releases/x86_64/netboot/{k}": v for k, v in ALPINE.items()},
+        "alpine",
+        "releases/x86_64/netboot/vmlinuz-lts",
+        "releases/x86_64/netboot/initramfs-lts",
+        arguments=(
+            "ip=dhcp",
+            "alpine_repo={root}/alpine/v3.22/main",
+            "modloop={root}/alpine/v3.22/releases/x86_64/netboot/modloop-lts",
+            "modules=loop,squashfs",
+        ),
+        system="alpine",
+    ),
+    # https://wiki.archlinux.org/title/Preboot_Execution_Environment
+    Case(
+        "Arch, image",
+        "/iso/2026.11.01",
+        {
+            f"iso/2026.11.01/arch/boot/x86_64/{k}": v
+            for k, v in pair("vmlinuz-linux", "initramfs-linux.img").items()
+        },
+        "arch",
+        "arch/boot/x86_64/vmlinuz-linux",
+        "arch/boot/x86_64/initramfs-linux.img",
+        arguments=("archisobasedir=arch", "archiso_http_srv={root}/iso/2026.11.01/", "ip=dhcp"),
+        system="archiso",
+    ),
+    # https://docs.fedoraproject.org/en-US/fedora-coreos/live-booting/
+    Case(
+        "Fedora CoreOS",
+        "/builds/42.20260101.3.0/x86_64",
+        {f"builds/42.20260101.3.0/x86_64/{k}": v for k, v in COREOS.items()},
+        "coreos",
+        "fedora-coreos-42.20260101.3.0-live-kernel.x86_64",
+        "fedora-coreos-42.20260101.3.0-live-initramfs.x86_64.img",
+        arguments=(
+            "coreos.live.rootfs_url={root}/builds/42.20260101.3.0/x86_64/"
+            "fedora-coreos-42.20260101.3.0-live-rootfs.x86_64.img",
+            "ip=dhcp",
+            "rd.neednet=1",
+        ),
+        system="coreos",
+    ),
+    # https://www.flatcar.org/docs/latest/installing/bare-metal/booting-with-pxe/
+    Case(
+        "Flatcar",
+        "/amd64-usr/current",
+        {
+            f"amd64-usr/current/{k}": v
+            for k, v in pair(
+                "flatcar_production_pxe.vmlinuz", "flatcar_production_pxe_image.cpio.gz"
+            ).items()
+        },
+        "flatcar",
+        "flatcar_production_pxe.vmlinuz",
+        "flatcar_production_pxe_image.cpio.gz",
+        arguments=("flatcar.first_boot=1",),
+        system="flatcar",
     ),
     Case("empty directory", "", {"readme": b"x"}, refusal=r"404 for \.treeinfo treeinfo current/"),
     Case(
