@@ -209,7 +209,7 @@ def test_list_of_hosts_imports_only_its_own_modules() -> None:
         "commands.install_options",
         "commands.list_types", "commands.option_defaults", "commands.option_groups",
         "commands.vlan_types", "common.debug_log", "common.defaults",
-        "common.layout", "common.output", "common.rows", "hosts", "hosts.listing", "hypervisor.arp",
+        "common.layout", "common.output", "common.rows", "hosts", "hosts.listing", "hypervisor.arp", "hypervisor.shared_events",
         "hypervisor.stored_xml", "networks", "networks.listing", "xml", "xml.summary",
         "common.states", "common.timeout", "hypervisor", "hypervisor.binding",
         "hypervisor.connection", "hypervisor.domain", "hypervisor.network", "hypervisor.pools",

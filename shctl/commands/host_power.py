@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shctl.commands.base import Command
+from shctl.commands.base import DRY_RUN, Command
 from shctl.commands.batch import for_each
 from shctl.commands.option_kinds import PROGRESS, LocalOption
 from shctl.commands.session import Session
@@ -14,16 +14,23 @@ from shctl.commands.types import HOSTS, Duration
 from shctl.common import defaults
 
 if TYPE_CHECKING:
-    from shctl.common.model import HostDetail, Outcome
+    from shctl.common.model import ChangePlan, HostDetail, Outcome
 
 
 @click.command("start", cls=Command, examples=["shctl hosts start web1 web2"])
 @HOSTS
+@DRY_RUN
 @click.pass_obj
-def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
+def start_hosts(
+    session: Session, names: tuple[str, ...], dry_run: bool
+) -> list[Outcome] | list[ChangePlan]:
     """Start hosts, or resume paused ones."""
+    from shctl.hosts import power_preview
     from shctl.hosts.installation import advance
     from shctl.hosts.power import start
+
+    if dry_run:
+        return for_each(names, lambda name: power_preview.start(session.hypervisor, name))
 
     # Refuse before any of them has started.
     session.hypervisor.check_writable()
@@ -53,19 +60,28 @@ def start_hosts(session: Session, names: tuple[str, ...]) -> list[Outcome]:
     help=f"Time for a clean shutdown: seconds, or 2m.  [default: {defaults.STOP_TIMEOUT:g}]",
 )
 @PROGRESS
+@DRY_RUN
 @click.pass_obj
 def stop_hosts(
     session: Session,
     names: tuple[str, ...],
     force: bool,
     timeout: float | None,
+    dry_run: bool,
     progress: bool = False,
-) -> list[Outcome]:
+) -> list[Outcome] | list[ChangePlan]:
     """Shut hosts down and wait until they are off."""
+    from shctl.hosts import power_preview
     from shctl.hosts.stopping import stop
+
+    def plan(name: str) -> ChangePlan:
+        return power_preview.stop(session.hypervisor, name, force=force, timeout=timeout)
 
     def act(name: str) -> Outcome:
         return stop(session.hypervisor, name, force=force, timeout=timeout)
+
+    if dry_run:
+        return for_each(names, plan)
 
     session.interrupted = "interrupted; the guests that were asked to shut down still do"
     limit = timeout
@@ -79,11 +95,19 @@ def stop_hosts(
 @click.command("reboot", cls=Command, examples=["shctl hosts reboot web1"])
 @HOSTS
 @click.option("--force", is_flag=True, help="Reset at once instead of asking the guest.")
+@DRY_RUN
 @click.pass_obj
-def reboot_hosts(session: Session, names: tuple[str, ...], force: bool) -> list[Outcome]:
+def reboot_hosts(
+    session: Session, names: tuple[str, ...], force: bool, dry_run: bool
+) -> list[Outcome] | list[ChangePlan]:
     """Reboot running hosts."""
+    from shctl.hosts import power_preview
     from shctl.hosts.stopping import reboot
 
+    if dry_run:
+        return for_each(
+            names, lambda name: power_preview.reboot(session.hypervisor, name, force=force)
+        )
     return for_each(names, lambda name: reboot(session.hypervisor, name, force=force))
 
 

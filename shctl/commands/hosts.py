@@ -188,9 +188,12 @@ def delete_hosts(
     metavar="PATH",
     help="Disk to delete with the host. Repeatable; all other disks are kept.",
 )
+@DRY_RUN
 @click.pass_obj
-def adopt_host(session: Session, name: str, own_disks: tuple[str, ...]) -> HostDetail:
+def adopt_host(
+    session: Session, name: str, own_disks: tuple[str, ...], dry_run: bool
+) -> HostDetail | ChangePlan:
     """Adopt a host that another program created, so that shctl can delete it."""
-    from shctl.hosts.adoption import adopt
+    from shctl.hosts.adoption import adopt, plan
 
-    return adopt(session.hypervisor, name, own_disks)
+    return (plan if dry_run else adopt)(session.hypervisor, name, own_disks)

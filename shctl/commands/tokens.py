@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shctl.commands import completion
-from shctl.commands.base import Group, LocalCommand
+from shctl.commands.base import DRY_RUN, Group, LocalCommand
 from shctl.commands.batch import check_each, for_each
 from shctl.commands.confirmation import confirmed, count
 from shctl.commands.session import Session
@@ -16,7 +16,7 @@ from shctl.common import names
 from shctl.common.errors import ShctlError
 
 if TYPE_CHECKING:
-    from shctl.common.model import NewToken, Outcome, Token
+    from shctl.common.model import ChangePlan, NewToken, Outcome, Token
 
 # The rule for networks: no blanks or line breaks, since logs contain these names.
 NEW_NAME = CheckedName("token", names.check_network)
@@ -53,8 +53,11 @@ def tokens() -> None:
     metavar="DAYS",
     help="Days until the token expires. By default it never expires.",
 )
+@DRY_RUN
 @click.pass_obj
-def create_token(session: Session, name: str, scope: str, expires: int | None) -> NewToken:
+def create_token(
+    session: Session, name: str, scope: str, expires: int | None, dry_run: bool
+) -> NewToken | ChangePlan:
     """Create a token and print its secret, which is not stored and cannot be shown again.
 
     If the secret cannot be printed, the token is revoked.
@@ -62,6 +65,8 @@ def create_token(session: Session, name: str, scope: str, expires: int | None) -
     from shctl.common import token_file
     from shctl.common.signals import deferred
 
+    if dry_run:
+        return token_file.plan_creation(name, scope)
     # A signal between the two lines would leave a token whose secret nobody has.
     with deferred():
         made = token_file.create(name, scope, expires)
@@ -100,10 +105,15 @@ def _ask_tokens(names: tuple[str, ...], if_exists: bool) -> str:
 @tokens.command("delete", cls=LocalCommand, examples=["shctl tokens delete pipeline --yes"])
 @click.argument("names", type=NAME, nargs=-1, required=True, metavar="NAME...")
 @click.option("--if-exists", is_flag=True, help="Succeed if a token does not exist.")
+@DRY_RUN
 # No --yes is needed in scripts: revoking is urgent, and loses no data.
 @confirmed(_ask_tokens, refuses=False)
-def delete_tokens(names: tuple[str, ...], if_exists: bool) -> list[Outcome]:
+def delete_tokens(
+    names: tuple[str, ...], if_exists: bool, dry_run: bool
+) -> list[Outcome] | list[ChangePlan]:
     """Revoke tokens and delete them."""
-    from shctl.common.token_file import delete
+    from shctl.common.token_file import delete, plan_deletion
 
+    if dry_run:
+        return for_each(names, lambda name: plan_deletion(name, if_exists=if_exists))
     return for_each(names, lambda name: delete(name, if_exists=if_exists))

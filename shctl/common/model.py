@@ -212,7 +212,7 @@ class PlannedInterface:
 
 @dataclass(frozen=True, slots=True)
 class ChangePlan(Planned):
-    """The steps that would change a host, none if it is so already."""
+    """The steps that would change a host or a token, none if nothing would be done."""
 
     columns: ClassVar[tuple[str, ...]] = ("name", "steps")
     name: str

@@ -7,6 +7,7 @@ slow hash would only let clients without a token keep the server busy.
 import json
 import secrets
 import stat
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +17,7 @@ from shctl.common import locks, paths
 from shctl.common.atomic import write_atomically
 from shctl.common.clock import now
 from shctl.common.errors import Conflict, InstallFailed, NotFound, ShctlError
-from shctl.common.model import NewToken, Outcome, Token
+from shctl.common.model import ChangePlan, NewToken, Outcome, PlannedStep, Token
 
 PREFIX = "shctl_"  # lets scanners for leaked secrets identify it
 
@@ -47,10 +48,7 @@ def create(name: str, scope: str, days: int | None = None, path: Path | None = N
     expires = now(days * 86400) if days else None
     with locks.hold("file", "tokens"):
         stored = load(path or paths.tokens())
-        if name in stored:
-            raise Conflict(
-                f"token {name!r} already exists; 'shctl tokens delete {name}' removes it"
-            )
+        _check_free(name, stored)
         stored[name] = StoredToken(scope, now(), expires, digest(secret))
         _write(path or paths.tokens(), stored)
     return NewToken(name, scope, expires, secret)
@@ -67,6 +65,25 @@ def delete(name: str, path: Path | None = None, *, if_exists: bool = False) -> O
         del stored[name]
         _write(path or paths.tokens(), stored)
     return Outcome(name, "deleted")
+
+
+def plan_creation(name: str, scope: str, path: Path | None = None) -> ChangePlan:
+    """Return what create() would do; raise Conflict."""
+    _check_free(name, load(path or paths.tokens()))
+    text = f"Create token {name!r} of scope {scope}."
+    return ChangePlan(name, (PlannedStep("create", f"token {name}", text),))
+
+
+def plan_deletion(name: str, path: Path | None = None, *, if_exists: bool = False) -> ChangePlan:
+    """Return what delete() would do; raise NotFound."""
+    if preview(name, path, if_exists=if_exists) is None:
+        return ChangePlan(name, ())
+    return ChangePlan(name, (PlannedStep("delete", f"token {name}", f"Revoke token {name!r}."),))
+
+
+def _check_free(name: str, stored: Mapping[str, StoredToken]) -> None:
+    if name in stored:
+        raise Conflict(f"token {name!r} already exists; 'shctl tokens delete {name}' removes it")
 
 
 def preview(name: str, path: Path | None = None, *, if_exists: bool = False) -> str | None:

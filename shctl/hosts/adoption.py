@@ -2,7 +2,7 @@
 
 from shctl.common import clock, files, locks, names
 from shctl.common.errors import Conflict, InvalidInput, NotFound
-from shctl.common.model import HostDetail
+from shctl.common.model import ChangePlan, HostDetail, PlannedStep
 from shctl.hosts import details
 from shctl.hypervisor.connection import Hypervisor
 from shctl.hypervisor.domain import Domain
@@ -19,18 +19,30 @@ def adopt(hypervisor: Hypervisor, name: str, own_disks: tuple[str, ...]) -> Host
     """
     hypervisor.check_writable()
     with locks.hold("host", name):
-        host = hypervisor.domain(name)
-        if not host.persistent:
-            raise Conflict(
-                f"host {name!r} is transient; make it persistent with 'virsh define' first"
-            )
-        info = domain.read(host.xml(stored=True))
-        if info.metadata is not None and not _may_be_copied(info, info.metadata, name):
-            raise Conflict(f"host {name!r} is managed by shctl already")
-        _check_disks(hypervisor, host, info, own_disks)
+        host = _find_adoptable(hypervisor, name, own_disks)
         data = metadata.Metadata(clock.now(), paths=tuple(dict.fromkeys(own_disks)), uuid=host.uuid)
         host.set_metadata(metadata.text(data), metadata.URI, metadata.KEY)
     return details.show(hypervisor, name)
+
+
+def plan(hypervisor: Hypervisor, name: str, own_disks: tuple[str, ...]) -> ChangePlan:
+    """Return what adopt() would do, and raise what it would raise."""
+    hypervisor.check_writable()
+    _find_adoptable(hypervisor, name, own_disks)
+    disks = ", ".join(dict.fromkeys(own_disks)) or "none"
+    text = f"Write shctl's metadata into the XML of host {name!r}; disks of its own: {disks}."
+    return ChangePlan(name, (PlannedStep("adopt", f"host {name}", text),))
+
+
+def _find_adoptable(hypervisor: Hypervisor, name: str, own_disks: tuple[str, ...]) -> Domain:
+    host = hypervisor.domain(name)
+    if not host.persistent:
+        raise Conflict(f"host {name!r} is transient; make it persistent with 'virsh define' first")
+    info = domain.read(host.xml(stored=True))
+    if info.metadata is not None and not _may_be_copied(info, info.metadata, name):
+        raise Conflict(f"host {name!r} is managed by shctl already")
+    _check_disks(hypervisor, host, info, own_disks)
+    return host
 
 
 def _may_be_copied(info: domain.DomainInfo, data: metadata.Metadata, name: str) -> bool:

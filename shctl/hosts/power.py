@@ -49,7 +49,7 @@ def ensure_on(hypervisor: Hypervisor, host: Domain) -> str:
         return _resume(hypervisor, host)
     if state == DomainState.PMSUSPENDED:
         return _wake(hypervisor, host)
-    _check_running(hypervisor, host)
+    check_running(hypervisor, host)
     return "already running"
 
 
@@ -60,7 +60,7 @@ def _resume(hypervisor: Hypervisor, host: Domain) -> str:
     # libvirt reports the guest as running until the same write has failed again.
     if stuck:
         wait_until(lambda: stalls.is_stuck(host), _RETRY_TIME, cancellable=False)
-    _check_running(hypervisor, host)
+    check_running(hypervisor, host)
     return "resumed"
 
 
@@ -68,11 +68,11 @@ def _wake(hypervisor: Hypervisor, host: Domain) -> str:
     ports.check(hypervisor, host)
     ask_qemu(host, host.wake)
     wait_until(lambda: host.state != DomainState.PMSUSPENDED, _WAKE_TIMEOUT, cancellable=False)
-    _check_running(hypervisor, host)
+    check_running(hypervisor, host)
     return "woken"
 
 
-def _check_running(hypervisor: Hypervisor, host: Domain) -> None:
+def check_running(hypervisor: Hypervisor, host: Domain) -> None:
     """Raise the error for a host whose guest does not run."""
     if stall := stalls.find(hypervisor, host):
         raise stall.error(host.name)

@@ -27,7 +27,7 @@ def stop(
     host = hypervisor.domain(name)
     if not host.active:
         return Outcome(name, "already shut off")
-    install = _running_installation(host)
+    install = running_installation(host)
     if install and install.open:
         return _stop_installer(host, force=force)
     if install and install.late:
@@ -49,7 +49,7 @@ def _power_off(host: Domain) -> Outcome:
     return Outcome(host.name, "powered off")
 
 
-def _running_installation(host: Domain) -> Installation | None:
+def running_installation(host: Domain) -> Installation | None:
     """Return the installation whose installer the host runs now."""
     info = domain.read(host.xml())
     return info.metadata.install if info.installer and info.metadata else None
@@ -65,18 +65,22 @@ def _clear_cause(host: Domain) -> None:
 
 
 def _stop_installer(host: Domain, *, force: bool) -> Outcome:
-    """Power off an installer, with `force` only: a clean shutdown would count as success."""
+    check_forced(host, force=force)
+    return _power_off(host)
+
+
+def check_forced(host: Domain, *, force: bool) -> None:
+    """Raise Conflict unless `force`: a clean shutdown of an installer would count as success."""
     if not force:
         raise Conflict(
             f"host {host.name!r} is being installed; --force powers it off, and the installation"
             " counts as failed"
         )
-    return _power_off(host)
 
 
 def _shut_down(host: Domain, changed: Event, *, force: bool, seconds: float) -> None:
     if not force:
-        _check_awake(host)
+        check_awake(host)
     elif host.state == DomainState.PMSUSPENDED:
         return  # libvirt refuses to shut it down
     end = time.monotonic() + seconds
@@ -102,19 +106,27 @@ def _is_off(host: Domain) -> bool:
 def reboot(hypervisor: Hypervisor, name: str, *, force: bool = False) -> Outcome:
     """Ask a host to reboot, or with `force` reset it; raise Conflict unless it runs."""
     host = hypervisor.domain(name)
-    if not host.active:
-        raise Conflict(f"host {name!r} is {host.state}; 'shctl hosts start {name}' starts it")
-    _check_no_installer(host)
+    check_active(host)
+    check_no_installer(host)
     if force and host.state != DomainState.PMSUSPENDED:  # a reset would leave it half asleep
         ask_qemu(host, host.reset)
         return Outcome(name, "reset")
-    _check_awake(host)
+    check_awake(host)
     ask_qemu(host, host.reboot)
     return Outcome(name, "rebooting")
 
 
-def _check_no_installer(host: Domain) -> None:
-    install = _running_installation(host)
+def check_active(host: Domain) -> None:
+    """Raise Conflict unless a host is on."""
+    if not host.active:
+        raise Conflict(
+            f"host {host.name!r} is {host.state}; 'shctl hosts start {host.name}' starts it"
+        )
+
+
+def check_no_installer(host: Domain) -> None:
+    """Raise Conflict if a host runs its installer."""
+    install = running_installation(host)
     if install and install.open:
         raise Conflict(f"host {host.name!r} is being installed; its installer reboots it")
     if install:
@@ -124,7 +136,8 @@ def _check_no_installer(host: Domain) -> None:
         )
 
 
-def _check_awake(host: Domain) -> None:
+def check_awake(host: Domain) -> None:
+    """Raise Conflict if a host's guest is paused or asleep, so that it cannot respond."""
     state, reason = host.state_and_reason
     if state == DomainState.PAUSED:
         raise Conflict(

@@ -52,3 +52,18 @@ def test_failed_creation_does_not_revoke_an_existing_token() -> None:
     ok(*CREATE)
     assert into(None).code == 4
     assert run("-o", "name", "tokens", "list").out == "lost\n"
+
+
+def test_dry_runs() -> None:
+    tokens = Path("/var/lib/shctl/tokens.json")
+    before = tokens.read_bytes() if tokens.exists() else None
+    made = run("-o", "json", "tokens", "create", "dry", "--scope", "read", "--dry-run")
+    assert (made.code, [step["action"] for step in made.json["steps"]]) == (0, ["create"])
+    assert "token" not in made.json
+    assert (tokens.read_bytes() if tokens.exists() else None) == before
+    assert run("tokens", "delete", "dry", "--dry-run").code == 3
+    ok("tokens", "create", "dry", "--scope", "read")
+    assert run("tokens", "create", "dry", "--scope", "read", "--dry-run").code == 4
+    gone = run("-o", "json", "tokens", "delete", "dry", "--dry-run")
+    assert [step["action"] for step in gone.json[0]["steps"]] == ["delete"]
+    ok("tokens", "delete", "dry")

@@ -162,3 +162,15 @@ def test_deletion_of_a_host_with_any_name_affects_no_other(name: str) -> None:
     for file in (boot, rotated):
         file.unlink()
     boot.parent.rmdir()
+
+
+def test_dry_run(old: Path) -> None:
+    disk = str(old / "a.img")
+    done = run("-o", "json", "hosts", "adopt", "old1", "--own-disk", disk, "--dry-run")
+    assert done.code == 0, done
+    assert [step["action"] for step in done.json["steps"]] == ["adopt"]
+    assert not json.loads(ok("-o", "json", "hosts", "show", "old1"))["managed"]
+    wrong = ("hosts", "adopt", "old1", "--own-disk", "/nowhere")
+    assert run(*wrong, "--dry-run") == run(*wrong)
+    ok("hosts", "adopt", "old1", "--own-disk", disk)
+    assert run("hosts", "adopt", "old1", "--dry-run").code == 4
