@@ -1,6 +1,13 @@
 """What shctl answers to a shell that asks for completions; imported only then."""
 
-from click.shell_completion import CompletionItem, FishComplete, add_completion_class
+import os
+
+from click.shell_completion import (  # type: ignore[attr-defined]
+    CompletionItem,
+    FishComplete,
+    add_completion_class,
+    split_arg_string,
+)
 
 
 class LineComplete(FishComplete):
@@ -10,6 +17,16 @@ class LineComplete(FishComplete):
     shctl/commands/shells must work with every version of click, and installed ones stay as they
     are.
     """
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the one to complete, and that one without quotes."""
+        words = split_arg_string(os.environ["COMP_WORDS"])[1:]
+        last = os.environ["COMP_CWORD"]
+        # The script for bash has removed the quotes already. Versions of click differ in this.
+        for word in (last, *split_arg_string(last)[:1]):
+            if words and words[-1] == word:
+                return words[:-1], word
+        return words, last
 
     def format_completion(self, item: CompletionItem) -> str:
         """Return a completion as a line."""
