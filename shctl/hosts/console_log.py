@@ -6,6 +6,7 @@ so on. Control characters of the guest are replaced unless the caller asks for t
 
 import os
 import re
+import threading
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -34,9 +35,14 @@ class LogStream(Stream[str | bytes]):
 
     def __init__(self, pieces: Generator[str | bytes, None, None]) -> None:
         self._pieces = pieces
+        self._lock = threading.Lock()
 
     def take(self) -> list[str | bytes] | None:
         """Return what was written since the last call; None once the host is deleted."""
+        with self._lock:
+            return self._take()
+
+    def _take(self) -> list[str | bytes] | None:
         found: list[str | bytes] = []
         for piece in self._pieces:
             # An empty piece says that there is nothing more yet.
@@ -48,8 +54,9 @@ class LogStream(Stream[str | bytes]):
         return found or None
 
     def close(self) -> None:
-        """Close the log's files."""
-        self._pieces.close()
+        """Close the log's files, once take() has returned in another thread."""
+        with self._lock:
+            self._pieces.close()
 
 
 def log_path(host: str) -> Path:

@@ -135,7 +135,10 @@ class WsgiMiddleware:
             if exchange.stream is None:
                 await _send(send, response)
                 return
-        await self._stream(exchange, exchange.stream, response, receive, send)
+        try:
+            await self._stream(exchange, exchange.stream, response, receive, send)
+        finally:
+            exchange.end()
 
     async def _stream(
         self,
@@ -156,11 +159,12 @@ class WsgiMiddleware:
         disconnect = asyncio.ensure_future(_disconnected(receive))
         await asyncio.wait({following, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         disconnect.cancel()
-        if following.done():
-            following.result()
-            await _in_time(send({"type": "http.response.body", "body": b""}))
-        else:
+        if not following.done():
             following.cancel()
+            await asyncio.wait({following})
+            return
+        following.result()
+        await _in_time(send({"type": "http.response.body", "body": b""}))
 
     async def _refuse(
         self, exchange: Exchange, error: Exception, receive: Receive, send: Send

@@ -38,8 +38,8 @@ class Followers:
         finally:
             self._changed.discard(changed)
             end()
-            stream.close()
-            exchange.end()
+            # take() may still run in its thread.
+            await _in_thread(stream, stream.close)
 
     async def _send_all(
         self, exchange: Exchange, stream: Stream[Any], changed: asyncio.Event, send: Send
@@ -62,9 +62,15 @@ class Followers:
 
 
 async def _take(stream: Stream[Any]) -> Sequence[Any] | None:
+    found: Sequence[Any] | None = await _in_thread(stream, stream.take)
+    return found
+
+
+async def _in_thread(stream: Stream[Any], function: Callable[[], Any]) -> Any:
+    """Call a function of a stream, in a thread if it may block."""
     if stream.blocks:
-        return await asyncio.get_running_loop().run_in_executor(None, stream.take)
-    return stream.take()
+        return await asyncio.get_running_loop().run_in_executor(None, function)
+    return function()
 
 
 async def _wait(changed: asyncio.Event, seconds: float) -> None:

@@ -9,7 +9,8 @@ import subprocess
 import termios
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -383,3 +384,24 @@ def test_log_of_a_hung_host_is_read_from_libvirts_files(
     host: Any = SimpleNamespace(name="b")
     definition = Definition(host, hung=True)
     assert log_writers.may_log_to(Path("/var/log/shctl/console/a.log"), definition) is may
+
+
+def test_a_log_is_closed_after_a_read_in_another_thread() -> None:
+    """A generator that runs cannot be closed; a client may leave at any moment."""
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def pieces() -> Generator[str | bytes, None, None]:
+        begun.set()
+        may_go_on.wait(HANG)
+        yield "one"
+        yield ""
+
+    stream = console_log.LogStream(pieces())
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(stream.take)
+        begun.wait(HANG)
+        closing = pool.submit(stream.close)
+        may_go_on.set()
+        assert reading.result() == ["one"]
+        closing.result()
+    assert stream.take() is None
