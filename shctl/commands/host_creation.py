@@ -108,7 +108,9 @@ HARDWARE = grouped(
     type=POOL,
     help="Storage pool for the disks.",
 )
-@click.option("--autostart", is_flag=True, help="Start the host whenever the hypervisor boots.")
+@click.option(
+    "--autostart/--no-autostart", default=False, help="Start the host whenever the hypervisor boots."
+)
 # None if neither is given: then --install decides.
 @click.option("--start/--no-start", default=None, help="Start the host now; --install implies it.")
 @click.option(

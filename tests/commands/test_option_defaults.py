@@ -57,6 +57,15 @@ def test_options_override_profiles_which_override_defaults(file: str) -> None:
     assert sizes(planned(file, "--profile=small", "--disk=3", "--disk=4")) == [3, 4]
 
 
+def test_a_default_flag_is_switched_off(file: str) -> None:
+    def autostarts(*words: str) -> bool:
+        steps = planned(file, *words).json["steps"]
+        return "autostart" in {step["action"] for step in steps}
+
+    assert autostarts()
+    assert not autostarts("--no-autostart")
+
+
 def test_unknown_profile(file: str, tmp_path: Path) -> None:
     done = planned(file, "--profile", "huge")
     assert (done.code, "no profile 'huge'; known profiles: small, large" in done.err) == (2, True)
