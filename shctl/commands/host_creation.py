@@ -109,7 +109,9 @@ HARDWARE = grouped(
     help="Storage pool for the disks.",
 )
 @click.option(
-    "--autostart/--no-autostart", default=False, help="Start the host whenever the hypervisor boots."
+    "--autostart/--no-autostart",
+    default=False,
+    help="Start the host whenever the hypervisor boots.",
 )
 # None if neither is given: then --install decides.
 @click.option("--start/--no-start", default=None, help="Start the host now; --install implies it.")

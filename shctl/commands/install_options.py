@@ -46,7 +46,7 @@ def _install_options(
         **options,
         answers=read(answer_files, answers),
         inject=_unique("inject", [*read_injected(inject_files).items(), *inject]),
-        values=dict(values),
+        values=read_values(values),
         timeout=install_timeout,
         # Only a local user may name a directory of this machine as the location.
         local=click.get_current_context().ensure_object(Session).local,
@@ -58,6 +58,16 @@ def read(files: tuple[str, ...], given: tuple[tuple[str, bytes], ...]) -> dict[s
     from shctl.install.answers import read_answers
 
     return _unique("answers", [*read_answers(files).items(), *given])
+
+
+def read_values(values: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Return values of placeholders; those of a local user may be in files."""
+    # A request could read files of the server.
+    if not click.get_current_context().ensure_object(Session).local:
+        return dict(values)
+    from shctl.install import answers
+
+    return answers.read_values(values)
 
 
 def _check_standard_input(answers: tuple[str, ...], injected: tuple[str, ...]) -> None:
@@ -95,7 +105,8 @@ ANSWERS = click.option(
     type=AnswerFile(),
     help="Answer the installer's questions with this preseed, kickstart, autoinstall, AutoYaST,"
     " Agama or Ignition file, which is delivered as the installer of the tree reads it. A FILE"
-    " of - is standard input. Repeatable, for cloud-init's meta-data or network-config.",
+    " of - is standard input. Repeatable, for cloud-init's meta-data or network-config. With"
+    " --value NAME=@FILE the value of a placeholder is not in the list of processes.",
 )
 ANSWERS_TEXT = click.option(
     "--answers-text",  # what REST has instead: `answers` in JSON

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shctl.commands.base import Group
-from shctl.commands.install_options import ANSWERS, ANSWERS_TEXT, VALUES, read
+from shctl.commands.install_options import ANSWERS, ANSWERS_TEXT, VALUES, read, read_values
 from shctl.commands.session import Session
 from shctl.common.errors import InvalidInput
 
@@ -81,5 +81,7 @@ def check_answers(
     found = read(answer_files, answers)
     if not found:
         raise InvalidInput("answers: none are given", field="answers")
-    options = InstallOptions(location, answers=found, values=dict(values), local=session.local)
+    options = InstallOptions(
+        location, answers=found, values=read_values(values), local=session.local
+    )
     return check_answers(location, options, "host")

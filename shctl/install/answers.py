@@ -11,7 +11,9 @@ from shctl.common.errors import InvalidInput
 
 # Of all files together: QEMU and the guest keep them in memory, with the initrd itself.
 MAX_BYTES = 64 << 20
+MAX_VALUE = 1 << 16  # bytes of a file that has the value of a placeholder
 STANDARD_INPUT = "-"
+_FROM_FILE = "@"
 # A NAME is relative, without . and .., so an argument that begins like this is a path.
 _PATHS = ("/", "./", "../")
 
@@ -33,6 +35,27 @@ def read_injected(arguments: Iterable[str]) -> dict[str, bytes]:
     """Return the contents of files by their names in the initrd; raise InvalidInput."""
     with _naming("inject"):
         return _read_all(map(split, arguments))
+
+
+def read_values(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return values by name; one that is @FILE is the first line of that file.
+
+    So a secret is not in the list of processes. @@ at the start is one @. Raise InvalidInput.
+    """
+    with _naming("values"):
+        return {name: _value(name, text) for name, text in pairs}
+
+
+def _value(name: str, text: str) -> str:
+    if not text.startswith(_FROM_FILE):
+        return text
+    file = text.removeprefix(_FROM_FILE)
+    if file.startswith(_FROM_FILE):
+        return file
+    lines = _read(name, file, MAX_VALUE).decode("utf-8", "surrogateescape").splitlines()
+    if len(lines) != 1:
+        raise _Refusal(f"{file} must have one line, the value of {name}; it has {len(lines)}")
+    return lines[0]
 
 
 @contextmanager
@@ -112,7 +135,7 @@ def _read(name: str, file: str, limit: int) -> bytes:
     except OSError as error:
         raise _unreadable(file, error) from error
     if len(content) > limit:
-        raise _Refusal(f"with {name}, the files have more than {MAX_BYTES >> 20} MiB together")
+        raise _too_large(name, limit)
     return content
 
 
@@ -130,3 +153,9 @@ def _read_standard_input(limit: int) -> bytes:
 def _unreadable(file: str, error: OSError | ValueError) -> _Refusal:
     reason = error.strerror if isinstance(error, OSError) else None
     return _Refusal(f"cannot read {file}: {reason or error}")
+
+
+def _too_large(name: str, limit: int) -> _Refusal:
+    if limit == MAX_VALUE:
+        return _Refusal(f"the file for {name} has more than {MAX_VALUE >> 10} KiB")
+    return _Refusal(f"with {name}, the files have more than {MAX_BYTES >> 20} MiB together")

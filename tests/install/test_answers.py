@@ -11,7 +11,7 @@ import pytest
 
 from shctl.common.errors import InvalidInput
 from shctl.install import answers
-from shctl.install.answers import read_answers, read_injected, split
+from shctl.install.answers import MAX_VALUE, read_answers, read_injected, read_values, split
 
 BYTES = bytes(range(256)) + b"\r\n"
 
@@ -171,3 +171,27 @@ def test_unreadable_answers(given: list[str], words: str) -> None:
         read_answers(given)
     assert caught.value.field == "answers"
     assert words in caught.value.detail
+
+
+def test_values_may_be_in_files(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"top secret \xc3\xa4\n")
+    found = read_values([("A", "a@b"), ("B", f"@{tmp_path}/secret"), ("C", "@@c"), ("D", "")])
+    assert found == {"A": "a@b", "B": "top secret \u00e4", "C": "@c", "D": ""}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "does not exist"),
+        (b"", "must have one line, the value of X; it has 0"),
+        (b"a\nb\n", "must have one line, the value of X; it has 2"),
+        (b"a" * (MAX_VALUE + 1), "the file for X has more than 64 KiB"),
+    ],
+    ids=["missing", "empty", "two lines", "long"],
+)
+def test_unusable_file_of_a_value(content: bytes | None, words: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "file").write_bytes(content)
+    with pytest.raises(InvalidInput) as caught:
+        read_values([("X", f"@{tmp_path}/file")])
+    assert (caught.value.field, words in caught.value.detail) == ("values", True), caught.value

@@ -50,6 +50,21 @@ def test_command_line_and_rest_inject_the_same_bytes(
 
 
 @pytest.mark.hypervisor
+def test_a_value_may_be_in_a_file_of_a_local_user_only(
+    client: Client, tree: str, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("correcthorse\n")
+    (tmp_path / "a.cfg").write_text("is @SHCTL_SECRET@.")
+    value = f"SECRET=@{tmp_path / 'secret'}"
+    ok(*arguments("injected", tree, f"--inject={tmp_path / 'a.cfg'}", f"--value={value}"))
+    assert b"is correcthorse." in archive()
+    body = {**BODY, "location": tree, "inject": {"a.cfg": "is @SHCTL_SECRET@."}}
+    values = {"SECRET": f"@{tmp_path / 'secret'}"}
+    assert client.ask("POST", "/hosts/injected", {**body, "values": values}).status == 201
+    assert f"is @{tmp_path / 'secret'}.".encode() in archive()
+
+
+@pytest.mark.hypervisor
 def test_base64_in_lines(client: Client, tree: str) -> None:
     inject = {"a": {"base64": base64.encodebytes(BINARY).decode()}}
     body = {**BODY, "location": tree, "inject": inject}
