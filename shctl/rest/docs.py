@@ -149,9 +149,15 @@ def _curl(method: str, path: str, operation: Schema) -> str:
     is_default = method == ("post" if example else "get")
     words = ["curl", "--unix-socket", str(paths.socket())]
     words += [] if is_default else ["-X", method.upper()]
+    words += ["--no-buffer"] if "text/event-stream" in _media_types(operation) else []
     words.append(f"http://localhost{path}{'?' * bool(query)}{query}")
     command = shlex.join(words)
     return f"{command} \\\n  --json {shlex.quote(json.dumps(example))}" if example else command
+
+
+def _media_types(operation: Schema) -> set[str]:
+    contents = (response.get("content", {}) for response in operation["responses"].values())
+    return {media_type for content in contents for media_type in content}
 
 
 def _failures(operation: Schema) -> set[str]:
@@ -170,6 +176,8 @@ def _answers(responses: Schema, schemas: dict[str, Schema]) -> Iterator[Answer]:
         content: Schema = response.get("content", {})
         media_type = next(iter(content), None)
         schema = content[media_type]["schema"] if media_type else None
+        # Of a stream, what the data of each event is.
+        schema = schema.get("x-event", schema) if schema else None
         fields = schemas.get(_reference(schema or {}))
         yield Answer(status, response["description"].rstrip("."), media_type, schema, fields)
 
