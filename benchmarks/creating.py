@@ -89,7 +89,7 @@ def _installed(rack: Rack) -> list[Row]:
     with TemporaryDirectory() as mirror, _served(Path(mirror)) as url:
         _lay_out(files / "debian-installer/amd64", Path(mirror, _TREE, "current/images"))
         location = f"{url}{_TREE}/"
-        install = _shctl("--install", "--location", location)
+        install = _shctl("--install", "--location", location, "--force-memory")
         works: dict[str, Work] = {
             "first": Series(rack, "first", lambda name: _uncached(install, name)),
             "second": Series(rack, "second", install),
