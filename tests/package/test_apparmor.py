@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.guests import End
-from tests.installations import BOOT, arguments, delete, serving, virsh
+from tests.guests import End, kernel
+from tests.install.treeparts import LOADER
+from tests.install.treeserver import INITRD
+from tests.installations import BOOT, SAY, arguments, delete, serving, virsh
 from tests.support import ROOT, VOLUMES, ok
 
 pytestmark = pytest.mark.usefixtures("vlan10")
@@ -35,6 +37,18 @@ def test_profile_has_disks_kernel_and_initrd() -> None:
     )
     boot = BOOT / "armed"
     assert {str(boot / "kernel"): "r", str(boot / "initrd"): "r"}.items() <= rules.items()
+    delete("armed")
+
+
+def test_profile_has_the_cd_with_answers(tmp_path: Path) -> None:
+    (tmp_path / "profile.json").write_text('{"product": {"id": "SLES"}}')
+    with serving() as trees:
+        files = dict(zip(LOADER, (kernel(SAY, End.HALT), INITRD), strict=True))
+        for path, content in {**files, "LiveOS/squashfs.img": b"hsqs"}.items():
+            trees.server.files[f"/agama/{path}"] = content
+        words = ["--force-memory", "--answers", str(tmp_path / "profile.json")]
+        ok(*arguments("armed", f"{trees.server.url}/agama", *words))
+    assert rules_of("armed")[str(BOOT / "armed" / "answers.iso")] == "rk"
     delete("armed")
 
 
