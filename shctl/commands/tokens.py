@@ -95,7 +95,7 @@ def list_tokens() -> list[Token]:
     return token_file.tokens()
 
 
-def _ask_tokens(names: tuple[str, ...], if_exists: bool) -> str:
+def _ask_tokens(names: tuple[str, ...], if_exists: bool, dry_run: bool) -> str:  # noqa: ARG001
     from shctl.common.token_file import preview
 
     texts = check_each(names, lambda name: preview(name, if_exists=if_exists))
