@@ -28,8 +28,11 @@ from tests.installations import (
 )
 from tests.scoreboard import Figures
 from tests.support import (
+    HANG,
+    SHCTL,
     VOLUMES,
     daemon,
+    environment,
     eventually,
     finish,
     ok,
@@ -50,11 +53,6 @@ def says_hello(name: str) -> None:
 
 def qemu_process(name: str) -> Path:
     return Path(f"/proc/{qemu_pid(name)}")
-
-
-def sleeps(process: "subprocess.Popen[str]") -> bool:
-    """Return whether a process sleeps between two polls: it is in clock_nanosleep."""
-    return Path(f"/proc/{process.pid}/syscall").read_text().startswith("230 ")
 
 
 def from_disk_once(name: str) -> None:
@@ -214,14 +212,22 @@ def test_r28_many_watchers_start_the_host_once(name: str, trees: Trees) -> None:
     from_disk_once(name)
 
 
-def test_r28_libvirtd_killed_during_the_installation(name: str, trees: Trees) -> None:
+def test_r28_libvirtd_killed_during_the_installation(
+    name: str, trees: Trees, tmp_path: Path
+) -> None:
     """QEMU runs on without libvirtd, and a waiting command continues."""
     begin(name, trees.of(End.RESET, after=1))
-    watcher = spawn("hosts", "wait", name, "--for", "installed")
-    eventually(lambda: sleeps(watcher))
+    log = tmp_path / "log"
+    with log.open("w") as stream:
+        argv = [*SHCTL, "--debug", "hosts", "wait", name, "--for", "installed"]
+        watcher = subprocess.Popen(
+            argv, env=environment(), stdout=subprocess.DEVNULL, stderr=stream
+        )
+    # Until libvirt has answered once, it might never come back.
+    eventually(lambda: "virDomainGetState" in log.read_text())
     daemon("kill", "libvirtd")
     daemon("start", "libvirtd")
-    assert finish(watcher).code == 0
+    assert watcher.wait(HANG) == 0
     from_disk_once(name)
 
 
