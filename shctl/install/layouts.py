@@ -28,7 +28,7 @@ _RELEASE = re.compile(r"v?([0-9]{1,9}(?:\.[0-9]{1,9}){1,4})")
 
 # Architectures whose kernels boot on an x86_64 host, preferred one first.
 BOOTABLE = ("x86_64", "i386")
-D_I = "debian-installer"
+D_I, U_I = "debian-installer", "ubuntu-installer"
 DEBIAN_NAMES = {"x86_64": "amd64", "i386": "i386"}
 
 
@@ -53,7 +53,8 @@ class Layout:
 def _debian(flavour: str, directory: str) -> Layout:
     netboot = f"{directory}netboot/{flavour}-installer/{{deb}}"
     pair = (f"{netboot}/linux", f"{netboot}/initrd.gz")
-    return Layout(flavour, D_I, (pair,), f"{directory}MANIFEST", f"(?i){flavour}")
+    system = U_I if flavour == "ubuntu" else D_I
+    return Layout(flavour, system, (pair,), f"{directory}MANIFEST", f"(?i){flavour}")
 
 
 def _exported(flavour: str, system: str, pairs: tuple[tuple[str, str], ...]) -> Layout:
@@ -98,7 +99,7 @@ ALPINE_PAIRS = tuple(
 LAYOUTS = (
     # Ubuntu first: its manifests may also mention Debian.
     *(_debian(flavour, images) for images in IMAGES for flavour in ("ubuntu", "debian")),
-    _exported("ubuntu", D_I, _netboot("ubuntu")),
+    _exported("ubuntu", U_I, _netboot("ubuntu")),
     _exported("ubuntu", "subiquity", CASPER_PAIRS),
     _exported("debian", D_I, _netboot("debian")),
     Layout("suse", "yast", SUSE_PAIRS, "content", "(?i)suse", "content"),
@@ -119,7 +120,7 @@ LAYOUTS = (
             ("debian-installer/{deb}/linux", "debian-installer/{deb}/initrd.gz"),
         ),
     ),
-    Layout("ubuntu", D_I, (("ubuntu-installer/{deb}/linux", "ubuntu-installer/{deb}/initrd.gz"),)),
+    Layout("ubuntu", U_I, (("ubuntu-installer/{deb}/linux", "ubuntu-installer/{deb}/initrd.gz"),)),
     # Ubuntu since 22.04: relative to the release's directory, then to netboot/.
     Layout(
         "ubuntu",
@@ -152,8 +153,8 @@ LAYOUTS = (
         "flatcar",
         (("flatcar_production_pxe.vmlinuz", "flatcar_production_pxe_image.cpio.gz"),),
     ),
-    # The netboot directory itself: the installer before Ubuntu 22.04, then that since.
-    Layout("netboot", D_I, (("linux", "initrd.gz"),)),
+    # The netboot directory itself, of Debian or of Ubuntu: before 22.04, and since.
+    Layout("netboot", U_I, (("linux", "initrd.gz"),)),
     Layout("netboot", "subiquity", (("linux", "initrd"),)),
 )
 

@@ -50,6 +50,11 @@ SYSTEMS = {
             # With 512 MiB it stops at a question, also with priority=critical.
             memory=1024,
         ),
+        # Up to Ubuntu 20.04, whose older releases are content with 512 MiB.
+        System(
+            "ubuntu-installer",
+            {Kind.PRESEED: Delivery("preseed.cfg", arguments=("auto=true", "priority=critical"))},
+        ),
         System(
             "subiquity",
             {Kind.AUTOINSTALL: Delivery("user-data", CIDATA, ("autoinstall",))},

@@ -14,6 +14,7 @@ from shctl.install.http.urls import is_inside, join, parse_location, redact
 from shctl.install.layouts import (
     ARCHS,
     BOOTABLE,
+    D_I,
     LAYOUTS,
     Layout,
     fill,
@@ -140,9 +141,11 @@ def _by_layout(search: Probe) -> Iterator[_Match]:
                 kernel, initrd = (fill(path, arch, release) for path in pair)
                 if search.has(kernel, initrd):
                     sums = _checksums(search, layout, kernel, initrd)
+                    # Debian's netboot directory looks like Ubuntu's, but for its path.
+                    is_debian = layout.kind == "netboot" and f"/{D_I}/" in search.base
                     yield _Match(
                         layout.kind,
-                        layout.system,
+                        D_I if is_debian else layout.system,
                         arch,
                         kernel,
                         initrd,

@@ -15,6 +15,7 @@ TEXTS = {kind: texts[0].encode() for kind, texts in EXAMPLES.items()}
     ("system", "kind", "file", "arguments"),
     [
         ("debian-installer", Kind.PRESEED, "preseed.cfg", ("auto=true", "priority=critical")),
+        ("ubuntu-installer", Kind.PRESEED, "preseed.cfg", ("auto=true", "priority=critical")),
         ("anaconda", Kind.KICKSTART, "ks.cfg", ("inst.ks=file:/ks.cfg", "inst.text")),
         ("anaconda-6", Kind.KICKSTART, "ks.cfg", ("ks=file:/ks.cfg",)),
         ("yast", Kind.AUTOYAST, "autoinst.xml", ("autoyast=file:///autoinst.xml",)),

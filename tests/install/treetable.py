@@ -52,7 +52,8 @@ def debian(
     name: str, path: str, top: str, files: dict[str, bytes], flavour: str = "debian"
 ) -> Case:
     kernel, initrd = (top + file for file in netboot(flavour))
-    return Case(name, path, files, flavour, kernel, initrd, sums="sha256")
+    system = f"{flavour}-installer"
+    return Case(name, path, files, flavour, kernel, initrd, system=system, sums="sha256")
 
 
 CASES = (
@@ -119,6 +120,7 @@ CASES = (
         "netboot",
         "linux",
         "initrd.gz",
+        system="debian-installer",
         sums="sha256",
     ),
     Case(
