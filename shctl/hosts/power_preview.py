@@ -14,6 +14,7 @@ def start(hypervisor: Hypervisor, name: str) -> ChangePlan:
     host = hypervisor.domain(name)
     if not host.active:
         power.check_complete(host)
+        # A start would find this out at the end, and power the host off again.
         switch_of(hypervisor).check()
         text = f"Start host {name!r} paused, check its ports, and let its guest run."
         return _plan(name, ("start", text))

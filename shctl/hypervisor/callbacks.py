@@ -8,6 +8,7 @@ from typing import Any
 from shctl.hypervisor.binding import api
 from shctl.hypervisor.shared_events import Callback, SharedEvents
 
+# Without VIR_DOMAIN_EVENT_SHUTDOWN: "stopped" follows, when QEMU has ended.
 _HOST = {
     api.VIR_DOMAIN_EVENT_STARTED: "started",
     api.VIR_DOMAIN_EVENT_SUSPENDED: "paused",
@@ -87,6 +88,7 @@ def register(events: SharedEvents, act: Callable[[Notice], None]) -> list[Callab
 def _of_host(domain: Any, event: int, detail: int) -> Notice:
     what = _HOST.get(event, "")
     reason = _DETAILS.get(what, {}).get(detail)
+    # To libvirt, a QEMU that was killed has stopped too.
     if what == "stopped" and detail in (
         api.VIR_DOMAIN_EVENT_STOPPED_CRASHED, api.VIR_DOMAIN_EVENT_STOPPED_FAILED,
     ):  # fmt: skip

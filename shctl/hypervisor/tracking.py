@@ -115,6 +115,7 @@ class Tracker:
 
     def _exists(self, uuid: str) -> bool:
         known = self._hosts.get(uuid)
+        # Another domain may have its name by now.
         found = self._hypervisor.find_domain(known.name) if known else None
         return found is not None and found.uuid == uuid
 
@@ -158,6 +159,7 @@ class Tracker:
 
     def _all_hosts(self) -> dict[str, _Host]:
         rows = self._hypervisor.hosts()
+        # The stored definitions: a QEMU that hangs must not stop the feed.
         texts = stored_xml.read(self._hypervisor, {row.id: row.name for row in rows}, ())
         found = {}
         for row in rows:
@@ -194,6 +196,7 @@ class Tracker:
         from shctl.hypervisor import arp
 
         seen = arp.addresses()
+        # A copy, because the rows are replaced.
         for uuid, host in list(self._hosts.items()):
             if host.state in _OFF:
                 continue
@@ -246,6 +249,7 @@ def _differences(uuid: str, before: _Host | None, host: _Host) -> Iterator[Chang
 
 def _transition(before: str, state: str) -> str | None:
     """Return what happened between two states, None if nothing is certain."""
+    # What came in between, such as a stop and a start, has left no trace.
     if (before in _OFF) != (state in _OFF):
         return "stopped" if state in _OFF else "started"
     if before != state and state == DomainState.PAUSED:

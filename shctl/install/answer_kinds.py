@@ -47,6 +47,7 @@ _AGAMA_KEYS = {"bootloader", "localization", "product", "questions", "root", "sc
 def identify(content: bytes) -> Kind | None:
     """Return the kind of a file of answers, None if it is not certain."""
     head = content[:_HEAD].removeprefix(b"\xef\xbb\xbf")
+    # JSON and XML first: their texts may contain lines of the other formats.
     start = head.lstrip()[:1]
     if start == b"{":
         return _of_json(head)

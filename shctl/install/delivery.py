@@ -38,6 +38,7 @@ def deliver(system: System, answers: Mapping[str, bytes], host: str) -> Delivere
         return Delivered(initrd={delivery.file: content}, arguments=delivery.arguments)
     files = {delivery.file: content}
     if delivery.label == CIDATA:
+        # cloud-init ignores user-data without this line; files for an ISO of Ubuntu lack it.
         if not content.startswith(_CLOUD_CONFIG.rstrip()):
             files[delivery.file] = _CLOUD_CONFIG + content
         files |= {"meta-data": _meta_data(host)} | _companions(more)

@@ -39,6 +39,7 @@ def _find_iso(search: Probe) -> str | None:
     Directories have no other list that is the same on every mirror.
     """
     base = search.base
+    # Each level once, from the tree upwards; a mirror may have the ISO next to the kernel.
     for _ in range(_LEVELS + 1):
         lines = search.lines(join(base, "SHA256SUMS"), text_files.MAX_CHECKSUM_LINES) or []
         found = [match for name, _ in parse_sums(lines) if (match := _ISO.fullmatch(name))]

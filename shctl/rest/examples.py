@@ -57,6 +57,7 @@ def _options(
     for param in command.params:
         if param.name in given and param.name in names:
             values[names[param.name]] = _json(param, given[param.name], route.max_timeout)
+        # A request has the text where the command line has the name of a file.
         elif param.name in given and isinstance(param, FileOption):
             values[param.key] = dict.fromkeys(given[param.name], "(the text of the file)")
         elif param.name in given and isinstance(param, LocalOption) and not param.is_flag:

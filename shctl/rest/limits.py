@@ -118,6 +118,7 @@ class ConcurrencyLimit:
             self._changed.notify_all()
 
 
+# Not a ConcurrencyLimit: nothing waits for its turn here.
 class StreamLimit:
     """Counts the responses that go on, which cost a connection but no thread."""
 

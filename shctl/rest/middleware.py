@@ -149,6 +149,7 @@ class WsgiMiddleware:
         send: Send,
     ) -> None:
         """Send a response that goes on; it costs no thread, and does not delay a stop."""
+        # Bottle has counted the empty body that the handler returned.
         headers = [header for header in response.headers if header[0] != "Content-Length"]
         await _send(send, wsgi.Response(response.status, headers, b""), more=True)
 

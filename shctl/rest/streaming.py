@@ -47,6 +47,7 @@ class Followers:
         loop = asyncio.get_running_loop()
         silent_since = loop.time()
         while not self.stopping and not connections.client_disconnected():
+            # Before take(), so that what comes after it wakes this again.
             changed.clear()
             items = await _take(stream)
             if items is None or not exchange.is_allowed():
@@ -74,6 +75,7 @@ async def _in_thread(stream: Stream[Any], function: Callable[[], Any]) -> Any:
 
 
 async def _wait(changed: asyncio.Event, seconds: float) -> None:
+    # The time limit is how a client that has left is noticed: HTTP/1.1 has no message for it.
     try:
         await asyncio.wait_for(changed.wait(), seconds)
     except TimeoutError:
