@@ -40,8 +40,10 @@ class Done:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return this environment without settings of shctl's, with `more`."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("SHCTL_") and k != "NO_COLOR"}
+    """Return this environment without settings of shctl's and of a terminal, with `more`."""
+    # pytest-xdist sets COLUMNS for its workers, which would hide the width of a test's terminal.
+    terminal = ("NO_COLOR", "COLUMNS", "LINES")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("SHCTL_") and k not in terminal}
     # A unit test must not reach the hypervisor of the machine that it runs on.
     harmless = {"SHCTL_CONNECT": "test:///default"} if guard.is_active() else {}
     return {**kept, **harmless, "PYTHONPATH": str(ROOT), **more}
