@@ -26,7 +26,8 @@ PYTEST = ["python3", "-m", "pytest"]
 UNIT = ["tools/throwaway", *PYTEST, "-n", "2", "-m", "not hypervisor"]
 # On two hypervisors, as `make test`.
 MARKED = [
-    *PYTEST, "-m", "hypervisor", "--dist", "loadfile", "--tx", "2*popen//python=tools/throwaway python3",
+    *PYTEST, "-m", "hypervisor", "--dist", "loadfile",
+    "--tx", "2*popen//python=tools/throwaway python3",
 ]  # fmt: skip
 KEEP_OUT = shutil.ignore_patterns(
     ".git", ".venv*", "build", "dist", "__pycache__", "*.egg-info", ".*_cache"
